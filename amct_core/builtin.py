@@ -1,0 +1,72 @@
+"""The algorithms that come with the core, registered through the same hooks as anybody's.
+
+The numerics are imported inside the hooks: this module is loaded whenever ``amct`` starts.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Sequence, Tuple
+
+from amct_core.extensions import (
+    ActivationAlgorithm,
+    Calibrator,
+    CliCommand,
+    ShiftSearch,
+    WeightAlgorithm,
+)
+from amct_core.hookspecs import hookimpl
+
+
+@hookimpl
+def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
+    """ULQ: clip bounds learned by gradient descent."""
+    from amct_core.numerics import affine, ulq
+
+    return [
+        ActivationAlgorithm(
+            name="ulq_quantize",
+            forward=ulq.forward,
+            backward=ulq.backward,
+            factors=affine.scale_offset,
+        )
+    ]
+
+
+@hookimpl
+def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
+    """ARQ: the scale follows the largest magnitude."""
+    from amct_core.numerics import arq
+
+    return [WeightAlgorithm(name="arq_retrain", scales=arq.scales, quantize=arq.quantize)]
+
+
+@hookimpl
+def amct_calibrators() -> Iterable[Calibrator]:
+    """IFMR: the clip bound with the least squared error."""
+    return [Calibrator(name="ifmr", calibrate=_ifmr)]
+
+
+def _ifmr(batches: Sequence[Any]) -> Tuple[Any, int]:
+    from amct_core.numerics import ifmr
+
+    return ifmr.calibrate(batches)
+
+
+@hookimpl
+def amct_shift_searches() -> Iterable[ShiftSearch]:
+    """The two searches of AMCT, and none at all."""
+    from amct_core.numerics import shift_search
+
+    return [
+        ShiftSearch(name="none"),
+        ShiftSearch(name="search_n", start=shift_search.TruncatingShiftSearch),
+        ShiftSearch(name="search_n_v2", start=shift_search.FlooringShiftSearch),
+    ]
+
+
+@hookimpl
+def amct_cli_commands() -> Iterable[CliCommand]:
+    """The commands that need no plugin of their own."""
+    from amct_core.cli.commands import COMMANDS
+
+    return COMMANDS

@@ -1,0 +1,31 @@
+"""The typed objects that plugins return from hooks, one small class per kind.
+
+Importing this package is cheap: it imports neither numpy nor a plugin.
+"""
+
+from __future__ import annotations
+
+from amct_core.extensions.algorithms import (
+    ActivationAlgorithm,
+    Calibrator,
+    ShiftSearch,
+    WeightAlgorithm,
+)
+from amct_core.extensions.backend import DeployBackend
+from amct_core.extensions.command import CliCommand
+from amct_core.extensions.frontend import Frontend
+from amct_core.extensions.layer_quantizer import LayerQuantizer, WeightLayout
+from amct_core.extensions.layer_simulator import LayerSimulator
+
+__all__ = [
+    "ActivationAlgorithm",
+    "Calibrator",
+    "CliCommand",
+    "DeployBackend",
+    "Frontend",
+    "LayerQuantizer",
+    "LayerSimulator",
+    "ShiftSearch",
+    "WeightAlgorithm",
+    "WeightLayout",
+]

@@ -1,0 +1,43 @@
+"""Extension type for a sub-command of ``amct``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Callable, Optional
+
+import attrs
+
+from amct_core.errors import PluginError
+from amct_core.extensions.validation import is_callable
+
+if TYPE_CHECKING:
+    import click
+
+_PATH = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?")
+
+
+def _command_path(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        raise PluginError(
+            f"CliCommand.name is {value!r}; expected 'COMMAND' or 'GROUP COMMAND' in small letters."
+        )
+
+
+@attrs.frozen
+class CliCommand:
+    """A sub-command, described cheaply and loaded only when it is called.
+
+    Attributes:
+        name: the words after ``amct``: ``doctor``, or ``qat config`` for a command of a group.
+        help: one line for the list of commands.
+        load: ``() -> click.Command``; imports what the command needs.
+    """
+
+    name: str = attrs.field(validator=_command_path)
+    help: str
+    load: Callable[[], click.Command] = attrs.field(validator=is_callable)
+
+    @property
+    def group(self) -> Optional[str]:
+        """The group the command belongs to, or None."""
+        return self.name.split(" ")[0] if " " in self.name else None

@@ -1,0 +1,92 @@
+"""Extension type for a training framework."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
+
+import attrs
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from amct_core.config.model import QatConfig
+    from amct_core.files import FileSet
+    from amct_core.graph import Graph
+    from amct_core.quantized_model import QuantizedModel
+    from amct_core.retrained import RetrainedNetwork
+
+
+@attrs.frozen
+class NetworkViews:
+    """One network as it is in training and as it is in testing."""
+
+    train: Graph
+    test: Graph
+
+
+@attrs.frozen
+class InsertionRequest:
+    """What inserting fake quantization reads and where it writes."""
+
+    model_file: str
+    weights_file: str
+    config: QatConfig
+    config_file: str
+    modified_model_file: str
+    modified_weights_file: str
+    record_file: str
+
+
+class Executor(abc.ABC):
+    """A model loaded in its own framework, ready to run arrays."""
+
+    @property
+    @abc.abstractmethod
+    def inputs(self) -> Mapping[str, Sequence[int]]:
+        """Input blobs and their shapes."""
+
+    @property
+    @abc.abstractmethod
+    def outputs(self) -> Sequence[str]:
+        """Output blobs."""
+
+    @abc.abstractmethod
+    def run(
+        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> Mapping[str, NDArray[np.float32]]:
+        """Run one batch and return copies of the blobs named in ``outputs``."""
+
+
+class Frontend(abc.ABC):
+    """Everything that knows one framework's files and training.
+
+    A frontend subclasses this and returns an instance from the hook ``amct_frontends``.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def recognises(self, model_file: str) -> bool:
+        """Return whether ``model_file`` looks like one of this framework's."""
+
+    @abc.abstractmethod
+    def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
+        """Read a network, with its weights if a file of them is given."""
+
+    @abc.abstractmethod
+    def insert(self, request: InsertionRequest) -> None:
+        """Write the model with fake quantization, its weights and a fresh record file."""
+
+    @abc.abstractmethod
+    def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
+        """Read what training has learned, from the modified model and a snapshot of it."""
+
+    @abc.abstractmethod
+    def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
+        """Stage the model that simulates quantization inside the framework."""
+
+    @abc.abstractmethod
+    def fake_quant_executor(self, save_path: str) -> Executor:
+        """Load the saved fake-quant model, with inputs in place of its data layers."""

@@ -1,0 +1,49 @@
+"""Extension type for running a layer type without its framework."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence
+
+import attrs
+
+from amct_core.errors import PluginError
+from amct_core.extensions.validation import callable_or_none, plugin_name
+
+if TYPE_CHECKING:
+    from amct_core.graph import Node
+
+
+@attrs.frozen
+class LayerSimulator:
+    """How a layer type is computed in NumPy.
+
+    Attributes:
+        layer_type: the framework's name of the type.
+        run: ``(node, inputs) -> outputs``: float32 in, float32 out.
+        accumulate: ``(node, centered) -> accumulator``: ``centered`` is int32 ``q - offset``,
+            ``node.weights`` holds int8 weights and, if the layer has one, the int32 bias; the
+            result is int64, with the bias added, and is checked against the int32 range by the
+            caller.  For a quantized layer.
+        exact: whether ``run`` equals the framework to the last bit.
+    """
+
+    layer_type: str = attrs.field(validator=plugin_name)
+    run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    accumulate: Optional[Callable[[Node, Any], Any]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    exact: bool = True
+
+    def __attrs_post_init__(self) -> None:
+        if self.run is None and self.accumulate is None:
+            raise PluginError(
+                f"LayerSimulator '{self.layer_type}' has neither 'run' nor 'accumulate'; "
+                "expected at least one."
+            )
+
+    @property
+    def name(self) -> str:
+        """The registry key: the layer type."""
+        return self.layer_type

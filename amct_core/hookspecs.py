@@ -1,0 +1,280 @@
+"""Every hook that a plugin can implement.
+
+A plugin is a module (or object) named by an entry point of the group ``amct``::
+
+    # pyproject.toml of the plugin's distribution
+    [project.entry-points.amct]
+    my_plugin = "my_package.plugin"
+
+Each hook takes no argument and returns an iterable of one extension type; the built-in algorithms
+come in the same way.  Keep the module that holds the hooks cheap to import: it is imported whenever
+``amct`` starts.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+import pluggy
+
+from amct_core.extensions import (
+    ActivationAlgorithm,
+    Calibrator,
+    CliCommand,
+    DeployBackend,
+    Frontend,
+    LayerQuantizer,
+    LayerSimulator,
+    ShiftSearch,
+    WeightAlgorithm,
+)
+
+PROJECT = "amct"
+"""Name of the pluggy project and of the entry point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def amct_frontends() -> Iterable[Frontend]:
+    """Register training frameworks.
+
+    A frontend reads and writes one framework's model files and puts fake quantization into them.
+
+    Example::
+
+        from amct_core.hookspecs import hookimpl
+
+        @hookimpl
+        def amct_frontends():
+            from my_package.frontend import MyFrontend
+
+            return [MyFrontend()]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Frontend`.
+    """
+    return ()
+
+
+@hookspec
+def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
+    """Register layer types that can be quantized.
+
+    Example, for a layer type ``Gain`` that multiplies its input by one weight per channel::
+
+        from amct_core.extensions import LayerQuantizer, WeightLayout
+        from amct_core.hookspecs import hookimpl
+
+        @hookimpl
+        def amct_layer_quantizers():
+            return [
+                LayerQuantizer(
+                    layer_type="Gain",
+                    check=lambda node, graph: "runs in place" if node.in_place else None,
+                    weight_layout=lambda node: WeightLayout(node.weights[0].shape, 0),
+                    default_channel_wise=True,
+                    channel_wise_allowed=True,
+                )
+            ]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.LayerQuantizer`.
+    """
+    return ()
+
+
+@hookspec
+def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
+    """Register ways to fake-quantize activations; ``retrain_data_config.algo`` names one.
+
+    Example::
+
+        from amct_core.extensions import ActivationAlgorithm
+        from amct_core.hookspecs import hookimpl
+        from amct_core.numerics import affine, ulq
+
+        def frozen_bounds(x, top_diff, clip_max, clip_min, fixed_min=False):
+            bottom_diff, _, _ = ulq.backward(x, top_diff, clip_max, clip_min, fixed_min)
+            return bottom_diff, 0.0, 0.0
+
+        @hookimpl
+        def amct_activation_algorithms():
+            return [
+                ActivationAlgorithm(
+                    name="frozen_bounds",
+                    forward=ulq.forward,
+                    backward=frozen_bounds,
+                    factors=affine.scale_offset,
+                )
+            ]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.ActivationAlgorithm`.
+    """
+    return ()
+
+
+@hookspec
+def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
+    """Register ways to quantize weights; ``retrain_weight_config.algo`` names one.
+
+    Example::
+
+        import numpy as np
+        from amct_core.extensions import WeightAlgorithm
+        from amct_core.hookspecs import hookimpl
+        from amct_core.numerics import arq
+
+        def power_of_two_scales(weights, channel_axis=None):
+            scale = arq.scales(weights, channel_axis)
+            return np.exp2(np.ceil(np.log2(scale))).astype(np.float32)
+
+        @hookimpl
+        def amct_weight_algorithms():
+            return [
+                WeightAlgorithm(
+                    name="power_of_two", scales=power_of_two_scales, quantize=arq.quantize
+                )
+            ]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.WeightAlgorithm`.
+    """
+    return ()
+
+
+@hookspec
+def amct_calibrators() -> Iterable[Calibrator]:
+    """Register ways to find the first clip bounds; ``retrain_data_config.init_algo`` names one.
+
+    Example, plain minimum and maximum::
+
+        from amct_core.extensions import Calibrator
+        from amct_core.hookspecs import hookimpl
+        from amct_core.numerics import affine
+
+        def min_max(batches):
+            high = max(float(batch.max()) for batch in batches)
+            low = min(float(batch.min()) for batch in batches)
+            return affine.scale_offset(max(high, 0.0), min(low, 0.0))
+
+        @hookimpl
+        def amct_calibrators():
+            return [Calibrator(name="min_max", calibrate=min_max)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Calibrator`.
+    """
+    return ()
+
+
+@hookspec
+def amct_shift_searches() -> Iterable[ShiftSearch]:
+    """Register searches for the shift factor N; the config key ``shift_n_algo`` names one.
+
+    Example, the same N for every channel of every layer::
+
+        import numpy as np
+        from amct_core.extensions import ShiftSearch
+        from amct_core.hookspecs import hookimpl
+
+        class AlwaysFour:
+            def __init__(self, deq_scale, broadcast):
+                self.channels = len(deq_scale)
+
+            def observe(self, y):
+                pass
+
+            def result(self):
+                return np.full(self.channels, 4, np.uint8)
+
+        @hookimpl
+        def amct_shift_searches():
+            return [ShiftSearch(name="always_four", start=AlwaysFour)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.ShiftSearch`.
+    """
+    return ()
+
+
+@hookspec
+def amct_deploy_backends() -> Iterable[DeployBackend]:
+    """Register writers of deployable models; ``deploy_backend`` or ``--backend`` names one.
+
+    Example, the factors of every layer as text::
+
+        from amct_core.extensions import DeployBackend
+        from amct_core.hookspecs import hookimpl
+
+        def write(model, save_path, files):
+            lines = [f"{layer.name} {layer.quant_scale} {layer.offset}" for layer in model.layers]
+            files.add(f"{save_path}_factors.txt", "\\n".join(lines))
+
+        @hookimpl
+        def amct_deploy_backends():
+            return [DeployBackend(name="factors", description="factors as text", write=write)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.DeployBackend`.
+    """
+    return ()
+
+
+@hookspec
+def amct_layer_simulators() -> Iterable[LayerSimulator]:
+    """Register how layer types are computed in NumPy, for simulation without a framework.
+
+    Example, for the layer type ``Gain`` above::
+
+        import numpy as np
+        from amct_core.extensions import LayerSimulator
+        from amct_core.hookspecs import hookimpl
+
+        def per_channel(weights, ndim):
+            return weights.reshape((1, -1) + (1,) * (ndim - 2))
+
+        def run(node, inputs):
+            return [inputs[0] * per_channel(node.weights[0], inputs[0].ndim)]
+
+        def accumulate(node, centered):
+            return centered.astype(np.int64) * per_channel(node.weights[0], centered.ndim)
+
+        @hookimpl
+        def amct_layer_simulators():
+            return [LayerSimulator(layer_type="Gain", run=run, accumulate=accumulate)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.LayerSimulator`.
+    """
+    return ()
+
+
+@hookspec
+def amct_cli_commands() -> Iterable[CliCommand]:
+    """Register sub-commands of ``amct``.
+
+    Example::
+
+        from amct_core.extensions import CliCommand
+        from amct_core.hookspecs import hookimpl
+
+        def load():
+            import click
+
+            @click.command("hello")
+            def hello():
+                click.echo("hello")
+
+            return hello
+
+        @hookimpl
+        def amct_cli_commands():
+            return [CliCommand(name="hello", help="Say hello.", load=load)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.CliCommand`.
+    """
+    return ()

@@ -1,0 +1,89 @@
+"""Typed look-up of what plugins provide: one registry per kind."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Dict, Generic, Iterator, List, Protocol, Tuple, TypeVar
+
+import attrs
+
+from amct_core.errors import PluginError
+
+
+class Named(Protocol):
+    """Anything a registry can hold."""
+
+    @property
+    def name(self) -> str:
+        """The key it is looked up by."""
+
+
+Item = TypeVar("Item", bound=Named)
+
+
+@attrs.define
+class Registry(Generic[Item]):
+    """The items of one kind, each with the plugin that provides it.
+
+    Attributes:
+        kind: what an item is, in words, for messages ("shift-N search").
+        failed_plugins: names of plugins that could not be loaded; an unknown name may be theirs.
+    """
+
+    kind: str
+    failed_plugins: Tuple[str, ...] = ()
+    _items: Dict[str, Item] = attrs.field(factory=dict)
+    _providers: Dict[str, str] = attrs.field(factory=dict)
+
+    def add(self, item: Item, provider: str) -> None:
+        """Register ``item`` as coming from ``provider``.
+
+        Raises:
+            PluginError: another item has this name; both providers are named.
+        """
+        name = item.name
+        if name in self._items:
+            raise PluginError(
+                f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
+                f"'{provider}'.",
+                remedy="Uninstall one of them, or ask its author for another name.",
+            )
+        self._items[name] = item
+        self._providers[name] = provider
+
+    def get(self, name: str) -> Item:
+        """Return the item called ``name``.
+
+        Raises:
+            PluginError: there is none; the message lists what there is and who provides it.
+        """
+        try:
+            return self._items[name]
+        except KeyError:
+            raise PluginError(self._unknown(name)) from None
+
+    def provider(self, name: str) -> str:
+        """Return the name of the plugin that provides ``name``."""
+        self.get(name)
+        return self._providers[name]
+
+    def names(self) -> List[str]:
+        """Return all names, sorted."""
+        return sorted(self._items)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._items
+
+    def __iter__(self) -> Iterator[Item]:
+        return (self._items[name] for name in self.names())
+
+    def _unknown(self, name: str) -> str:
+        known = ", ".join(f"'{n}' (from {self._providers[n]})" for n in self.names()) or "none"
+        near = difflib.get_close_matches(name, self._items, n=1)
+        message = f"there is no {self.kind} '{name}'; known: {known}."
+        if near:
+            message += f" Did you mean '{near[0]}'?"
+        if self.failed_plugins:
+            failed = ", ".join(f"'{plugin}'" for plugin in self.failed_plugins)
+            message += f" These plugins failed to load and may have provided it: {failed}."
+        return message

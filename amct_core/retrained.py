@@ -1,0 +1,52 @@
+"""What training has learned, in framework-neutral form: the input of saving."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import attrs
+
+from amct_core.graph import Graph
+
+
+@attrs.frozen
+class RetrainedLayer:
+    """What one quantized layer learned.
+
+    Attributes:
+        name: the layer.
+        clip_max, clip_min: the learned bounds of its input, valid (``clip_min <= 0 <= clip_max``,
+            not equal) and with ``fixed_min`` applied; float32 values.
+        fixed_min: whether ``clip_min`` was pinned at 0.
+        activation_algorithm: registered name.
+        weight_algorithm: registered name; None for a layer type without weights.
+        channel_wise: one weight scale per output channel, or one for all.
+    """
+
+    name: str
+    clip_max: float
+    clip_min: float
+    fixed_min: bool
+    activation_algorithm: str
+    weight_algorithm: Optional[str]
+    channel_wise: bool
+
+
+@attrs.frozen
+class RetrainedNetwork:
+    """A network after training.
+
+    Attributes:
+        graph: the user's network as it is in testing, without the layers that insertion added;
+            the weights of quantized layers are the float32 master weights.
+        layers: the quantized layers in network order.
+        shift_n_algo: the search for N that was inserted.
+        record_file: where the layers of this model write their factors.
+        weights_file: the snapshot, for messages.
+    """
+
+    graph: Graph
+    layers: Tuple[RetrainedLayer, ...]
+    shift_n_algo: str
+    record_file: str
+    weights_file: str
