@@ -21,6 +21,7 @@ class RetrainedLayer:
         activation_algorithm: registered name.
         weight_algorithm: registered name; None for a layer type without weights.
         channel_wise: one weight scale per output channel, or one for all.
+        folded: names of the BatchNorm and Scale behind it that are to be folded into it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class RetrainedLayer:
     activation_algorithm: str
     weight_algorithm: Optional[str]
     channel_wise: bool
+    folded: Tuple[str, ...] = ()
 
 
 @attrs.frozen

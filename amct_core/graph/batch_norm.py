@@ -6,6 +6,7 @@ from typing import List, Optional, Tuple
 
 import attrs
 
+from amct_core.errors import ModelError
 from amct_core.graph.attributes import Scale
 from amct_core.graph.graph import Graph, Node, Value
 
@@ -59,6 +60,25 @@ def find_chain(graph: Graph, node: Node) -> FoldChain | NotFoldable | None:
     if batch_norm is None and scale is None:
         return None
     return FoldChain(batch_norm, scale, value)
+
+
+def chain_of(graph: Graph, node: Node, names: Tuple[str, ...]) -> FoldChain:
+    """Return the chain behind ``node`` that consists of the layers ``names``.
+
+    Raises:
+        ModelError: these layers do not follow ``node`` so that they could be folded.
+    """
+    chain = find_chain(graph, node)
+    found = tuple(n.name for n in chain.nodes) if isinstance(chain, FoldChain) else ()
+    if not isinstance(chain, FoldChain) or found != names:
+        reason = f" ({chain.reason})" if isinstance(chain, NotFoldable) else ""
+        raise ModelError(
+            f"{list(names)} should be folded into it, but {list(found)} can be{reason}.",
+            file=graph.file,
+            layer=node.name,
+            remedy="Train and save the model as create_quant_retrain_model wrote it.",
+        )
+    return chain
 
 
 def _follower(graph: Graph, value: Value, op: str) -> Optional[Node]:
