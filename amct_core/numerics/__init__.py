@@ -1,0 +1,22 @@
+"""The written definition of every number in this project, in plain NumPy, one file per algorithm.
+
+Each docstring states the formula, the rounding, the ranges, the dtypes and the source.  What
+trains, what simulates and what is deployed all call these functions or are tested against them;
+they favour being plainly right over being fast.
+
+``rounding``
+    The two ways to round that the toolchain uses.
+``affine``
+    int8 activations: scale, offset, quantize, dequantize.
+``arq``, ``ulq``, ``ifmr``
+    Scales of weights, learned bounds of activations, first bounds of activations.
+``shift_search``
+    Shift factor N.
+``bn_fold``, ``bias``, ``dequant``, ``pooling``
+    From a trained layer to the integers of a deployed one, and what these integers compute.
+``exactness``
+    When float32 arithmetic on integers is exact.
+
+Import the submodules: ``from amct_core.numerics import arq``.  Importing this package alone imports
+nothing, NumPy included.
+"""

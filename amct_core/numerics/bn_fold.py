@@ -1,0 +1,240 @@
+"""Folding BatchNorm and Scale into the layer before them.
+
+Caffe computes, per channel, ``BatchNorm: z = (y - mean) / sqrt(variance + eps)`` and
+``Scale: out = gamma * z + beta``, so with ``multiplier = gamma / sqrt(variance + eps)``::
+
+    weights' = weights * multiplier
+    bias'    = (bias - mean) * multiplier + beta
+
+The mean and variance blobs hold sums over a moving average; the third blob is their divisor, and
+both count as 0 where it is 0.  Either layer may be missing.
+
+Weights that were trained in integers keep these: ``w = q * scale_w`` becomes
+``sign(multiplier) * q`` with the scale ``scale_w' = |multiplier| * scale_w``, so folding moves no
+weight off its grid.  A single scale_w thereby becomes one per channel.
+
+Everything is computed in float64 and rounded once, to float32.
+
+Source: Caffe's batch_norm_layer and scale_layer; scale_w' is AMCT's rule (hicann/amct, retrain).
+"""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike
+
+from amct_core.errors import QuantizationError
+from amct_core.numerics.affine import QUANT_MIN
+from amct_core.numerics.arrays import (
+    Array,
+    Float32Array,
+    Float64Array,
+    Int8Array,
+    along_channels,
+    channel_list,
+    channel_rows,
+)
+
+
+def _float64(values: ArrayLike) -> Float64Array:
+    return np.atleast_1d(np.asarray(values, np.float64))
+
+
+@attrs.frozen(eq=False)
+class BatchNorm:
+    """A BatchNorm layer with stored statistics.
+
+    Attributes:
+        mean, variance: ``[C]``, as stored (not yet divided).
+        scale_factor: the third blob, their common divisor.
+        eps: added to the variance; Caffe's default is 1e-5.
+    """
+
+    mean: Float64Array = attrs.field(converter=_float64)
+    variance: Float64Array = attrs.field(converter=_float64)
+    scale_factor: float = 1.0
+    eps: float = 1e-5
+
+
+@attrs.frozen(eq=False)
+class Scale:
+    """A Scale layer along the channels.
+
+    Attributes:
+        gamma: ``[C]``.
+        beta: ``[C]``; None for a layer without bias.
+    """
+
+    gamma: Float64Array = attrs.field(converter=_float64)
+    beta: Optional[Float64Array] = attrs.field(
+        default=None, converter=attrs.converters.optional(_float64)
+    )
+
+
+def affine(
+    channels: int, batch_norm: Optional[BatchNorm], scale: Optional[Scale]
+) -> Tuple[Float64Array, Float64Array]:
+    """Return ``(multiplier, shift)`` such that the two layers compute ``y * multiplier + shift``.
+
+    Args:
+        channels: C.
+        batch_norm, scale: what follows the layer, in this order; either may be None.
+
+    Returns:
+        Two float64 arrays ``[C]``.
+
+    Raises:
+        QuantizationError: a statistic or parameter is not finite, or ``variance + eps`` is not
+            above 0; the message names the channels.
+    """
+    multiplier, shift = np.ones(channels), np.zeros(channels)
+    if batch_norm is not None:
+        factor = float(batch_norm.scale_factor)
+        divided = 0.0 if factor == 0 else 1.0 / factor
+        variance = batch_norm.variance * divided + batch_norm.eps
+        if not (variance > 0).all():
+            raise QuantizationError(
+                f"BatchNorm: variance + eps of {channel_list(~(variance > 0))} is not above 0.",
+                remedy="Check the weights file.",
+            )
+        multiplier = multiplier / np.sqrt(variance)
+        shift = -batch_norm.mean * divided * multiplier
+    if scale is not None:
+        multiplier = multiplier * scale.gamma
+        shift = shift * scale.gamma + (0.0 if scale.beta is None else scale.beta)
+    unusable = ~(np.isfinite(multiplier) & np.isfinite(shift))
+    if unusable.any():
+        raise QuantizationError(
+            f"BatchNorm or Scale: values of {channel_list(unusable)} are NaN or infinite.",
+            remedy="Check the weights file.",
+        )
+    return multiplier, shift
+
+
+def fold(
+    weights: Float32Array,
+    bias: Optional[Float32Array],
+    batch_norm: Optional[BatchNorm],
+    scale: Optional[Scale],
+    channel_axis: int = 0,
+) -> Tuple[Float32Array, Float32Array]:
+    """Return the weights and bias of one layer that computes all three.
+
+    Args:
+        weights: float32; ``channel_axis`` counts the output channels (1 for Deconvolution).
+        bias: float32 ``[C]``, or None for zeros.
+        batch_norm, scale: what follows the layer, in this order; either may be None.
+        channel_axis: see above.
+
+    Returns:
+        ``(weights', bias')``, float32, of the weights' shape and ``[C]``.
+
+    Raises:
+        QuantizationError: see :func:`affine`, or the folded values overflow float32.
+    """
+    multiplier, shift = affine(weights.shape[channel_axis], batch_norm, scale)
+    factors = along_channels(multiplier, weights, channel_axis)
+    folded_weights = _rounded(weights.astype(np.float64) * factors, "weights")
+    return folded_weights, fold_bias(bias, multiplier, shift)
+
+
+def fold_bias(
+    bias: Optional[Float32Array], multiplier: Float64Array, shift: Float64Array
+) -> Float32Array:
+    """Return ``bias * multiplier + shift`` as float32 ``[C]``.
+
+    Args:
+        bias: float32 ``[C]``, or None for zeros.
+        multiplier, shift: of :func:`affine`.
+
+    Raises:
+        QuantizationError: the result overflows float32.
+    """
+    before = np.zeros(shift.shape) if bias is None else np.asarray(bias, np.float64)
+    return _rounded(before * multiplier + shift, "bias")
+
+
+def fold_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array:
+    """Return ``scale_w' = |multiplier| * scale_w`` per channel.
+
+    Where the product is 0, or too small for a normal float32, the channel is dead: its weights
+    count for nothing, and its scale becomes 1.0 (as ARQ does for zeros).
+
+    Args:
+        scale_w: float32 ``[C]`` or ``[1]``.
+        multiplier: float64 ``[C]`` or ``[1]``.
+
+    Returns:
+        float32, as long as the longer of the two.
+
+    Raises:
+        QuantizationError: a product overflows float32.
+    """
+    scales = _folded_scales(scale_w, multiplier)
+    return np.where(_dead(scales), np.float32(1), scales)
+
+
+def fold_quantized(
+    weights: Int8Array,
+    scale_w: Float32Array,
+    multiplier: Float64Array,
+    channel_axis: int = 0,
+    *,
+    layer: Optional[str] = None,
+) -> Tuple[Int8Array, Float32Array]:
+    """Return the int8 weights and scales after folding.
+
+    Args:
+        weights: int8; ``channel_axis`` counts the output channels (1 for Deconvolution).
+        scale_w: float32 ``[C]`` or ``[1]``.
+        multiplier: float64 ``[C]``, of :func:`affine`.
+        channel_axis: see above.
+        layer: name for messages.
+
+    Returns:
+        ``(weights', scale_w')``: channels with a negative multiplier change their sign, dead
+        channels (see :func:`fold_scales`) become 0.
+
+    Raises:
+        QuantizationError: a weight of -128 would have to become 128; the message names the
+            channels.
+    """
+    factors = np.atleast_1d(np.asarray(multiplier, np.float64))
+    scales = _folded_scales(scale_w, factors)
+    dead = _dead(scales)
+    signs = np.where(dead, 0, np.where(factors < 0, -1, 1)).astype(np.int16)
+    flipped = weights.astype(np.int16) * along_channels(signs, weights, channel_axis)
+    # A safeguard: training quantizes such channels so that -128 cannot occur in them.
+    overflowing = (channel_rows(flipped, channel_axis) > -QUANT_MIN - 1).any(axis=1)
+    if overflowing.any():
+        raise QuantizationError(
+            f"weights of {channel_list(overflowing)} are -128 and change their sign when the "
+            "BatchNorm or Scale behind them is folded; 128 is not an int8.",
+            layer=layer,
+            remedy="Fold before training (config key batch_norm: fold) or skip the layer.",
+        )
+    return flipped.astype(np.int8), np.where(dead, np.float32(1), scales)
+
+
+def _folded_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array:
+    magnitude: Float64Array = np.abs(multiplier)
+    product = magnitude * np.asarray(scale_w, np.float64)
+    return np.atleast_1d(_rounded(product, "weight scales"))
+
+
+def _dead(scales: Float32Array) -> Array:
+    return np.asarray(scales < np.finfo(np.float32).tiny)
+
+
+def _rounded(values: Float64Array, what: str) -> Float32Array:
+    with np.errstate(over="ignore", under="ignore"):
+        result = values.astype(np.float32)
+    if not np.isfinite(result).all():
+        raise QuantizationError(
+            f"{what} are NaN or overflow float32 when BatchNorm and Scale are folded.",
+            remedy="Check the weights file.",
+        )
+    return result

@@ -1,0 +1,58 @@
+"""The two ways to round to an integer that Ascend's tools use.
+
+=====================  ===================================================================
+half away from zero    ARQ weights, offset_d, the round inside ULQ's gradient, IFMR (C ``round``)
+half to even           AscendQuant, bias, float32(int32) (C ``rint`` in the default mode)
+=====================  ===================================================================
+
+Source: hicann/amct quantize_lib (arq.cpp, ifmr.cpp, ulq.cpp); op specification of AscendQuant.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+F = TypeVar("F", np.float32, np.float64)
+
+
+def half_away(x: NDArray[F]) -> NDArray[F]:
+    """Round to the nearest integer, halves away from zero, as C ``round`` does.
+
+    ``trunc(x + copysign(h, x))`` with ``h`` the largest number *below* one half.  With one half
+    itself, 0.49999997 (float32) would give 1, and odd integers from 2**23 on would move by one;
+    with ``h``, exact halves still reach the next integer because the sum rounds up to it.
+
+    Args:
+        x: float32 or float64, any shape; infinities and NaN pass through.
+
+    Returns:
+        Integer values in the dtype of ``x``.
+    """
+    x = _floating(x)
+    below_half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))
+    shifted: NDArray[F] = np.copysign(below_half, x, out=np.empty(x.shape, x.dtype))
+    shifted += x
+    return np.trunc(shifted, out=shifted)
+
+
+def half_even(x: NDArray[F]) -> NDArray[F]:
+    """Round to the nearest integer, halves to the even one, as C ``rint`` does.
+
+    Args:
+        x: float32 or float64, any shape; infinities and NaN pass through.
+
+    Returns:
+        Integer values in the dtype of ``x``.
+    """
+    result: NDArray[F] = np.rint(_floating(x))
+    return result
+
+
+def _floating(x: ArrayLike) -> NDArray[F]:
+    array: NDArray[F] = np.asarray(x)
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"dtype {array.dtype}; rounding is defined for float32 and float64")
+    return array
