@@ -5,7 +5,8 @@ The numerics are imported inside the hooks: this module is loaded whenever ``amc
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Sequence, Tuple
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from amct_core.extensions import (
     ActivationAlgorithm,
@@ -46,7 +47,7 @@ def amct_calibrators() -> Iterable[Calibrator]:
     return [Calibrator(name="ifmr", calibrate=_ifmr)]
 
 
-def _ifmr(batches: Sequence[Any]) -> Tuple[Any, int]:
+def _ifmr(batches: Sequence[Any]) -> tuple[Any, int]:
     from amct_core.numerics import ifmr
 
     return ifmr.calibrate(batches)

@@ -13,7 +13,7 @@ come in the same way.  Keep the module that holds the hooks cheap to import: it 
 
 from __future__ import annotations
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import pluggy
 
@@ -42,15 +42,43 @@ def amct_frontends() -> Iterable[Frontend]:
 
     A frontend reads and writes one framework's model files and puts fake quantization into them.
 
-    Example::
+    Example, networks as text, one ``name type bottom top`` per line, that can be read but not
+    trained::
 
+        from amct_core.errors import EnvironmentUnsuitableError
+        from amct_core.extensions import Frontend
+        from amct_core.extensions.frontend import NetworkViews
+        from amct_core.graph import Graph, Node
         from amct_core.hookspecs import hookimpl
+
+        class TextFrontend(Frontend):
+            name = "text"
+
+            def recognises(self, model_file):
+                return model_file.endswith(".net.txt")
+
+            def read(self, model_file, weights_file=None):
+                with open(model_file, encoding="utf-8") as lines:
+                    layers = [line.split() for line in lines]
+                nodes = [Node(name, op, (bottom,), (top,)) for name, op, bottom, top in layers]
+                graph = Graph("text", nodes, model_file)
+                return NetworkViews(train=graph, test=graph)
+
+            def insert(self, request):
+                raise EnvironmentUnsuitableError("text networks cannot be trained.")
+
+            def read_retrained(self, model_file, weights_file):
+                raise EnvironmentUnsuitableError("text networks cannot be trained.")
+
+            def write_fake_quant(self, model, save_path, files):
+                raise EnvironmentUnsuitableError("text networks cannot be run.")
+
+            def fake_quant_executor(self, save_path):
+                raise EnvironmentUnsuitableError("text networks cannot be run.")
 
         @hookimpl
         def amct_frontends():
-            from my_package.frontend import MyFrontend
-
-            return [MyFrontend()]
+            return [TextFrontend()]
 
     Returns:
         Instances of :class:`~amct_core.extensions.Frontend`.

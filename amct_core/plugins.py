@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import logging
-from typing import Any, Iterable, Iterator, List, Tuple, Type, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import attrs
 import pluggy
 
 from amct_core import hookspecs
-from amct_core.errors import AmctError, PluginError
+from amct_core.errors import PluginError
 from amct_core.extensions import (
     ActivationAlgorithm,
     Calibrator,
@@ -49,12 +50,19 @@ class FailedPlugin:
 
 @attrs.define
 class PluginHost:
-    """The plugin manager together with the plugins that it could not load."""
+    """The plugin manager together with the plugins that it could not load.
+
+    Attributes:
+        manager: knows the hooks of each plugin that loaded.
+        entry_points: where each of these plugins came from, as ``module:object``, by plugin name.
+        failed: the plugins that did not load.
+    """
 
     manager: pluggy.PluginManager
-    failed: List[FailedPlugin] = attrs.field(factory=list)
+    entry_points: dict[str, str] = attrs.field(factory=dict)
+    failed: list[FailedPlugin] = attrs.field(factory=list)
 
-    def collect(self, hook: str, item_type: Type[Item], kind: str) -> Registry[Item]:
+    def collect(self, hook: str, item_type: type[Item], kind: str) -> Registry[Item]:
         """Call ``hook`` of every plugin and register what comes back.
 
         Raises:
@@ -64,32 +72,48 @@ class PluginHost:
         # One implementation at a time: calling the hook as a whole would lose who returned what.
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             provider = implementation.plugin_name
-            for item in _call(implementation.function, provider, hook, item_type):
-                registry.add(item, provider)
+            for item in _call(implementation.function, provider, hook):
+                registry.add(_checked(item, provider, hook, item_type), provider)
         return registry
 
 
-def _call(function: Any, provider: str, hook: str, item_type: Type[Item]) -> Iterator[Item]:
+_TELL_THE_AUTHOR = "Uninstall the plugin, or tell its author."
+
+
+def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, ...]:
+    """Return the items that a hook gives, however it gives them: a list, a generator."""
     try:
         returned = function()
-        items: Tuple[Any, ...] = (
-            tuple(returned) if isinstance(returned, Iterable) and returned != "" else (returned,)
-        )
-    except AmctError:
-        raise
+        if isinstance(returned, Iterable) and not isinstance(returned, (str, bytes)):
+            return tuple(returned)
     except Exception as error:
         raise PluginError(
             f"plugin '{provider}': hook {hook} failed with {type(error).__name__}: {error}",
-            remedy="Uninstall the plugin, or tell its author.",
+            remedy=_TELL_THE_AUTHOR,
         ) from error
-    for item in items:
-        if not isinstance(item, item_type):
-            raise PluginError(
-                f"plugin '{provider}': hook {hook} returned {returned!r}, in which {item!r} is a "
-                f"{type(item).__name__}; expected an iterable of {item_type.__name__}.",
-                remedy="Uninstall the plugin, or tell its author.",
-            )
-        yield item
+    raise PluginError(
+        f"plugin '{provider}': hook {hook} returned {returned!r}; expected an iterable, such as a "
+        "list.",
+        remedy=_TELL_THE_AUTHOR,
+    )
+
+
+def _checked(item: object, provider: str, hook: str, item_type: type[Item]) -> Item:
+    if not isinstance(item, item_type):
+        raise PluginError(
+            f"plugin '{provider}': hook {hook} returned {item!r} among its items, of type "
+            f"{type(item).__name__}; expected instances of {item_type.__name__}.",
+            remedy=_TELL_THE_AUTHOR,
+        )
+    # A subclass, such as a frontend, chooses its name without being checked by us.
+    name: object = getattr(item, "name", None)
+    if not isinstance(name, str):
+        raise PluginError(
+            f"plugin '{provider}': hook {hook} returned {item!r}, whose name is {name!r}; expected "
+            "a string.",
+            remedy=_TELL_THE_AUTHOR,
+        )
+    return item
 
 
 class Registries:
@@ -146,41 +170,87 @@ class Registries:
         return self._host.collect("amct_cli_commands", CliCommand, "command")
 
 
+KINDS = tuple(
+    name for name, value in vars(Registries).items() if isinstance(value, functools.cached_property)
+)
+"""Names of the properties of :class:`Registries`, one per hook."""
+
+
 def create_host(entry_points: Iterable[importlib.metadata.EntryPoint]) -> PluginHost:
-    """Return a host with the built-in plugin and those behind ``entry_points``."""
+    """Return a host with the built-in plugin and those behind ``entry_points``.
+
+    Raises:
+        PluginError: two entry points have one name, or one plugin has two names.
+    """
     from amct_core import builtin
 
     host = PluginHost(pluggy.PluginManager(hookspecs.PROJECT))
     host.manager.add_hookspecs(hookspecs)
     host.manager.register(builtin, BUILTIN)
+    host.entry_points[BUILTIN] = builtin.__name__
     for entry_point in entry_points:
         _load(host, entry_point)
     return host
 
 
 def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
-    name = entry_point.name
+    name, value = entry_point.name, entry_point.value
+    if name in host.entry_points:
+        raise PluginError(
+            f"two plugins are called '{name}': {host.entry_points[name]} and {value}.",
+            remedy="Uninstall the distribution that provides one of them.",
+        )
     try:
         plugin = entry_point.load()
-    except Exception as error:  # whatever a third party's module does when imported
-        reason = f"{type(error).__name__}: {error}"
-        host.failed.append(FailedPlugin(name, entry_point.value, reason))
-        _log.warning(
-            "plugin '%s' (entry point %s) failed to load and is left out: %s",
-            name,
-            entry_point.value,
-            reason,
-        )
+    # A third party's module may do anything when it is imported.
+    except (Exception, SystemExit) as error:  # noqa: BLE001
+        _leave_out(host, entry_point, error)
         return
-    if host.manager.get_plugin(name) is not None:
+    known_as = host.manager.get_name(plugin)
+    if known_as is not None:
         raise PluginError(
-            f"two distributions have a plugin called '{name}'; one of them is {entry_point.value}.",
-            remedy="Uninstall one of them.",
+            f"plugins '{known_as}' and '{name}' are the same, {value}.",
+            remedy="Remove one of the two entry points.",
         )
-    host.manager.register(plugin, name)
+    try:
+        host.manager.register(plugin, name)
+    except pluggy.PluginValidationError as error:  # a hook with arguments, for one
+        host.manager.unregister(name=name)
+        _leave_out(host, entry_point, error)
+        return
+    host.entry_points[name] = value
+    _warn_of_unknown_hooks(host, plugin, name)
 
 
-def installed_entry_points() -> List[importlib.metadata.EntryPoint]:
+def _leave_out(
+    host: PluginHost, entry_point: importlib.metadata.EntryPoint, error: BaseException
+) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    host.failed.append(FailedPlugin(entry_point.name, entry_point.value, reason))
+    _log.warning(
+        "plugin '%s' (entry point %s) failed to load and is left out: %s",
+        entry_point.name,
+        entry_point.value,
+        reason,
+    )
+
+
+def _warn_of_unknown_hooks(host: PluginHost, plugin: object, name: str) -> None:
+    """A misspelt hook would otherwise be a plugin that does nothing, without a word."""
+    for caller in host.manager.get_hookcallers(plugin) or ():
+        if not caller.has_spec():
+            known = ", ".join(hook for hook in vars(hookspecs) if hook.startswith("amct_"))
+            _log.warning(
+                "plugin '%s' (entry point %s) implements %s, which is no hook of this version and "
+                "is never called; hooks: %s",
+                name,
+                host.entry_points[name],
+                caller.name,
+                known,
+            )
+
+
+def installed_entry_points() -> list[importlib.metadata.EntryPoint]:
     """Return the entry points of all installed plugins, each once, in order of their names."""
     found: Any = importlib.metadata.entry_points()
     if hasattr(found, "select"):
@@ -192,13 +262,13 @@ def installed_entry_points() -> List[importlib.metadata.EntryPoint]:
     return [unique[key] for key in sorted(unique)]
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def host() -> PluginHost:
     """Return the host of this process; plugins are looked for once."""
     return create_host(installed_entry_points())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def registries() -> Registries:
     """Return what the installed plugins provide."""
     return Registries(host())

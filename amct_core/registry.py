@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from typing import Dict, Generic, Iterator, List, Protocol, Tuple, TypeVar
+from collections.abc import Iterator
+from typing import Generic, Protocol, TypeVar
 
 import attrs
 
@@ -31,9 +32,9 @@ class Registry(Generic[Item]):
     """
 
     kind: str
-    failed_plugins: Tuple[str, ...] = ()
-    _items: Dict[str, Item] = attrs.field(factory=dict)
-    _providers: Dict[str, str] = attrs.field(factory=dict)
+    failed_plugins: tuple[str, ...] = ()
+    _items: dict[str, Item] = attrs.field(factory=dict)
+    _providers: dict[str, str] = attrs.field(factory=dict)
 
     def add(self, item: Item, provider: str) -> None:
         """Register ``item`` as coming from ``provider``.
@@ -67,7 +68,7 @@ class Registry(Generic[Item]):
         self.get(name)
         return self._providers[name]
 
-    def names(self) -> List[str]:
+    def names(self) -> list[str]:
         """Return all names, sorted."""
         return sorted(self._items)
 

@@ -1,0 +1,174 @@
+"""The example in each hook's documentation is a plugin that works as it stands."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amct_core import hookspecs
+from amct_core.graph import Graph, Node
+from amct_core.plugins import Registries, create_host
+from amct_core.registry import Registry
+
+HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("amct_"))
+
+
+def example(hook: str) -> str:
+    """Return the indented block that follows ``Example ... ::`` in the docstring of ``hook``."""
+    lines = inspect.cleandoc(getattr(hookspecs, hook).__doc__).splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("Example"))
+    start = next(i for i in range(start, len(lines)) if lines[i].endswith("::")) + 1
+    block = []
+    for line in lines[start:]:
+        if line and not line.startswith("    "):
+            break
+        block.append(line)
+    return textwrap.dedent("\n".join(block))
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Registry[Any]]:
+    """Return a function that installs a hook's example and gives what that hook's kind then has."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def installed(hook: str) -> Registry[Any]:
+        module = f"example_of_{hook}"
+        (tmp_path / f"{module}.py").write_text(example(hook))
+        found = Registries(create_host([EntryPoint("example", module, "amct")]))
+        registry: Registry[Any] = getattr(found, hook[len("amct_") :])
+        return registry
+
+    return installed
+
+
+@pytest.fixture
+def provided(install: Callable[[str], Registry[Any]]) -> Callable[[str, str], Any]:
+    """Return a function that gives what a hook's example registers under a name."""
+
+    def get(hook: str, name: str) -> Any:
+        return install(hook).get(name)
+
+    return get
+
+
+Provided = Callable[[str, str], Any]
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_every_example_registers_something(
+    install: Callable[[str], Registry[Any]], hook: str
+) -> None:
+    registry = install(hook)
+    assert [name for name in registry.names() if registry.provider(name) == "example"] != []
+
+
+def test_every_hook_says_what_it_is_for_and_what_it_returns() -> None:
+    for hook in HOOKS:
+        documentation = inspect.cleandoc(getattr(hookspecs, hook).__doc__)
+        assert documentation.startswith("Register ")
+        assert "Returns:\n    Instances of :class:`~amct_core.extensions." in documentation
+
+
+def test_frontends(provided: Provided, tmp_path: Path) -> None:
+    frontend = provided("amct_frontends", "text")
+    model = tmp_path / "model.net.txt"
+    model.write_text("conv Convolution data conv\nrelu ReLU conv conv\n")
+    assert frontend.recognises(str(model)) and not frontend.recognises("model.prototxt")
+    views = frontend.read(str(model))
+    assert [node.op for node in views.train.nodes] == ["Convolution", "ReLU"]
+    assert [str(value) for value in views.test.outputs] == ["conv#1"]
+
+
+def test_layer_quantizers(provided: Provided) -> None:
+    quantizer = provided("amct_layer_quantizers", "Gain")
+    gain = Node("gain", "Gain", ("data",), ("gain",), weights=(np.ones((3, 1), np.float32),))
+    graph = Graph("net", [gain])
+    assert quantizer.check(graph.nodes[0], graph) is None
+    assert quantizer.weight_layout(gain).channels == 3
+    in_place = Node("gain", "Gain", ("data",), ("data",), weights=gain.weights)
+    assert quantizer.check(in_place, Graph("net", [in_place])) == "runs in place"
+
+
+def test_activation_algorithms(provided: Provided) -> None:
+    algorithm = provided("amct_activation_algorithms", "frozen_bounds")
+    x = np.linspace(-1, 2, 7, dtype=np.float32)
+    y, scale, offset = algorithm.forward(x, 2.0, -1.0)
+    assert (scale, offset) == algorithm.factors(2.0, -1.0)
+    assert np.abs(y - x).max() <= scale / 2 + 1e-6
+    bottom_diff, clip_max_diff, clip_min_diff = algorithm.backward(x, np.ones_like(x), 2.0, -1.0)
+    assert bottom_diff.shape == x.shape
+    assert (clip_max_diff, clip_min_diff) == (0.0, 0.0)
+
+
+def test_weight_algorithms(provided: Provided) -> None:
+    algorithm = provided("amct_weight_algorithms", "power_of_two")
+    weights = np.array([[1.0, -3.0], [0.1, 0.2]], np.float32)
+    scale = algorithm.scales(weights, 0)
+    mantissa, _ = np.frexp(scale)
+    assert np.array_equal(mantissa, [0.5, 0.5])
+    quantized = algorithm.quantize(weights, scale, 0)
+    assert quantized.dtype == np.int8
+    assert np.abs(quantized * scale[:, None] - weights).max() <= scale.max() / 2
+
+
+def test_calibrators(provided: Provided) -> None:
+    calibrator = provided("amct_calibrators", "min_max")
+    batches = [np.array([-1.0, 0.5], np.float32), np.array([1.55], np.float32)]
+    scale, offset = calibrator.calibrate(batches)
+    assert scale == np.float32(2.55) / np.float32(255)
+    assert offset == 100 - 128
+
+
+def test_shift_searches(provided: Provided) -> None:
+    search = provided("amct_shift_searches", "always_four").start(np.ones(2, np.float32), False)
+    search.observe(np.zeros((1, 2, 3, 3), np.float32))
+    found = search.result()
+    assert found.dtype == np.uint8
+    assert found.tolist() == [4, 4]
+
+
+def test_deploy_backends(provided: Provided) -> None:
+    backend = provided("amct_deploy_backends", "factors")
+
+    class Layer:
+        name, quant_scale, offset = "conv", np.float32(0.5), -128
+
+    class Model:
+        layers = (Layer(),)
+
+    class Files:
+        def __init__(self) -> None:
+            self.added: dict[str, str] = {}
+
+        def add(self, path: str, content: str) -> None:
+            self.added[path] = content
+
+    files = Files()
+    backend.write(Model(), "result/model", files)
+    assert files.added == {"result/model_factors.txt": "conv 0.5 -128"}
+
+
+def test_layer_simulators(provided: Provided) -> None:
+    simulator = provided("amct_layer_simulators", "Gain")
+    x = np.arange(4).reshape(1, 2, 2)
+    gain = Node("gain", "Gain", ("x",), ("y",), weights=(np.array([[3], [-2]], np.int8),))
+    assert simulator.accumulate(gain, x.astype(np.int32)).tolist() == [[[0, 3], [-4, -6]]]
+    (y,) = simulator.run(gain, [x.astype(np.float32)])
+    assert y.tolist() == [[[0.0, 3.0], [-4.0, -6.0]]]
+
+
+def test_cli_commands(provided: Provided, capsys: pytest.CaptureFixture[str]) -> None:
+    command = provided("amct_cli_commands", "hello").load()
+    command(args=[], standalone_mode=False)
+    assert capsys.readouterr().out == "hello\n"
+
+
+def test_the_documented_entry_point_group_is_the_one_that_is_searched() -> None:
+    assert f"[project.entry-points.{hookspecs.PROJECT}]" in (hookspecs.__doc__ or "")

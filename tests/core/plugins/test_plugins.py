@@ -1,0 +1,280 @@
+"""How plugins are found, and what is said of those that do not work."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+
+import pytest
+
+from amct_core import plugins
+from amct_core.errors import PluginError
+from amct_core.plugins import BUILTIN, Registries, create_host
+
+PluginFactory = Callable[..., EntryPoint]
+
+SHIFT_SEARCH = """
+@hookimpl
+def amct_shift_searches():
+    return [ShiftSearch(name={name!r})]
+"""
+
+
+def hook_returning(expression: str) -> str:
+    return f"@hookimpl\ndef amct_shift_searches():\n    return {expression}\n"
+
+
+def shift_search_error(entry_point: EntryPoint) -> str:
+    """Return what is said when the shift-N searches of a plugin are asked for."""
+    with pytest.raises(PluginError) as caught:
+        _ = Registries(create_host([entry_point])).shift_searches
+    return str(caught.value)
+
+
+class TestPluginsThatWork:
+    def test_what_a_plugin_registers_is_found_by_name(self, make_plugin: PluginFactory) -> None:
+        found = Registries(create_host([make_plugin("mine", SHIFT_SEARCH.format(name="fixed"))]))
+        assert found.shift_searches.get("fixed").name == "fixed"
+        assert found.shift_searches.provider("fixed") == "mine"
+
+    def test_a_generator_is_as_good_as_a_list(self, make_plugin: PluginFactory) -> None:
+        source = "@hookimpl\ndef amct_shift_searches():\n    yield ShiftSearch(name='lazy')\n"
+        found = Registries(create_host([make_plugin("mine", source)]))
+        assert "lazy" in found.shift_searches
+
+    def test_a_plugin_may_register_nothing(self, make_plugin: PluginFactory) -> None:
+        with_it = Registries(create_host([make_plugin("mine", hook_returning("()"))]))
+        assert with_it.shift_searches.names() == Registries(create_host([])).shift_searches.names()
+
+    def test_an_object_of_a_module_can_be_the_plugin(self, make_plugin: PluginFactory) -> None:
+        make_plugin(
+            "mine",
+            """
+            class Plugin:
+                @hookimpl
+                def amct_shift_searches(self):
+                    return [ShiftSearch(name="of_an_object")]
+
+            plugin = Plugin()
+            """,
+        )
+        host = create_host([EntryPoint("mine", "mine_module:plugin", "amct")])
+        assert Registries(host).shift_searches.provider("of_an_object") == "mine"
+
+    def test_hooks_are_called_when_their_kind_is_asked_for_and_once(
+        self, make_plugin: PluginFactory, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source = "@hookimpl\ndef amct_shift_searches():\n    print('called')\n    return []\n"
+        found = Registries(create_host([make_plugin("mine", source)]))
+        _ = found.cli_commands
+        assert capsys.readouterr().out == ""
+        _ = found.shift_searches, found.shift_searches
+        assert capsys.readouterr().out == "called\n"
+
+
+class TestBuiltIns:
+    def test_they_come_through_the_hooks_from_a_plugin_of_their_own(self) -> None:
+        host = create_host([])
+        assert [name for name, _ in host.manager.list_name_plugin()] == [BUILTIN]
+        found = Registries(host)
+        provided = {
+            "ulq_quantize": found.activation_algorithms,
+            "arq_retrain": found.weight_algorithms,
+            "ifmr": found.calibrators,
+            "search_n": found.shift_searches,
+            "search_n_v2": found.shift_searches,
+            "none": found.shift_searches,
+        }
+        assert {name: kind.provider(name) for name, kind in provided.items()} == dict.fromkeys(
+            provided, BUILTIN
+        )
+
+    def test_without_their_plugin_there_are_none(self) -> None:
+        host = create_host([])
+        host.manager.unregister(name=BUILTIN)
+        assert Registries(host).activation_algorithms.names() == []
+        assert Registries(host).cli_commands.names() == []
+
+
+class TestConflicts:
+    def test_one_name_from_two_plugins_names_both(self, make_plugin: PluginFactory) -> None:
+        host = create_host(
+            [
+                make_plugin("first", SHIFT_SEARCH.format(name="fixed")),
+                make_plugin("second", SHIFT_SEARCH.format(name="fixed")),
+            ]
+        )
+        with pytest.raises(PluginError, match="shift-N search 'fixed': 'first' and 'second'"):
+            _ = Registries(host).shift_searches
+
+    def test_a_plugin_cannot_take_the_name_of_a_built_in(self, make_plugin: PluginFactory) -> None:
+        message = shift_search_error(make_plugin("mine", SHIFT_SEARCH.format(name="search_n_v2")))
+        assert f"'search_n_v2': '{BUILTIN}' and 'mine'" in message
+
+    def test_a_conflict_concerns_its_own_kind_alone(self, make_plugin: PluginFactory) -> None:
+        host = create_host([make_plugin("mine", SHIFT_SEARCH.format(name="search_n"))])
+        assert "ifmr" in Registries(host).calibrators
+
+    def test_two_entry_points_of_one_name_are_named(self, make_plugin: PluginFactory) -> None:
+        entry_points = [
+            make_plugin("same", SHIFT_SEARCH.format(name="one"), module="first_module"),
+            make_plugin("same", SHIFT_SEARCH.format(name="two"), module="second_module"),
+        ]
+        with pytest.raises(PluginError, match="'same': first_module and second_module"):
+            create_host(entry_points)
+
+    def test_one_plugin_under_two_names_is_named(self, make_plugin: PluginFactory) -> None:
+        entry_point = make_plugin("one", SHIFT_SEARCH.format(name="fixed"))
+        again = EntryPoint("other", entry_point.value, "amct")
+        with pytest.raises(PluginError, match="'one' and 'other' are the same, one_module"):
+            create_host([entry_point, again])
+
+    def test_nobody_takes_the_name_of_the_core(self, make_plugin: PluginFactory) -> None:
+        with pytest.raises(PluginError, match=f"'{BUILTIN}': amct_core.builtin and mine"):
+            create_host([make_plugin(BUILTIN, "", module="mine")])
+
+
+class TestPluginsThatDoNotLoad:
+    @pytest.mark.parametrize(
+        ("source", "reason"),
+        [
+            ("import no_such_module", "No module named 'no_such_module'"),
+            ("def broken(:", "SyntaxError"),
+            ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
+            ("raise SystemExit('no display')", "SystemExit: no display"),
+            ("@hookimpl\ndef amct_frontends(extra): ...", "amct_frontends"),
+        ],
+        ids=["import", "syntax", "raise", "exit", "hook with an argument"],
+    )
+    def test_they_are_a_warning_that_names_the_entry_point(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        source: str,
+        reason: str,
+    ) -> None:
+        host = create_host([make_plugin("broken", source)])
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        message = record.getMessage()
+        assert "'broken'" in message and "broken_module" in message and reason in message
+        (failed,) = host.failed
+        assert (failed.name, failed.entry_point) == ("broken", "broken_module")
+        assert reason in failed.reason
+
+    def test_the_rest_keeps_working(self, make_plugin: PluginFactory) -> None:
+        host = create_host(
+            [
+                make_plugin("broken", "import no_such_module"),
+                make_plugin("mine", SHIFT_SEARCH.format(name="fixed")),
+            ]
+        )
+        assert Registries(host).shift_searches.names() == [
+            "fixed",
+            "none",
+            "search_n",
+            "search_n_v2",
+        ]
+
+    def test_an_unknown_name_mentions_them(self, make_plugin: PluginFactory) -> None:
+        found = Registries(create_host([make_plugin("broken", "import no_such_module")]))
+        with pytest.raises(PluginError, match="failed to load and may have provided it: 'broken'"):
+            found.shift_searches.get("fixed")
+
+    def test_a_misspelt_hook_is_a_warning(
+        self, make_plugin: PluginFactory, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        source = "@hookimpl\ndef amct_shift_search():\n    return []\n"
+        create_host([make_plugin("mine", source)])
+        (record,) = caplog.records
+        message = record.getMessage()
+        for word in ("'mine'", "mine_module", "amct_shift_search,", "amct_shift_searches"):
+            assert word in message
+
+
+class TestNonsense:
+    @pytest.mark.parametrize(
+        ("expression", "found", "expected"),
+        [
+            ("None", "returned None", "an iterable"),
+            ("'search'", "returned 'search'", "an iterable"),
+            ("ShiftSearch(name='alone')", "name='alone'", "an iterable"),
+            ("['search']", "'search' among its items, of type str", "instances of ShiftSearch"),
+            ("[ShiftSearch]", "of type type", "instances of ShiftSearch"),
+            ("[Calibrator(name='c', calibrate=len)]", "of type Calibrator", "ShiftSearch"),
+            ("1 / 0", "ZeroDivisionError: division by zero", ""),
+            ("(1 / zero for zero in [0])", "ZeroDivisionError: division by zero", ""),
+            ("[ShiftSearch(name=3)]", "ShiftSearch.name is 3", "letters, digits"),
+            ("[ShiftSearch(name='s', start=3)]", "'s': start is 3", "a callable"),
+        ],
+    )
+    def test_it_is_an_error_that_names_plugin_hook_found_and_expected(
+        self, make_plugin: PluginFactory, expression: str, found: str, expected: str
+    ) -> None:
+        message = shift_search_error(make_plugin("nonsense", hook_returning(expression)))
+        assert "plugin 'nonsense': hook amct_shift_searches" in message
+        assert found in message
+        assert expected in message
+
+    def test_a_frontend_without_a_name_is_nonsense(self, make_plugin: PluginFactory) -> None:
+        source = """
+        class Nameless(Frontend):
+            recognises = read = insert = read_retrained = write_fake_quant = None
+            fake_quant_executor = None
+
+        @hookimpl
+        def amct_frontends():
+            return [Nameless()]
+        """
+        host = create_host([make_plugin("nonsense", source)])
+        with pytest.raises(PluginError, match=r"'nonsense'.*amct_frontends.*name is None"):
+            _ = Registries(host).frontends
+
+
+class TestInstalledEntryPoints:
+    def found(self, monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> list[EntryPoint]:
+        class Selectable(list[EntryPoint]):
+            def select(self, group: str) -> list[EntryPoint]:
+                return [point for point in self if point.group == group]
+
+        monkeypatch.setattr(
+            "importlib.metadata.entry_points", lambda: Selectable(points), raising=True
+        )
+        return plugins.installed_entry_points()
+
+    def test_a_distribution_that_is_found_twice_counts_once(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        point, twin = EntryPoint("a", "module", "amct"), EntryPoint("a", "module", "amct")
+        assert self.found(monkeypatch, point, twin) == [point]
+
+    def test_two_modules_of_one_name_both_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        points = [EntryPoint("a", "module", "amct"), EntryPoint("a", "other", "amct")]
+        assert self.found(monkeypatch, *points) == points
+
+    def test_other_groups_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.found(monkeypatch, EntryPoint("a", "module", "console_scripts")) == []
+
+    def test_the_order_is_that_of_the_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        points = [EntryPoint(name, "module_" + name, "amct") for name in "cab"]
+        assert [point.name for point in self.found(monkeypatch, *points)] == ["a", "b", "c"]
+
+
+def test_every_hook_has_a_registry() -> None:
+    """Each hook is collected by exactly one property of Registries."""
+    collected = []
+
+    class Host:
+        def collect(self, hook: str, item_type: type, kind: str) -> str:
+            collected.append(hook)
+            return kind
+
+    registries = Registries(Host())  # type: ignore[arg-type]
+    for name in vars(Registries):
+        if not name.startswith("_"):
+            getattr(registries, name)
+    assert sorted(collected) == sorted(
+        name for name in vars(plugins.hookspecs) if re.match("amct_", name)
+    )

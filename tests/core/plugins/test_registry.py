@@ -1,0 +1,74 @@
+"""Looking extensions up by name."""
+
+from __future__ import annotations
+
+import attrs
+import pytest
+
+from amct_core.errors import AmctError, PluginError
+from amct_core.registry import Registry
+
+
+@attrs.frozen
+class Colour:
+    name: str
+
+
+@pytest.fixture
+def colours() -> Registry[Colour]:
+    registry: Registry[Colour] = Registry("colour")
+    registry.add(Colour("red"), "warm")
+    registry.add(Colour("blue"), "cold")
+    return registry
+
+
+def test_an_item_is_found_by_its_name(colours: Registry[Colour]) -> None:
+    assert colours.get("red") == Colour("red")
+    assert colours.provider("red") == "warm"
+    assert "red" in colours and "green" not in colours
+
+
+def test_names_and_items_are_sorted(colours: Registry[Colour]) -> None:
+    assert colours.names() == ["blue", "red"]
+    assert list(colours) == [Colour("blue"), Colour("red")]
+
+
+def test_a_name_taken_names_both_providers(colours: Registry[Colour]) -> None:
+    with pytest.raises(PluginError, match="two plugins provide the colour 'red': 'warm' and 'hot'"):
+        colours.add(Colour("red"), "hot")
+
+
+def test_after_a_conflict_the_first_stays(colours: Registry[Colour]) -> None:
+    with pytest.raises(PluginError):
+        colours.add(Colour("red"), "hot")
+    assert colours.provider("red") == "warm"
+
+
+def test_an_unknown_name_lists_what_there_is_and_who_provides_it(
+    colours: Registry[Colour],
+) -> None:
+    with pytest.raises(AmctError) as caught:
+        colours.get("green")
+    assert str(caught.value) == (
+        "there is no colour 'green'; known: 'blue' (from cold), 'red' (from warm)."
+    )
+
+
+def test_a_near_miss_is_suggested(colours: Registry[Colour]) -> None:
+    with pytest.raises(PluginError, match="Did you mean 'blue'?"):
+        colours.get("bleu")
+
+
+def test_the_provider_of_an_unknown_name_is_the_same_error(colours: Registry[Colour]) -> None:
+    with pytest.raises(PluginError, match="there is no colour 'green'"):
+        colours.provider("green")
+
+
+def test_an_empty_registry_says_so() -> None:
+    with pytest.raises(PluginError, match="there is no colour 'red'; known: none."):
+        Registry[Colour]("colour").get("red")
+
+
+def test_plugins_that_failed_are_suspected() -> None:
+    with pytest.raises(PluginError, match="may have provided it: 'a', 'b'"):
+        Registry[Colour]("colour", ("a", "b")).get("red")
