@@ -1,0 +1,1 @@
+"""The ``amct`` command line."""

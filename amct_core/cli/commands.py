@@ -1,0 +1,28 @@
+"""The commands of the core, described; what they import is imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from amct_core.extensions import CliCommand
+
+if TYPE_CHECKING:
+    import click
+
+
+def _from(module: str) -> Callable[[], click.Command]:
+    def load() -> click.Command:
+        return cast("click.Command", importlib.import_module(f"amct_core.cli.{module}").command)
+
+    return load
+
+
+COMMANDS = (
+    CliCommand("doctor", "Check that this machine has what the workflow needs.", _from("doctor")),
+    CliCommand("plugins", "List what the installed plugins provide.", _from("plugins")),
+    CliCommand("qat config", "Write the config of what to quantize, and how.", _from("qat_config")),
+    CliCommand("qat insert", "Put fake quantization into a model.", _from("qat_insert")),
+    CliCommand("qat save", "Turn a trained model into its saved forms.", _from("qat_save")),
+)

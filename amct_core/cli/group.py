@@ -1,0 +1,88 @@
+"""A click group whose sub-commands are loaded when they are called, and not before."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from typing import Any
+
+import click
+
+from amct_core.cli.available import AvailableCommands
+from amct_core.plugins import BUILTIN
+
+GROUP_HELP = {"qat": "Quantization-aware training, step by step."}
+
+WRITES_NO_LOG = ("doctor", "plugins")
+"""Commands that only look around, and leave no log folder behind."""
+
+
+class CommandGroup(click.Group):
+    """The commands that plugins registered below one prefix ("" for ``amct`` itself)."""
+
+    def __init__(self, *args: Any, prefix: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.prefix = prefix
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of commands and groups, sorted."""
+        return sorted(_available(ctx).below(self.prefix))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load one command; None if there is none of this name."""
+        available = _available(ctx)
+        listing = available.below(self.prefix)
+        if cmd_name not in listing:
+            if available.error is not None:
+                raise available.error
+            return None
+        described = listing[cmd_name]
+        if described is None:
+            return CommandGroup(cmd_name, prefix=cmd_name, help=_group_help(cmd_name))
+        command = available.load(described)
+        return command if described.name in WRITES_NO_LOG else _logging(command)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading one."""
+        rows = [
+            (name, _group_help(name) if described is None else described.help)
+            for name, described in sorted(_available(ctx).below(self.prefix).items())
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def _available(ctx: click.Context) -> AvailableCommands:
+    """Return the commands of this call of ``amct``, asked for and warned about once."""
+    available = ctx.meta.get(__name__)
+    if available is None:
+        available = ctx.meta[__name__] = AvailableCommands.collect()
+        if available.error is not None:
+            click.echo(
+                f"Warning: {available.error} Until then, only the commands of {BUILTIN} are there.",
+                err=True,
+            )
+    assert isinstance(available, AvailableCommands)
+    return available
+
+
+def _group_help(name: str) -> str:
+    return GROUP_HELP.get(name, f"Commands of '{name}'.")
+
+
+def _logging(command: click.Command) -> click.Command:
+    """Return ``command`` with logging configured before its body runs, but not for its --help."""
+    body = command.callback
+    if body is None:
+        return command
+
+    @functools.wraps(body)
+    def configured(*args: Any, **kwargs: Any) -> Any:
+        from amct_core.logging import configure
+
+        configure()
+        return body(*args, **kwargs)
+
+    logged = copy.copy(command)
+    logged.callback = configured
+    return logged

@@ -1,0 +1,54 @@
+"""``amct``: the console script, its global options, and what becomes of errors.
+
+Exit status: 0 success, 1 an error or a negative result, 2 wrong usage, 130 interrupted.  Results go
+to standard output, everything else to standard error.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import click
+
+import amct_core
+from amct_core.cli.group import CommandGroup
+from amct_core.errors import AmctError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells report it."""
+
+
+class RootGroup(CommandGroup):
+    """``amct`` itself: turns errors into messages and exit statuses."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the sub-command; what it returns is no exit status and is dropped."""
+        try:
+            super().invoke(ctx)
+        except AmctError as error:
+            if ctx.params["debug"]:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            else:
+                click.echo(f"Error: {error}", err=True)
+            ctx.exit(1)
+        except (KeyboardInterrupt, click.Abort):
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(
+    "amct",
+    cls=RootGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Run 'amct COMMAND --help' for the options of a command.",
+)
+@click.option("--debug", is_flag=True, help="Show where in the program an error was raised.")
+@click.version_option(amct_core.__version__, prog_name="amct")
+def cli(debug: bool) -> None:
+    """Quantization-aware training for models that run as INT8 on Ascend processors."""
+
+
+def main() -> None:
+    """Run ``amct`` with the arguments of this process; the console script."""
+    cli(prog_name="amct")

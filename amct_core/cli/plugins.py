@@ -1,0 +1,86 @@
+"""``amct plugins``: which plugins are installed and what each provides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+import click
+
+from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.errors import PluginError
+from amct_core.plugins import KINDS, PluginHost, Registries, host, registries
+from amct_core.registry import Registry
+
+
+@attrs.frozen
+class Kind:
+    """What is provided of one kind: (name, provider) each, or why the kind cannot be listed."""
+
+    name: str
+    items: tuple[tuple[str, str], ...] = ()
+    error: str = ""
+
+
+def kinds(found: Registries) -> tuple[Kind, ...]:
+    """Return every kind; one that a plugin breaks does not hide the others."""
+    return tuple(_kind(found, kind) for kind in KINDS)
+
+
+def _kind(found: Registries, kind: str) -> Kind:
+    try:
+        registry: Registry[object] = getattr(found, kind)
+    except PluginError as error:
+        return Kind(kind, error=str(error))
+    return Kind(kind, tuple((name, registry.provider(name)) for name in registry.names()))
+
+
+@click.command("plugins")
+@json_option
+@click.pass_context
+def command(ctx: click.Context, as_json: bool) -> None:
+    """List what the installed plugins provide, by kind, and the plugins that failed.
+
+    The exit status is 1 if a plugin failed.
+    """
+    listed = kinds(registries())
+    if as_json:
+        print_json(_document(host(), listed))
+    else:
+        _print(host(), listed)
+    if host().failed or any(kind.error for kind in listed):
+        ctx.exit(1)
+
+
+def _document(plugin_host: PluginHost, listed: Sequence[Kind]) -> object:
+    return {
+        "plugins": [
+            {"name": name, "entry_point": entry_point}
+            for name, entry_point in plugin_host.entry_points.items()
+        ],
+        "provided": {
+            kind.name: [{"name": name, "plugin": provider} for name, provider in kind.items]
+            for kind in listed
+        },
+        "failed": [
+            {"name": plugin.name, "entry_point": plugin.entry_point, "reason": plugin.reason}
+            for plugin in plugin_host.failed
+        ],
+        "errors": {kind.name: kind.error for kind in listed if kind.error},
+    }
+
+
+def _print(plugin_host: PluginHost, listed: Sequence[Kind]) -> None:
+    click.echo("plugins")
+    print_columns(list(plugin_host.entry_points.items()), indent="  ")
+    for kind in listed:
+        click.echo(f"\n{kind.name.replace('_', ' ')}")
+        if kind.error:
+            click.echo(f"  ERROR: {kind.error}")
+        elif kind.items:
+            print_columns([(name, f"from {provider}") for name, provider in kind.items], "  ")
+        else:
+            click.echo("  none")
+    if plugin_host.failed:
+        click.echo("\nfailed to load")
+        print_columns([(p.name, p.entry_point, p.reason) for p in plugin_host.failed], "  ")

@@ -1,0 +1,31 @@
+"""``amct qat insert``: put fake quantization into a model."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from amct_core.cli.output import json_option, print_files
+
+
+@click.command("insert")
+@click.argument("model")
+@click.argument("weights")
+@click.option(
+    "-c", "--config", "config_file", required=True, help="The config of what to quantize."
+)
+@click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
+@json_option
+def command(model: str, weights: str, config_file: str, folder: str, as_json: bool) -> None:
+    """Put fake quantization into MODEL with WEIGHTS, ready to train.
+
+    Writes modified_model.prototxt, modified_model.caffemodel and record.txt, which training fills.
+    """
+    from amct_core import workflow
+
+    modified_model = os.path.join(folder, "modified_model.prototxt")
+    modified_weights = os.path.join(folder, "modified_model.caffemodel")
+    record = os.path.join(folder, "record.txt")
+    workflow.insert(model, weights, config_file, modified_model, modified_weights, record)
+    print_files((modified_model, modified_weights, record), as_json)

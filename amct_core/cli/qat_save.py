@@ -1,0 +1,43 @@
+"""``amct qat save``: turn a trained model into its saved forms."""
+
+from __future__ import annotations
+
+import click
+
+from amct_core.cli.output import json_option, print_files
+
+
+@click.command("save")
+@click.argument("model")
+@click.argument("weights")
+@click.option("-c", "--config", "config_file", help="The config that MODEL was made with.")
+@click.option(
+    "--record", "record_file", help="The record that training filled; by default MODEL's own."
+)
+@click.option(
+    "--save-path", required=True, help="Folder and prefix of the files, such as result/model."
+)
+@click.option(
+    "--save-type",
+    type=click.Choice(("Both", "Fakequant", "Deploy")),
+    default="Both",
+    show_default=True,
+    help="The model to simulate with, the model to deploy, or both.",
+)
+@click.option("--backend", help="Deploy backend; the config's by default.")
+@json_option
+def command(
+    model: str,
+    weights: str,
+    config_file: str | None,
+    record_file: str | None,
+    save_path: str,
+    save_type: str,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """Save the modified MODEL with trained WEIGHTS, a snapshot of it."""
+    from amct_core import workflow
+
+    written = workflow.save(model, weights, save_path, save_type, record_file, config_file, backend)
+    print_files(written, as_json)
