@@ -42,7 +42,7 @@ class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # no [..
         logging.Handler.__init__(self)
 
     @property
-    def stream(self) -> TextIO:  # type: ignore[override]
+    def stream(self) -> TextIO:
         """The standard error of this moment."""
         return sys.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import attrs
 import click
@@ -29,7 +30,7 @@ def kinds(found: Registries) -> tuple[Kind, ...]:
 
 def _kind(found: Registries, kind: str) -> Kind:
     try:
-        registry: Registry[object] = getattr(found, kind)
+        registry: Registry[Any] = getattr(found, kind)
     except PluginError as error:
         return Kind(kind, error=str(error))
     return Kind(kind, tuple((name, registry.provider(name)) for name in registry.names()))

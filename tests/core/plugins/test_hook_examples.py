@@ -86,13 +86,18 @@ def test_frontends(provided: Provided, tmp_path: Path) -> None:
     assert [str(value) for value in views.test.outputs] == ["conv#1"]
 
 
+def gain_node(bottom: str, top: str, weights: Any) -> Node:
+    parts: Any = {"bottoms": (bottom,), "tops": (top,), "weights": (weights,)}
+    return Node("gain", "Gain", **parts)
+
+
 def test_layer_quantizers(provided: Provided) -> None:
     quantizer = provided("amct_layer_quantizers", "Gain")
-    gain = Node("gain", "Gain", ("data",), ("gain",), weights=(np.ones((3, 1), np.float32),))
+    gain = gain_node("data", "gain", np.ones((3, 1), np.float32))
     graph = Graph("net", [gain])
     assert quantizer.check(graph.nodes[0], graph) is None
     assert quantizer.weight_layout(gain).channels == 3
-    in_place = Node("gain", "Gain", ("data",), ("data",), weights=gain.weights)
+    in_place = gain_node("data", "data", gain.weights[0])
     assert quantizer.check(in_place, Graph("net", [in_place])) == "runs in place"
 
 
@@ -158,7 +163,7 @@ def test_deploy_backends(provided: Provided) -> None:
 def test_layer_simulators(provided: Provided) -> None:
     simulator = provided("amct_layer_simulators", "Gain")
     x = np.arange(4).reshape(1, 2, 2)
-    gain = Node("gain", "Gain", ("x",), ("y",), weights=(np.array([[3], [-2]], np.int8),))
+    gain = gain_node("x", "y", np.array([[3], [-2]], np.int8))
     assert simulator.accumulate(gain, x.astype(np.int32)).tolist() == [[[0, 3], [-4, -6]]]
     (y,) = simulator.run(gain, [x.astype(np.float32)])
     assert y.tolist() == [[[0.0, 3.0], [-4.0, -6.0]]]

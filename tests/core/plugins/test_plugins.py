@@ -2,18 +2,44 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-import re
+import sys
+import textwrap
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from amct_core import plugins
+from amct_core import hookspecs, plugins
 from amct_core.errors import PluginError
 from amct_core.plugins import BUILTIN, Registries, create_host
+from amct_core.registry import Registry
 
 PluginFactory = Callable[..., EntryPoint]
+
+PREAMBLE = """
+from amct_core.extensions import *
+from amct_core.hookspecs import hookimpl
+"""
+
+
+@pytest.fixture
+def make_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PluginFactory:
+    """Return a function that writes a plugin module and gives the entry point that names it."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def make(name: str, source: str, module: str = "") -> EntryPoint:
+        module = module or f"{name}_module"
+        (tmp_path / f"{module}.py").write_text(PREAMBLE + textwrap.dedent(source))
+        monkeypatch.delitem(sys.modules, module, raising=False)
+        importlib.invalidate_caches()
+        return EntryPoint(name, module, "amct")
+
+    return make
+
 
 SHIFT_SEARCH = """
 @hookimpl
@@ -79,7 +105,7 @@ class TestBuiltIns:
         host = create_host([])
         assert [name for name, _ in host.manager.list_name_plugin()] == [BUILTIN]
         found = Registries(host)
-        provided = {
+        provided: dict[str, Registry[Any]] = {
             "ulq_quantize": found.activation_algorithms,
             "arq_retrain": found.weight_algorithms,
             "ifmr": found.calibrators,
@@ -275,6 +301,4 @@ def test_every_hook_has_a_registry() -> None:
     for name in vars(Registries):
         if not name.startswith("_"):
             getattr(registries, name)
-    assert sorted(collected) == sorted(
-        name for name in vars(plugins.hookspecs) if re.match("amct_", name)
-    )
+    assert sorted(collected) == sorted(name for name in vars(hookspecs) if name.startswith("amct_"))

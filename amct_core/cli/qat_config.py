@@ -1,0 +1,69 @@
+"""``amct qat config``: write the config of what to quantize, and how."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from amct_core.cli.config_choices import ConfigChoices
+from amct_core.cli.output import json_option, print_columns, print_json
+
+if TYPE_CHECKING:
+    from amct_core.workflow import ConfigReport
+
+
+@click.command("config")
+@click.argument("model")
+@click.argument("weights")
+@click.option("-o", "--output", "config_file", required=True, help="The config (JSON) to write.")
+@click.option("--simple", help="A simplified config (quant.cfg) to derive it from.")
+@click.option("--activation-algo", help="Activation algorithm of every layer.")
+@click.option("--init-algo", help="Calibrator that finds the first clip bounds of every layer.")
+@click.option("--shift-n-algo", help="Search for the shift factor N.")
+@click.option("--batch-num", type=click.IntRange(min=1), help="Batches to initialise with.")
+@click.option(
+    "--batch-norm", type=click.Choice(("keep", "fold")), help="What becomes of BatchNorm."
+)
+@click.option("--backend", "deploy_backend", help="Deploy backend.")
+@json_option
+def command(
+    model: str,
+    weights: str,
+    config_file: str,
+    simple: str | None,
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Write the config of what to quantize in MODEL with WEIGHTS, for you to edit.
+
+    Options override what the simplified config says; 'amct plugins' lists the names they take.
+    """
+    from amct_core import workflow
+    from amct_core.config import json_format
+    from amct_core.plugins import registries
+
+    chosen = ConfigChoices(**choices)
+    chosen.check(registries())  # before anything is written
+    report = workflow.create_config(model, weights, config_file, simple)
+    if chosen != ConfigChoices():
+        json_format.write(config_file, chosen.apply(report.config))
+    if as_json:
+        print_json(_document(config_file, report))
+    else:
+        _print(config_file, report)
+
+
+def _document(config_file: str, report: ConfigReport) -> object:
+    return {
+        "config": config_file,
+        "quantizable": list(report.quantizable),
+        "not_quantizable": dict(report.unsupported),
+    }
+
+
+def _print(config_file: str, report: ConfigReport) -> None:
+    rows = [(name, "quantizable") for name in report.quantizable]
+    rows += [(name, f"left out: {reason}") for name, reason in report.unsupported.items()]
+    print_columns(rows)
+    click.echo(config_file)

@@ -1,0 +1,224 @@
+"""``amct``: its list of commands, what it loads, and what becomes of errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import amct_core
+
+Amct = Callable[..., Any]
+AddPlugin = Callable[[str, str], None]
+
+HEAVY = ("numpy", "rich", "caffe", "google.protobuf", "onnx", "matplotlib", "amct_core.workflow")
+
+COMMAND = """
+import click
+
+def load():
+    print("loaded")
+
+    @click.command({name!r})
+    def command():
+        {body}
+
+    return command
+
+@hookimpl
+def amct_cli_commands():
+    return [CliCommand(name={name!r}, help="Test.", load=load)]
+"""
+
+
+def command_plugin(body: str, name: str = "test") -> str:
+    return COMMAND.format(name=name, body=body)
+
+
+class TestHelp:
+    def test_it_lists_commands_and_groups_with_their_help(self, amct: Amct) -> None:
+        done = amct("--help")
+        assert done.status == 0
+        for line in ("doctor   Check that", "plugins  List what", "qat      Quantization-aware"):
+            assert line in done.out
+
+    def test_a_group_lists_its_commands(self, amct: Amct) -> None:
+        done = amct("qat", "--help")
+        assert done.status == 0
+        for name in ("config", "insert", "save"):
+            assert f"\n  {name} " in done.out
+
+    @pytest.mark.parametrize(
+        "path", [["doctor"], ["plugins"], ["qat", "config"], ["qat", "insert"], ["qat", "save"]]
+    )
+    def test_every_command_explains_itself(
+        self, amct: Amct, path: list[str], configured: list[str]
+    ) -> None:
+        done = amct(*path, "--help")
+        assert done.status == 0
+        assert f"Usage: amct {' '.join(path)}" in done.out
+        assert "--json" in done.out
+        assert configured == []
+
+    def test_a_plugins_commands_are_listed_without_being_loaded(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("one", command_plugin("pass", name="hello"))
+        add_plugin("two", command_plugin("pass", name="qat wait"))
+        add_plugin("three", command_plugin("pass", name="own group"))
+        assert "hello    Test." in amct("--help").out
+        assert "own      Commands of 'own'." in amct("--help").out
+        assert "wait    Test." in amct("qat", "--help").out
+        assert "loaded" not in amct("qat", "--help").out
+        assert "loaded" in amct("hello").out
+
+    def test_nothing_heavy_is_imported(self) -> None:
+        code = (
+            "import sys\nfrom amct_core.cli.main import cli\n"
+            "try:\n    cli(['--help'])\nexcept SystemExit:\n    pass\n"
+            f"print([name for name in {HEAVY!r} if name in sys.modules])"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert done.stdout.splitlines()[-1] == "[]"
+
+    def test_it_takes_less_than_300_ms(self) -> None:
+        command = [sys.executable, "-m", "amct_core", "--help"]
+        fastest = float("inf")
+        for _ in range(5):  # other processes may hold the machine for a moment
+            start = time.perf_counter()
+            subprocess.run(command, capture_output=True, check=True)
+            fastest = min(fastest, time.perf_counter() - start)
+        assert fastest < 0.3
+
+    def test_the_version(self, amct: Amct) -> None:
+        assert amct("--version").out == f"amct, version {amct_core.__version__}\n"
+
+
+class TestExitStatus:
+    def test_success_is_0_whatever_the_command_returns(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("mine", command_plugin("return 3"))
+        assert amct("test").status == 0
+
+    def test_an_error_of_the_user_is_1_and_a_message(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        body = "from amct_core.errors import ConfigError; raise ConfigError('bad.', file='c.json')"
+        add_plugin("mine", command_plugin(body))
+        done = amct("test")
+        assert done.status == 1
+        assert done.err == "Error: c.json: bad.\n"
+
+    def test_debug_shows_where_it_was_raised(self, amct: Amct, add_plugin: AddPlugin) -> None:
+        body = "from amct_core.errors import ConfigError; raise ConfigError('bad.')"
+        add_plugin("mine", command_plugin(body))
+        done = amct("--debug", "test")
+        assert done.status == 1
+        assert "Traceback" in done.err and "mine_module.py" in done.err
+        assert done.err.endswith("ConfigError: bad.\n")
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["nonsense"], ["qat", "nonsense"], ["--nonsense"], ["qat", "save"], ["doctor", "extra"]],
+    )
+    def test_wrong_usage_is_2(self, amct: Amct, arguments: list[str]) -> None:
+        done = amct(*arguments)
+        assert done.status == 2
+        assert done.out == ""
+        assert "Usage: amct" in done.err and "Error: " in done.err
+
+    def test_an_interruption_is_130_and_one_line(self, amct: Amct, add_plugin: AddPlugin) -> None:
+        add_plugin("mine", command_plugin("raise KeyboardInterrupt"))
+        done = amct("test")
+        assert done.status == 130
+        assert done.err.strip() == "Interrupted."
+
+    def test_a_bug_shows_its_traceback(self, amct_process: Amct, tmp_path: Path) -> None:
+        distribution(tmp_path / "site", command_plugin("1 / 0"))
+        done = amct_process("test", path=str(tmp_path / "site"))
+        assert done.status == 1
+        assert "Traceback" in done.err
+        assert done.err.endswith("ZeroDivisionError: division by zero\n")
+
+
+class TestLogging:
+    def test_a_command_logs_to_console_and_file(self, amct_process: Amct, tmp_path: Path) -> None:
+        body = "import logging; logging.getLogger('amct.mine').info('hello'); click.echo('result')"
+        distribution(tmp_path / "site", command_plugin(body))
+        done = amct_process("test", path=str(tmp_path / "site"))
+        assert (done.status, done.out) == (0, "loaded\nresult\n")
+        assert "INFO - [AMCT]:[mine_module]: hello" in done.err
+        assert "hello" in (tmp_path / "amct_log" / "amct_caffe.log").read_text()
+
+    @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["doctor"], ["qat", "save"]])
+    def test_looking_around_leaves_no_folder(
+        self, amct_process: Amct, tmp_path: Path, arguments: list[str]
+    ) -> None:
+        amct_process(*arguments)
+        assert not (tmp_path / "amct_log").exists()
+
+
+class TestBrokenPlugins:
+    def test_one_that_does_not_load_is_a_warning(self, amct: Amct, add_plugin: AddPlugin) -> None:
+        add_plugin("broken", "import no_such_module")
+        assert amct("--help").status == 0
+
+    @pytest.mark.parametrize(
+        "source",
+        [
+            "@hookimpl\ndef amct_cli_commands():\n    return None\n",
+            command_plugin("pass", name="doctor"),
+            command_plugin("pass", name="qat"),
+        ],
+        ids=["nonsense", "name taken", "name of a group"],
+    )
+    def test_one_that_breaks_the_list_leaves_the_commands_of_the_core(
+        self, amct: Amct, add_plugin: AddPlugin, source: str
+    ) -> None:
+        add_plugin("broken", source)
+        listed = amct("--help")
+        assert listed.status == 0
+        assert "doctor" in listed.out
+        assert listed.err.startswith("Warning: ") and "'broken'" in listed.err
+        missing = amct("demo")
+        assert missing.status == 1
+        assert missing.err.count("'broken'") == 2, "once as a warning, once as the cause"
+
+    @pytest.mark.parametrize(
+        ("body", "message"),
+        [
+            ("import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+            ("return 3", "loads 3; expected a click.Command"),
+        ],
+    )
+    def test_a_command_that_does_not_load_names_its_plugin(
+        self, amct: Amct, add_plugin: AddPlugin, body: str, message: str
+    ) -> None:
+        source = (
+            f"def load():\n    {body}\n"
+            "@hookimpl\ndef amct_cli_commands():\n"
+            "    return [CliCommand(name='test', help='Test.', load=load)]\n"
+        )
+        add_plugin("broken", source)
+        assert amct("--help").status == 0
+        done = amct("test")
+        assert done.status == 1
+        assert "command 'test' of plugin 'broken'" in done.err and message in done.err
+
+
+def distribution(site: Path, source: str) -> None:
+    """Install a plugin the way an installer leaves it: a module and its metadata."""
+    metadata = site / "mine-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[amct]\nmine = mine_module\n")
+    imports = "from amct_core.extensions import *\nfrom amct_core.hookspecs import hookimpl\n"
+    (site / "mine_module.py").write_text(imports + source)
