@@ -7,7 +7,7 @@ Per channel, or for the whole tensor, in float32::
     q     = clamp(round(w / scale), -128, 127)          halves away from zero
     fake  = q * scale
 
-Where ``|max| == |min|`` the minimum decides, so the scale is ``absmax / 128`` and the maximum
+Where ``max == -min`` the minimum decides, so the scale is ``absmax / 128`` and the maximum
 saturates at 127.  A channel of zeros, or of magnitudes below ``128 * FLT_EPSILON``, gets scale 1.0
 and integers of 0.
 
@@ -48,9 +48,10 @@ def scales(weights: Float32Array, channel_axis: Optional[int] = None) -> Float32
     Raises:
         QuantizationError: a weight is NaN or infinite, or a scale is above 1 / FLT_EPSILON.
     """
-    rows = channel_rows(np.asarray(weights, np.float32), channel_axis)
-    if rows.size == 0:
-        raise QuantizationError(f"weights of shape {np.shape(weights)} hold no values.")
+    values = np.asarray(weights, np.float32)
+    if values.size == 0:
+        raise QuantizationError(f"weights of shape {values.shape} hold no values.")
+    rows = channel_rows(values, channel_axis)
     high, low = rows.max(axis=1), rows.min(axis=1)
     faulty = ~(np.isfinite(high) & np.isfinite(low))
     if faulty.any():
@@ -59,10 +60,9 @@ def scales(weights: Float32Array, channel_axis: Optional[int] = None) -> Float32
             f"weights{where} are NaN or infinite.",
             remedy="If training diverged, lower its learning rate.",
         )
-    by_high = np.abs(high) > np.abs(low)
-    magnitude = np.where(by_high, high, -low)
-    limit = np.where(by_high, np.float32(QUANT_MAX), np.float32(-QUANT_MIN))
-    return process_scales(magnitude / limit)
+    extreme = np.where(np.abs(high) > np.abs(low), high, low)
+    limit = np.where(extreme > 0, np.float32(QUANT_MAX), np.float32(QUANT_MIN))
+    return process_scales(extreme / limit)
 
 
 def quantize(
