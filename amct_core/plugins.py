@@ -80,6 +80,11 @@ class PluginHost:
 _TELL_THE_AUTHOR = "Uninstall the plugin, or tell its author."
 
 
+def described(error: BaseException) -> str:
+    """Return type and message of somebody else's error as the end of a sentence."""
+    return f"{type(error).__name__}: {str(error).rstrip('.')}."
+
+
 def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, ...]:
     """Return the items that a hook gives, however it gives them: a list, a generator."""
     try:
@@ -88,7 +93,7 @@ def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, .
             return tuple(returned)
     except Exception as error:
         raise PluginError(
-            f"plugin '{provider}': hook {hook} failed with {type(error).__name__}: {error}",
+            f"plugin '{provider}': hook {hook} failed with {described(error)}",
             remedy=_TELL_THE_AUTHOR,
         ) from error
     raise PluginError(
@@ -225,7 +230,7 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
 def _leave_out(
     host: PluginHost, entry_point: importlib.metadata.EntryPoint, error: BaseException
 ) -> None:
-    reason = f"{type(error).__name__}: {error}"
+    reason = described(error)
     host.failed.append(FailedPlugin(entry_point.name, entry_point.value, reason))
     _log.warning(
         "plugin '%s' (entry point %s) failed to load and is left out: %s",

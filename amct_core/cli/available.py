@@ -8,7 +8,7 @@ import attrs
 
 from amct_core.errors import AmctError, PluginError
 from amct_core.extensions import CliCommand
-from amct_core.plugins import BUILTIN, registries
+from amct_core.plugins import BUILTIN, described, registries
 from amct_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class AvailableCommands:
                 listing[command.group] = None
         return listing
 
-    def load(self, described: CliCommand) -> click.Command:
+    def load(self, entry: CliCommand) -> click.Command:
         """Import a command.
 
         Raises:
@@ -56,14 +56,14 @@ class AvailableCommands:
         """
         import click
 
-        origin = f"command '{described.name}' of plugin '{self.registry.provider(described.name)}'"
+        origin = f"command '{entry.name}' of plugin '{self.registry.provider(entry.name)}'"
         try:
-            command = described.load()
+            command = entry.load()
         except AmctError:
             raise
         except Exception as error:
             raise PluginError(
-                f"{origin} failed to load with {type(error).__name__}: {error}",
+                f"{origin} failed to load with {described(error)}",
                 remedy="Run 'amct doctor' to see what is missing.",
             ) from error
         if not isinstance(command, click.Command):
