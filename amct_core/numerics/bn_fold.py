@@ -103,8 +103,9 @@ def affine(
         multiplier = multiplier / np.sqrt(variance)
         shift = -batch_norm.mean * divided * multiplier
     if scale is not None:
-        multiplier = multiplier * scale.gamma
-        shift = shift * scale.gamma + (0.0 if scale.beta is None else scale.beta)
+        beta = np.zeros(1) if scale.beta is None else scale.beta
+        with np.errstate(invalid="ignore"):  # reported below
+            multiplier, shift = multiplier * scale.gamma, shift * scale.gamma + beta
     unusable = ~(np.isfinite(multiplier) & np.isfinite(shift))
     if unusable.any():
         raise QuantizationError(
