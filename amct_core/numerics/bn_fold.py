@@ -26,7 +26,7 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
-from amct_core.errors import QuantizationError
+from amct_core.errors import ModelError, QuantizationError
 from amct_core.numerics.affine import QUANT_MIN
 from amct_core.numerics.arrays import (
     Array,
@@ -40,7 +40,7 @@ from amct_core.numerics.arrays import (
 
 
 def _float64(values: ArrayLike) -> Float64Array:
-    return np.atleast_1d(np.asarray(values, np.float64))
+    return np.asarray(values, np.float64).reshape(-1)
 
 
 @attrs.frozen(eq=False)
@@ -74,23 +74,24 @@ class Scale:
     )
 
 
-def affine(
-    channels: int, batch_norm: Optional[BatchNorm], scale: Optional[Scale]
+def multiplier_and_shift(
+    batch_norm: Optional[BatchNorm], scale: Optional[Scale]
 ) -> Tuple[Float64Array, Float64Array]:
     """Return ``(multiplier, shift)`` such that the two layers compute ``y * multiplier + shift``.
 
     Args:
-        channels: C.
         batch_norm, scale: what follows the layer, in this order; either may be None.
 
     Returns:
-        Two float64 arrays ``[C]``.
+        Two float64 arrays, ``[C]`` (``[1]`` if both layers are None).
 
     Raises:
+        ModelError: the blobs are of different lengths.
         QuantizationError: a statistic or parameter is not finite, or ``variance + eps`` is not
             above 0; the message names the channels.
     """
-    multiplier, shift = np.ones(channels), np.zeros(channels)
+    _check_lengths(batch_norm, scale)
+    multiplier, shift = np.ones(1), np.zeros(1)
     if batch_norm is not None:
         factor = float(batch_norm.scale_factor)
         divided = 0.0 if factor == 0 else 1.0 / factor
@@ -134,27 +135,33 @@ def fold(
         ``(weights', bias')``, float32, of the weights' shape and ``[C]``.
 
     Raises:
-        QuantizationError: see :func:`affine`, or the folded values overflow float32.
+        QuantizationError: see multiplier_and_shift, or the folded values overflow float32.
     """
-    multiplier, shift = affine(weights.shape[channel_axis], batch_norm, scale)
+    multiplier, _ = multiplier_and_shift(batch_norm, scale)
     factors = along_channels(multiplier, weights, channel_axis)
     folded_weights = _rounded(weights.astype(np.float64) * factors, "weights")
-    return folded_weights, fold_bias(bias, multiplier, shift)
+    folded_bias = fold_bias(bias, batch_norm, scale, weights.shape[channel_axis])
+    return folded_weights, folded_bias
 
 
 def fold_bias(
-    bias: Optional[Float32Array], multiplier: Float64Array, shift: Float64Array
+    bias: Optional[Float32Array],
+    batch_norm: Optional[BatchNorm],
+    scale: Optional[Scale],
+    channels: int,
 ) -> Float32Array:
-    """Return ``bias * multiplier + shift`` as float32 ``[C]``.
+    """Return ``bias * multiplier + shift``, float32 ``[channels]``.
 
     Args:
         bias: float32 ``[C]``, or None for zeros.
-        multiplier, shift: of :func:`affine`.
+        batch_norm, scale: as in :func:`fold`.
+        channels: C.
 
     Raises:
-        QuantizationError: the result overflows float32.
+        QuantizationError: see :func:`fold`.
     """
-    before = np.zeros(shift.shape) if bias is None else np.asarray(bias, np.float64)
+    multiplier, shift = multiplier_and_shift(batch_norm, scale)
+    before = np.zeros(channels) if bias is None else np.asarray(bias, np.float64)
     return _rounded(before * multiplier + shift, "bias")
 
 
@@ -191,7 +198,7 @@ def fold_quantized(
     Args:
         weights: int8; ``channel_axis`` counts the output channels (1 for Deconvolution).
         scale_w: float32 ``[C]`` or ``[1]``.
-        multiplier: float64 ``[C]``, of :func:`affine`.
+        multiplier: float64 ``[C]``, of :func:`multiplier_and_shift`.
         channel_axis: see above.
         layer: name for messages.
 
@@ -218,6 +225,23 @@ def fold_quantized(
             remedy="Fold before training (config key batch_norm: fold) or skip the layer.",
         )
     return flipped.astype(np.int8), np.where(dead, np.float32(1), scales)
+
+
+def _check_lengths(batch_norm: Optional[BatchNorm], scale: Optional[Scale]) -> None:
+    lengths = {}
+    if batch_norm is not None:
+        lengths.update({"mean": batch_norm.mean.size, "variance": batch_norm.variance.size})
+    if scale is not None:
+        lengths["gamma"] = scale.gamma.size
+        if scale.beta is not None:
+            lengths["beta"] = scale.beta.size
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise ModelError(
+            f"BatchNorm and Scale have blobs of different lengths: {found}; expected one value "
+            "per channel.",
+            remedy="Check that model and weights file belong together.",
+        )
 
 
 def _folded_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from amct_core.errors import QuantizationError
+from amct_core.errors import ModelError, QuantizationError
 from amct_core.numerics import arq, bn_fold
 from amct_core.numerics.bn_fold import BatchNorm, Scale
 
@@ -102,7 +102,9 @@ def test_without_batch_norm_and_scale_nothing_changes() -> None:
 
 
 def test_a_scale_factor_of_zero_clears_the_statistics() -> None:
-    multiplier, shift = bn_fold.affine(1, BatchNorm([5.0], [7.0], scale_factor=0.0, eps=0.25), None)
+    multiplier, shift = bn_fold.multiplier_and_shift(
+        BatchNorm([5.0], [7.0], scale_factor=0.0, eps=0.25), None
+    )
     assert multiplier.tolist() == [2]
     assert shift.tolist() == [0]
 
@@ -164,10 +166,15 @@ def test_flipped_channels_change_their_sign() -> None:
 
 
 def test_a_bias_is_folded_with_and_without_one_before() -> None:
-    multiplier, shift = np.array([2.0, -1.0]), np.array([0.5, 0.25])
-    assert bn_fold.fold_bias(None, multiplier, shift).tolist() == [0.5, 0.25]
+    scale = Scale([2.0, -1.0], [0.5, 0.25])
+    assert bn_fold.fold_bias(None, None, scale, 2).tolist() == [0.5, 0.25]
     bias = np.array([1.0, 2.0], np.float32)
-    assert bn_fold.fold_bias(bias, multiplier, shift).tolist() == [2.5, -1.75]
+    assert bn_fold.fold_bias(bias, None, scale, 2).tolist() == [2.5, -1.75]
+
+
+def test_blobs_of_different_lengths_are_an_error_that_lists_them() -> None:
+    with pytest.raises(ModelError, match="mean 2, variance 2, gamma 3"):
+        bn_fold.multiplier_and_shift(BatchNorm([0.0] * 2, [1.0] * 2), Scale([1.0] * 3))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +192,7 @@ def test_unusable_statistics_are_errors_that_name_the_channel(
     batch_norm: Optional[BatchNorm], scale: Optional[Scale]
 ) -> None:
     with pytest.raises(QuantizationError, match="channel 1"):
-        bn_fold.affine(2, batch_norm, scale)
+        bn_fold.multiplier_and_shift(batch_norm, scale)
 
 
 def test_overflow_of_float32_is_an_error() -> None:
