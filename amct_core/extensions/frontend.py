@@ -44,13 +44,13 @@ class Executor(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def inputs(self) -> Mapping[str, Sequence[int]]:
-        """Input blobs and their shapes."""
+    def inputs(self) -> Sequence[str]:
+        """Input blobs."""
 
     @property
     @abc.abstractmethod
     def outputs(self) -> Sequence[str]:
-        """Output blobs."""
+        """Output blobs; known once a batch has run."""
 
     @abc.abstractmethod
     def run(

@@ -1,0 +1,1 @@
+"""The configuration of quantization-aware training: JSON, simplified text form, checks."""

@@ -1,0 +1,69 @@
+"""Checks a configuration against the network it is for."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Dict, Optional
+
+import attrs
+
+from amct_core.config.model import Facts, LayerConfig, QatConfig, Reasons, resolved_layer
+from amct_core.errors import ConfigError
+
+
+def check(config: QatConfig, facts: Facts, reasons: Reasons, file: Optional[str]) -> QatConfig:
+    """Return ``config`` with defaults filled in and its layers in network order.
+
+    Args:
+        config: as read.
+        facts: the layers that can be quantized.
+        reasons: why each other layer of the network cannot.
+        file: the configuration's file, for messages.
+
+    Raises:
+        ConfigError: an entry's layer is not in the network or cannot be quantized, or
+            ``channel_wise`` is not allowed for its type.
+    """
+    for name, layer in config.layers.items():
+        if name not in facts:
+            # A layer that is switched off may be one that never qualified.
+            if name in reasons and not layer.retrain_enable:
+                continue
+            raise _unknown(name, facts, reasons, file)
+        _check_channel_wise(name, layer, facts, file)
+    layers: Dict[str, LayerConfig] = {
+        name: resolved_layer(config.layers[name], fact)
+        for name, fact in facts.items()
+        if name in config.layers
+    }
+    return attrs.evolve(config, layers=layers)
+
+
+def _unknown(name: str, facts: Facts, reasons: Reasons, file: Optional[str]) -> ConfigError:
+    if name in reasons:
+        return ConfigError(
+            f"this layer cannot be quantized: {reasons[name]}",
+            file=file,
+            layer=name,
+            remedy="Remove its entry.",
+        )
+    near = difflib.get_close_matches(name, [*facts, *reasons], n=1)
+    return ConfigError(
+        "the network has no layer of this name (nor is it a known key).",
+        file=file,
+        layer=name,
+        remedy=f"Did you mean '{near[0]}'?" if near else "Remove its entry.",
+    )
+
+
+def _check_channel_wise(name: str, layer: LayerConfig, facts: Facts, file: Optional[str]) -> None:
+    fact = facts[name]
+    channel_wise = layer.weight is not None and bool(layer.weight.channel_wise)
+    if channel_wise and not fact.channel_wise_allowed:
+        raise ConfigError(
+            f"it is true, but {fact.layer_type} layers have one scale; expected false.",
+            file=file,
+            layer=name,
+            field="retrain_weight_config.channel_wise",
+            remedy="Set it to false.",
+        )

@@ -1,0 +1,110 @@
+"""The configuration as data.
+
+Keys and defaults are AMCT's; those marked *ours* are left out of the file at their default.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Mapping, Optional
+
+import attrs
+
+VERSION = 1
+
+
+@attrs.frozen
+class ActivationConfig:
+    """``retrain_data_config``: how a layer's input is quantized.
+
+    Attributes:
+        algo: registered activation algorithm.
+        clip_max, clip_min: first clip bounds, > 0 and < 0; None: found from data.
+        fixed_min: whether the lower bound is pinned at 0; None: follows from the network.
+        init_algo: registered calibrator that finds the bounds (ours).
+        clip_lr_mult: learning rate multiplier of the bounds (ours).
+    """
+
+    algo: str = "ulq_quantize"
+    clip_max: Optional[float] = None
+    clip_min: Optional[float] = None
+    fixed_min: Optional[bool] = None
+    init_algo: str = "ifmr"
+    clip_lr_mult: float = 1.0
+
+
+@attrs.frozen
+class WeightConfig:
+    """``retrain_weight_config``: how a layer's weights are quantized.
+
+    Attributes:
+        algo: registered weight algorithm.
+        channel_wise: one scale per output channel; None: the layer type's default.
+    """
+
+    algo: str = "arq_retrain"
+    channel_wise: Optional[bool] = None
+
+
+@attrs.frozen
+class LayerConfig:
+    """One layer's entry; ``weight`` is None for a layer type without weights."""
+
+    retrain_enable: bool = True
+    activation: ActivationConfig = attrs.field(factory=ActivationConfig)
+    weight: Optional[WeightConfig] = attrs.field(factory=WeightConfig)
+
+
+@attrs.frozen
+class QatConfig:
+    """The whole configuration.
+
+    Attributes:
+        batch_num: TRAIN forwards that initialise the bounds; TEST forwards of a search for N.
+        shift_n_algo: registered shift-N search (ours).
+        batch_norm: ``keep`` or ``fold`` (ours).
+        deploy_backend: registered deploy backend (ours).
+        layers: entries by layer name, in network order.
+    """
+
+    batch_num: int = 1
+    shift_n_algo: str = "search_n_v2"
+    batch_norm: str = "keep"
+    deploy_backend: str = "ascend"
+    layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
+    version: int = VERSION
+
+    def with_layers(self, layers: Mapping[str, LayerConfig]) -> QatConfig:
+        """Return the configuration with other layers."""
+        return attrs.evolve(self, layers=dict(layers))
+
+
+@attrs.frozen
+class LayerFacts:
+    """What a configuration needs to know about a layer that can be quantized."""
+
+    layer_type: str
+    channel_wise_allowed: bool
+    default_channel_wise: bool
+    has_weights: bool
+
+
+Facts = Mapping[str, LayerFacts]
+"""Facts by layer name, in network order."""
+
+Reasons = Mapping[str, str]
+"""Why each other layer of the network cannot be quantized."""
+
+
+def resolved_layer(layer: LayerConfig, facts: LayerFacts) -> LayerConfig:
+    """Return ``layer`` with the defaults of its layer type filled in."""
+    if not facts.has_weights:
+        return attrs.evolve(layer, weight=None)
+    weight = layer.weight if layer.weight is not None else WeightConfig()
+    if weight.channel_wise is None:
+        weight = attrs.evolve(weight, channel_wise=facts.default_channel_wise)
+    return attrs.evolve(layer, weight=weight)
+
+
+def default_layers(facts: Facts) -> Dict[str, LayerConfig]:
+    """Return an enabled entry with defaults for every layer of ``facts``."""
+    return {name: resolved_layer(LayerConfig(), fact) for name, fact in facts.items()}

@@ -1,0 +1,228 @@
+"""Derives the integers of a :class:`QuantizedModel` from what training has learned."""
+
+from __future__ import annotations
+
+import logging
+from typing import Dict, List, Optional, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.errors import QuantizationError, TrainingError
+from amct_core.extensions import LayerQuantizer
+from amct_core.folding import batch_norm_of, scale_of
+from amct_core.graph import Graph, Node
+from amct_core.graph.batch_norm import FoldChain, chain_of
+from amct_core.numerics import affine, bn_fold
+from amct_core.numerics import bias as bias_numerics
+from amct_core.plugins import Registries
+from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
+from amct_core.record import LayerRecord, Record
+from amct_core.retrained import RetrainedLayer, RetrainedNetwork
+
+_log = logging.getLogger("amct_core.derive")
+
+
+def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> QuantizedModel:
+    """Return the quantized model of a trained network.
+
+    The snapshot (``network``) is the truth about bounds and weights; ``record`` supplies N and the
+    input shapes.  BatchNorm and Scale behind a quantized layer are folded into it.
+
+    Raises:
+        TrainingError: a layer has no N although a search was asked for.
+        QuantizationError: numbers that cannot be quantized.
+    """
+    search_runs = plugins.shift_searches.get(network.shift_n_algo).start is not None
+    layers: List[QuantizedLayer] = []
+    chains: Dict[str, FoldChain] = {}
+    for trained in network.layers:
+        node = network.graph.node(trained.name)
+        if trained.folded:
+            chains[node.name] = chain_of(network.graph, node, trained.folded)
+        builder = _LayerBuilder(
+            trained, node, plugins, chains.get(node.name), record.find(node.name)
+        )
+        try:
+            layers.append(builder.build(search_runs, network))
+        except QuantizationError as error:
+            raise QuantizationError(
+                error.problem, file=network.weights_file, layer=node.name, remedy=error.remedy
+            ) from error
+    return QuantizedModel(_folded_graph(network.graph, chains), tuple(layers))
+
+
+def _folded_graph(graph: Graph, chains: Dict[str, FoldChain]) -> Graph:
+    """Return ``graph`` without the folded layers; what they wrote, the layer before writes."""
+    folded = {id(node) for chain in chains.values() for node in chain.nodes}
+    nodes = []
+    for node in graph.nodes:
+        if id(node) in folded:
+            continue
+        chain = chains.get(node.name)
+        if chain is not None:
+            node = attrs.evolve(node, tops=(chain.value.name,))
+        nodes.append(node)
+    return graph.replace(nodes)
+
+
+@attrs.frozen
+class _LayerBuilder:
+    trained: RetrainedLayer
+    node: Node
+    plugins: Registries
+    chain: Optional[FoldChain]
+    recorded: Optional[LayerRecord]
+
+    @property
+    def _quantizer(self) -> LayerQuantizer:
+        return self.plugins.layer_quantizers.get(self.node.op)
+
+    def build(self, search_runs: bool, network: RetrainedNetwork) -> QuantizedLayer:
+        trained = self.trained
+        algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
+        scale_d, offset = algorithm.factors(
+            trained.clip_max, trained.clip_min, trained.fixed_min
+        )
+        scale_d = np.float32(scale_d)
+        weights, scale_w, bias, channel_axis = self._weights()
+        divisor = self._quantizer.divisor(self.node) if self._quantizer.divisor else 1
+        deq_scale = self._deq_scale(scale_d, scale_w, divisor)
+        integer_bias = None
+        if bias is not None:
+            integer_bias = bias_numerics.quantize(bias, deq_scale)
+        searched = search_runs and self._quantizer.searches_shift
+        return QuantizedLayer(
+            name=self.node.name,
+            op=self.node.op,
+            input_value=self.node.inputs[0],
+            quant_scale=affine.quant_scale(scale_d),
+            offset=int(offset),
+            weights=weights,
+            channel_axis=channel_axis,
+            bias=integer_bias,
+            deq_scale=deq_scale,
+            shift_n=(
+                self._recorded_shift(deq_scale, scale_d, scale_w, network)
+                if searched
+                else np.zeros(len(deq_scale), np.uint8)
+            ),
+            divisor=divisor,
+            input_shape=self._input_shape(),
+            provenance=Provenance(scale_d, scale_w),
+        )
+
+    def _weights(
+        self,
+    ) -> Tuple[
+        Optional[NDArray[np.int8]],
+        Optional[NDArray[np.float32]],
+        Optional[NDArray[np.float32]],
+        Optional[int],
+    ]:
+        """Return int8 weights, their scales, the float bias and the channel axis, after folding."""
+        quantizer, trained, node = self._quantizer, self.trained, self.node
+        if quantizer.weight_layout is None or trained.weight_algorithm is None:
+            return None, None, None, None
+        layout = quantizer.weight_layout(node)
+        master = np.asarray(node.weights[0], np.float32).reshape(layout.shape)
+        axis = layout.channel_axis if trained.channel_wise else None
+        algorithm = self.plugins.weight_algorithms.get(trained.weight_algorithm)
+        scale_w = algorithm.scales(master, axis)
+        weights = algorithm.quantize(master, scale_w, axis)
+        bias = np.asarray(node.weights[1], np.float32) if quantizer.has_bias(node) else None
+        if self.chain is None:
+            return weights, scale_w, bias, layout.channel_axis
+        batch_norm, scale = batch_norm_of(self.chain.batch_norm), scale_of(self.chain.scale)
+        multiplier, _ = bn_fold.multiplier_and_shift(batch_norm, scale)
+        weights, scale_w = bn_fold.fold_quantized(
+            weights, scale_w, multiplier, layout.channel_axis
+        )
+        bias = bn_fold.fold_bias(bias, batch_norm, scale, layout.channels)
+        return weights, scale_w, bias, layout.channel_axis
+
+    def _deq_scale(
+        self, scale_d: np.float32, scale_w: Optional[NDArray[np.float32]], divisor: int
+    ) -> NDArray[np.float32]:
+        if scale_w is None:
+            return np.asarray([np.float32(float(scale_d) / divisor)], np.float32)
+        return np.asarray(scale_d * scale_w, np.float32)
+
+    def _input_shape(self) -> Optional[Tuple[int, int, int]]:
+        recorded = self.recorded
+        if recorded is None or recorded.channels is None:
+            return None
+        return recorded.channels, recorded.height or 1, recorded.width or 1
+
+    def _recorded_shift(
+        self,
+        deq_scale: NDArray[np.float32],
+        scale_d: np.float32,
+        scale_w: Optional[NDArray[np.float32]],
+        network: RetrainedNetwork,
+    ) -> NDArray[np.uint8]:
+        recorded = self.recorded
+        if recorded is None or not recorded.shift_bit:
+            raise TrainingError(
+                f"the record has no shift factor N for it, although '{network.shift_n_algo}' was to "
+                "search it: no TEST pass of at least batch_num forwards ran after training. "
+                "solver.step(max_iter) does not run the last test.",
+                file=network.record_file,
+                layer=self.node.name,
+                field="shift_bit",
+                remedy=(
+                    "Train with solver.solve(), which does; or, after solver.step(), call "
+                    "solver.test_nets[0].share_with(solver.net) and batch_num times "
+                    "solver.test_nets[0].forward(). For no search, set shift_n_algo: \"none\" and "
+                    "insert again."
+                ),
+            )
+        if len(recorded.shift_bit) != len(deq_scale):
+            raise TrainingError(
+                f"the record has {len(recorded.shift_bit)} values of N; expected {len(deq_scale)}, "
+                "one per weight scale.",
+                file=network.record_file,
+                layer=self.node.name,
+                field="shift_bit",
+                remedy="Use the record file that this training wrote.",
+            )
+        self._warn_if_moved(recorded, scale_d, scale_w)
+        return np.asarray(recorded.shift_bit, np.uint8)
+
+    def _warn_if_moved(
+        self,
+        recorded: LayerRecord,
+        scale_d: np.float32,
+        scale_w: Optional[NDArray[np.float32]],
+    ) -> None:
+        same = recorded.scale_d is not None and np.float32(recorded.scale_d) == scale_d
+        if scale_w is not None:
+            same = same and np.array_equal(
+                np.asarray(recorded.scale_w or (), np.float32), scale_w
+            )
+        if not same:
+            _log.warning(
+                "layer '%s': N was searched at other bounds or weights than those of the snapshot "
+                "(recorded scale_d %s, now %s); run another TEST pass on the snapshot to search "
+                "it again",
+                self.node.name,
+                recorded.scale_d,
+                scale_d,
+            )
+
+
+def updated_record(record: Record, model: QuantizedModel) -> Record:
+    """Return ``record`` with the factors that ``model`` was made with; N and shapes stay."""
+    for layer in model.layers:
+        entry = record.find(layer.name) or LayerRecord()
+        scale_w = layer.provenance.scale_w
+        entry = attrs.evolve(
+            entry,
+            scale_d=layer.provenance.scale_d,
+            offset_d=layer.offset,
+            scale_w=() if scale_w is None else tuple(scale_w),
+            offset_w=() if scale_w is None else (0,) * len(scale_w),
+        )
+        record = record.with_layer(layer.name, entry)
+    return record

@@ -1,0 +1,85 @@
+"""Finds the layers that can be quantized, and says why others cannot."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, Mapping, Optional, Tuple
+
+import attrs
+
+from amct_core.config.model import LayerFacts
+from amct_core.extensions import LayerQuantizer
+from amct_core.extensions.frontend import NetworkViews
+from amct_core.graph import Graph, Node
+from amct_core.registry import Registry
+
+
+@attrs.frozen
+class QuantizableLayers:
+    """The layers of a network, sorted by whether they can be quantized.
+
+    Attributes:
+        supported: facts about each layer that can be, in network order.
+        unsupported: layers of a quantizable type that cannot be, with the reason.
+        others: layers of types that nobody quantizes.
+    """
+
+    supported: Mapping[str, LayerFacts]
+    unsupported: Mapping[str, str]
+    others: Tuple[str, ...]
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """Why each layer that is not supported is not."""
+        reasons = {name: "nothing quantizes its layer type." for name in self.others}
+        return {**reasons, **self.unsupported}
+
+
+def find_quantizable(
+    views: NetworkViews, quantizers: Registry[LayerQuantizer]
+) -> QuantizableLayers:
+    """Sort the layers of a network by whether they can be quantized.
+
+    A layer qualifies if its type has a quantizer that accepts it, if it is there in training and in
+    testing, and if the weights file has its weights.
+    """
+    supported: Dict[str, LayerFacts] = {}
+    unsupported: Dict[str, str] = {}
+    others = []
+    for graph, node in _nodes(views):
+        if node.op not in quantizers:
+            others.append(node.name)
+            continue
+        quantizer = quantizers.get(node.op)
+        reason = _obstacle(views, graph, node, quantizer)
+        if reason is not None:
+            unsupported[node.name] = reason
+            continue
+        supported[node.name] = LayerFacts(
+            layer_type=node.op,
+            channel_wise_allowed=quantizer.channel_wise_allowed,
+            default_channel_wise=quantizer.default_channel_wise,
+            has_weights=quantizer.has_weights,
+        )
+    return QuantizableLayers(supported, unsupported, tuple(others))
+
+
+def _nodes(views: NetworkViews) -> Iterator[Tuple[Graph, Node]]:
+    for node in views.test.nodes:
+        yield views.test, node
+    for node in views.train.nodes:
+        if node.name not in views.test:
+            yield views.train, node
+
+
+def _obstacle(
+    views: NetworkViews, graph: Graph, node: Node, quantizer: LayerQuantizer
+) -> Optional[str]:
+    if node.name not in views.train:
+        return "it is there in the TEST phase only, so its bounds could not be trained."
+    if node.name not in views.test:
+        return "it is there in the TRAIN phase only, so it is not part of the deployed network."
+    if node.in_place:
+        return "it works in place; give its top a name of its own."
+    if quantizer.has_weights and not node.weights:
+        return "the weights file has no weights for it."
+    return quantizer.check(node, graph)

@@ -1,0 +1,256 @@
+"""The steps of quantization-aware training as plain functions, for the API and the command line.
+
+Each step reads files, calls pure code, and writes files: all of a step's output appears or none.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Mapping, Optional, Tuple
+
+import attrs
+
+from amct_core import record as records
+from amct_core.config import defaults, json_format, simplified
+from amct_core.config.check import check
+from amct_core.config.model import QatConfig
+from amct_core.derive import derive, updated_record
+from amct_core.errors import AmctError, ConfigError, ModelError
+from amct_core.extensions import Frontend
+from amct_core.extensions.frontend import InsertionRequest, NetworkViews
+from amct_core.files import FileSet
+from amct_core.plugins import Registries, registries
+from amct_core.quantizable import QuantizableLayers, find_quantizable
+from amct_core.record import Record
+from amct_core.retrained import RetrainedNetwork
+
+_log = logging.getLogger("amct_core.workflow")
+
+SAVE_TYPES = ("Fakequant", "Deploy", "Both")
+"""Values of ``save_type``, as AMCT spells them."""
+
+
+@attrs.frozen
+class ConfigReport:
+    """What :func:`create_config` found.
+
+    Attributes:
+        config: as it was written.
+        quantizable: layers that can be quantized, in network order.
+        unsupported: layers of a quantizable type that cannot be, with the reason.
+    """
+
+    config: QatConfig
+    quantizable: Tuple[str, ...]
+    unsupported: Mapping[str, str]
+
+
+def frontend_for(model_file: str, plugins: Registries) -> Frontend:
+    """Return the frontend that recognises ``model_file``.
+
+    Raises:
+        ModelError: the file does not exist, or no frontend knows it.
+    """
+    if not os.path.isfile(model_file):
+        raise ModelError("there is no such file.", file=model_file, remedy="Check the path.")
+    for frontend in plugins.frontends:
+        if frontend.recognises(model_file):
+            return frontend
+    known = ", ".join(plugins.frontends.names()) or "none"
+    raise ModelError(
+        f"no frontend recognises this file; installed: {known}.",
+        file=model_file,
+        remedy="Give a Caffe prototxt, or install the frontend of its framework.",
+    )
+
+
+def create_config(
+    model_file: str,
+    weights_file: str,
+    config_file: str,
+    simplified_config_file: Optional[str] = None,
+) -> ConfigReport:
+    """Find the quantizable layers and write the QAT config.
+
+    Args:
+        model_file, weights_file: the trained model.
+        config_file: JSON file to write; an existing one is overwritten with a warning.
+        simplified_config_file: a ``quant.cfg`` to derive the config from; None for the defaults.
+
+    Raises:
+        AmctError: a file cannot be read, or nothing can be quantized.
+    """
+    plugins = registries()
+    views = frontend_for(model_file, plugins).read(model_file, weights_file)
+    layers = _quantizable(views, plugins, model_file)
+    if simplified_config_file is None:
+        config = defaults.default_config(layers.supported)
+    else:
+        config = simplified.apply(
+            simplified.read(simplified_config_file), layers.supported, layers.reasons
+        )
+    _check_names(config, plugins, simplified_config_file or config_file)
+    json_format.write(config_file, config)
+    return ConfigReport(config, tuple(layers.supported), layers.unsupported)
+
+
+def insert(
+    model_file: str,
+    weights_file: str,
+    config_file: str,
+    modified_model_file: str,
+    modified_weights_file: str,
+    record_file: str,
+) -> None:
+    """Put fake quantization into a model, as the config says.
+
+    Writes the modified model, its weights and a record file without factors.
+
+    Raises:
+        AmctError: a file cannot be read, or the config does not fit the model.
+    """
+    plugins = registries()
+    frontend = frontend_for(model_file, plugins)
+    views = frontend.read(model_file, weights_file)
+    layers = _quantizable(views, plugins, model_file)
+    config = json_format.read(config_file)
+    config = check(config, layers.supported, layers.reasons, file=config_file)
+    _check_names(config, plugins, config_file)
+    frontend.insert(
+        InsertionRequest(
+            model_file=model_file,
+            weights_file=weights_file,
+            config=config,
+            config_file=config_file,
+            modified_model_file=modified_model_file,
+            modified_weights_file=modified_weights_file,
+            record_file=record_file,
+        )
+    )
+
+
+def save(
+    model_file: str,
+    weights_file: str,
+    save_path: str,
+    save_type: str = "Both",
+    record_file: Optional[str] = None,
+    config_file: Optional[str] = None,
+    backend: Optional[str] = None,
+) -> Tuple[str, ...]:
+    """Turn a trained modified model into the fake-quant and the deployable model.
+
+    Args:
+        model_file: the modified model.
+        weights_file: a snapshot of it, taken after training.
+        save_path: folder and prefix of the files to write, such as ``result/user_model``.
+        save_type: ``Fakequant``, ``Deploy`` or ``Both``.
+        record_file: the record of the training; None: the one that the modified model names.
+        config_file: the config that the model was made with; None: as the modified model says.
+        backend: name of the deploy backend; None: as the config says.
+
+    Returns:
+        The files written; the record file is brought up to date as well.
+
+    Raises:
+        AmctError: something is missing or does not fit; then nothing is written.
+    """
+    if save_type not in SAVE_TYPES:
+        raise ConfigError(
+            f"it is {save_type!r}; expected one of {', '.join(SAVE_TYPES)}.", field="save_type"
+        )
+    if os.path.basename(save_path) == "":
+        raise ConfigError(
+            f"it is {save_path!r}, a folder; expected a folder and a file name prefix.",
+            field="save_path",
+            remedy="Write for example './result/user_model'.",
+        )
+    plugins = registries()
+    frontend = frontend_for(model_file, plugins)
+    config = json_format.read(config_file) if config_file is not None else None
+    backend_name = backend or (config.deploy_backend if config is not None else "ascend")
+    deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
+    network = frontend.read_retrained(model_file, weights_file)
+    if config is not None:
+        _check_config_fits(config, network, config_file)
+    record_path = record_file if record_file is not None else network.record_file
+    record = records.read(record_path)
+    _check_record(record, network, record_path)
+    network = attrs.evolve(network, record_file=record_path)
+    model = derive(network, record, plugins)
+    with FileSet() as files:
+        if save_type != "Deploy":
+            frontend.write_fake_quant(model, save_path, files)
+        if deploy is not None:
+            deploy.write(model, save_path, files)
+        written = files.paths
+        files.add(record_path, records.format(updated_record(record, model)))
+    return tuple(written)
+
+
+def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:
+    layers = find_quantizable(views, plugins.layer_quantizers)
+    for name, reason in layers.unsupported.items():
+        _log.info("layer '%s' is not quantized: %s", name, reason)
+    if not layers.supported:
+        reasons = "; ".join(f"'{name}': {why}" for name, why in layers.unsupported.items())
+        raise ModelError(
+            f"no layer of this network can be quantized. {reasons}".rstrip(),
+            file=model_file,
+            remedy=f"Types that can be: {', '.join(plugins.layer_quantizers.names())}.",
+        )
+    return layers
+
+
+def _check_names(config: QatConfig, plugins: Registries, file: str) -> None:
+    """Look up every plugin that ``config`` names, so that a wrong name is found now."""
+    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
+    _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
+    for name, layer in config.layers.items():
+        data = layer.activation
+        _look_up(
+            plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
+        )
+        _look_up(
+            plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
+        )
+        if layer.weight is not None:
+            _look_up(
+                plugins.weight_algorithms.get,
+                layer.weight.algo,
+                file,
+                name,
+                "retrain_weight_config.algo",
+            )
+
+
+def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
+    assert callable(get)
+    try:
+        get(name)
+    except AmctError as error:
+        raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
+
+
+def _check_config_fits(config: QatConfig, network: RetrainedNetwork, file: object) -> None:
+    enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
+    trained = {layer.name for layer in network.layers}
+    if enabled == trained and config.shift_n_algo == network.shift_n_algo:
+        return
+    differences = [f"'{name}' is enabled but was not inserted" for name in enabled - trained]
+    differences += [f"'{name}' was inserted but is not enabled" for name in trained - enabled]
+    if config.shift_n_algo != network.shift_n_algo:
+        differences.append(
+            f"shift_n_algo is '{config.shift_n_algo}' but '{network.shift_n_algo}' was inserted"
+        )
+    raise ConfigError(
+        f"this config is not the one the modified model was made with: {'; '.join(differences)}.",
+        file=file,
+        remedy="Give the config that create_quant_retrain_model got, or insert and train again.",
+    )
+
+
+def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:
+    trained = [layer.name for layer in network.layers]
+    records.check_layers(record, trained, file=file)

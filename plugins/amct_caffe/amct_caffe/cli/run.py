@@ -1,0 +1,38 @@
+"""``amct qat run``: all steps in turn."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import click
+
+
+@click.command("run")
+@click.argument("model")
+@click.argument("weights")
+@click.option("--solver", required=True, help="A solver's prototxt; its net is replaced.")
+@click.option("-o", "--output", "folder", required=True, help="Folder for everything written.")
+@click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
+@click.option("--simple", help="A simplified config (text proto) to derive the config from.")
+@click.option("--backend", help="Deploy backend; default: as the config says.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    model: str,
+    weights: str,
+    solver: str,
+    folder: str,
+    config_file: Optional[str],
+    simple: Optional[str],
+    backend: Optional[str],
+    as_json: bool,
+) -> None:
+    """Quantize MODEL with WEIGHTS: config, insert, train, save.
+
+    Writes config.json, modified_model.*, record.txt, solver.prototxt (a copy of the solver with net
+    and snapshot_prefix redirected), snapshots and result/model_* into the folder.
+    """
+    from amct_caffe import training
+    from amct_core.cli.output import print_files
+
+    written = training.run_all(model, weights, solver, folder, config_file, simple, backend)
+    print_files(written, as_json)

@@ -1,0 +1,128 @@
+"""Caffe as a frontend: files in, graphs out, and the other way round."""
+
+from __future__ import annotations
+
+import logging
+from typing import List, Optional
+
+from amct_caffe.caffemodel import writer as caffemodel
+from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
+from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
+from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_shift_search import InsertShiftSearch
+from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.structure import check_structure
+from amct_caffe.passes.to_inference import data_blobs, to_inference
+from amct_caffe.prototxt import document as documents
+from amct_caffe.qat.plan import QatPlan, make_plan
+from amct_caffe.qat.retrained import read_retrained_network
+from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.to_graph import to_graph
+from amct_core import record as records
+from amct_core.extensions.frontend import (
+    Executor,
+    Frontend,
+    InsertionRequest,
+    NetworkViews,
+)
+from amct_core.files import FileSet
+from amct_core.graph import Pass, run_passes
+from amct_core.plugins import registries
+from amct_core.quantized_model import QuantizedModel
+from amct_core.record import LayerRecord, Record
+from amct_core.retrained import RetrainedNetwork
+
+_log = logging.getLogger("amct_caffe.frontend")
+
+
+class CaffeFrontend(Frontend):
+    """Reads, rewrites and runs Caffe models."""
+
+    name = "caffe"
+
+    def recognises(self, model_file: str) -> bool:
+        """Return whether the file is called ``*.prototxt`` (or ``.pt``, ``.pbtxt``)."""
+        return model_file.endswith((".prototxt", ".pt", ".pbtxt"))
+
+    def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
+        """Read a network as it is in training and in testing."""
+        return views_of(read_network(model_file, weights_file))
+
+    def insert(self, request: InsertionRequest) -> None:
+        """Write the modified model, its weights and a record without factors."""
+        network = read_network(request.model_file, request.weights_file)
+        if request.config.batch_norm == "fold":
+            network = run_passes(network, [FoldBatchNorm(enabled_layers(request))])
+        views = views_of(network)
+        plugins = registries()
+        plan = make_plan(
+            views,
+            request.config,
+            request.config_file,
+            request.record_file,
+            plugins.layer_quantizers,
+        )
+        searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
+        passes: List[Pass[CaffeNetwork]] = [
+            FreezeBatchNorm(),
+            InsertActivationQat(plan),
+            InsertWeightQat(plan, plugins.weight_algorithms),
+        ]
+        if searches:
+            passes.append(InsertShiftSearch(plan))
+        network = run_passes(network, passes)
+        for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
+            check_structure(graph)
+        with FileSet() as files:
+            files.add(request.modified_model_file, network.document.format())
+            with files.open(request.modified_weights_file) as stream:
+                caffemodel.write_network(stream, network)
+            files.add(request.record_file, records.format(_empty_record(views, plan)))
+
+    def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
+        """Read what training has learned, from the modified model and a snapshot of it."""
+        return read_retrained_network(read_network(model_file, weights_file))
+
+    def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
+        """Stage ``<save_path>_fake_quant_model.prototxt`` and ``_weights.caffemodel``."""
+        rendered = render_fake_quant(model)
+        document = documents.NetDocument.create(model.graph.name, rendered.layers)
+        files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
+        with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
+            caffemodel.write(stream, document, rendered.blobs)
+
+    def fake_quant_executor(self, save_path: str) -> Executor:
+        """Load the saved fake-quant model, with inputs in place of its data layers."""
+        from amct_caffe.runtime.executor import CaffeExecutor
+
+        model_file = f"{save_path}_fake_quant_model.prototxt"
+        document = documents.read(model_file)
+        layers = document.layers_in("TEST")
+        return CaffeExecutor(
+            inputs=data_blobs(layers),
+            prototxt=lambda shapes: documents.NetDocument.create(
+                document.name, to_inference(layers, lambda blob: shapes[blob])
+            ).format(),
+            weights_file=f"{save_path}_fake_quant_weights.caffemodel",
+        )
+
+
+def views_of(network: CaffeNetwork) -> NetworkViews:
+    """Return the network as it is in training and in testing."""
+    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"))
+
+
+def enabled_layers(request: InsertionRequest) -> List[str]:
+    """Return the names of the layers that the config enables."""
+    return [name for name, layer in request.config.layers.items() if layer.retrain_enable]
+
+
+def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
+    """Return a record with an entry for each quantized layer, in network order."""
+    planned = {layer.name for group in plan.groups for layer in group.layers}
+    record = Record()
+    for node in views.test.nodes:
+        if node.name in planned:
+            record = record.with_layer(node.name, LayerRecord())
+    return record

@@ -1,0 +1,1 @@
+"""Rewritings of a Caffe network, one per file."""

@@ -1,0 +1,44 @@
+"""Makes BatchNorm use its stored statistics in training."""
+
+from __future__ import annotations
+
+import logging
+from typing import List
+
+from amct_caffe.network import CaffeNetwork
+from amct_core.graph import Pass
+from amct_core.textproto import Message
+
+_log = logging.getLogger("amct_caffe.passes")
+
+
+class FreezeBatchNorm(Pass[CaffeNetwork]):
+    """Freeze BatchNorm.
+
+    1. Every BatchNorm layer that the network keeps gets ``use_global_stats: true``.
+
+    The pip package of Caffe cannot train BatchNorm: its forward always uses the stored statistics
+    while its backward assumes those of the batch, and training explodes without an error.
+    """
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network with frozen BatchNorm layers."""
+        network = state.copy()
+        frozen: List[str] = []
+        for layer in network.document.layers:
+            if layer.type != "BatchNorm":
+                continue
+            parameters = layer.message.message("batch_norm_param")
+            if parameters is None:
+                parameters = Message()
+                layer.message.set("batch_norm_param", parameters)
+            if not parameters.boolean("use_global_stats", False):
+                parameters.set("use_global_stats", True)
+                frozen.append(layer.name)
+        if frozen:
+            _log.warning(
+                "%d BatchNorm layers are frozen (use_global_stats: true): their mean and variance "
+                "stay as they are; Scale layers are trained",
+                len(frozen),
+            )
+        return network

@@ -1,0 +1,85 @@
+"""Puts one ActivationQAT in front of the quantized readers of each blob."""
+
+from __future__ import annotations
+
+from typing import List
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_caffe.network import CaffeNetwork
+from amct_caffe.passes.python_layers import fixed, python_layer, shared_name
+from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.qat.bounds import BoundState, configured
+from amct_caffe.qat.parameters import ActivationParameters
+from amct_caffe.qat.plan import ActivationGroup, QatPlan
+from amct_core.graph import Pass
+
+
+@attrs.frozen
+class InsertActivationQat(Pass[CaffeNetwork]):
+    """Insert ActivationQAT layers.
+
+    1. Each group of quantized layers that read one blob gets one ActivationQAT, named
+       ``<first layer>_activation_qat`` after the first of them.
+    2. It stands directly before that layer, and so behind the last in-place writer of the blob.
+    3. Its top carries its own name; the group's layers read that instead, all others still read the
+       blob.
+    4. ``clip_max`` and ``clip_min`` learn with ``clip_lr_mult`` and never decay; ``state`` stands
+       still.
+    5. Bounds that the config gives go into the weights; the others are found in training.
+    """
+
+    plan: QatPlan
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network with the layers and their blobs."""
+        network = state.copy()
+        document = network.document
+        for group in self.plan.groups:
+            layer = self._layer(group)
+            readers = {planned.name for planned in group.layers}
+            for reader in document.layers:
+                if reader.name in readers:
+                    reader.bottoms = [layer.tops[0], *reader.bottoms[1:]]
+            document.insert_before(group.name, [layer])
+            network.weights[layer.name] = self._blobs(group)
+        return network
+
+    def _layer(self, group: ActivationGroup) -> Layer:
+        name = activation_layer_name(group)
+        activation = group.activation
+        learned = {"lr_mult": activation.clip_lr_mult, "decay_mult": 0.0}
+        return python_layer(
+            name,
+            "ActivationQAT",
+            [group.value.name],
+            [name],
+            ActivationParameters(
+                layers=[planned.name for planned in group.layers],
+                algo=activation.algo,
+                init_algo=None if activation.clip_max is not None else activation.init_algo,
+                batch_num=self.plan.config.batch_num,
+                fixed_min=group.fixed_min,
+                record_file=self.plan.record_file,
+            ),
+            [
+                ParamSpec(name=shared_name(group.name, "clip_max"), **learned),
+                ParamSpec(name=shared_name(group.name, "clip_min"), **learned),
+                fixed(shared_name(group.name, "state")),
+            ],
+        )
+
+    def _blobs(self, group: ActivationGroup) -> List[NDArray[np.float32]]:
+        activation = group.activation
+        bounds = BoundState(0.0, 0.0)
+        if activation.clip_max is not None and activation.clip_min is not None:
+            bounds = configured(activation.clip_max, activation.clip_min)
+        clip_max, clip_min, state = bounds.to_blobs()
+        return [np.atleast_1d(clip_max), np.atleast_1d(clip_min), state]
+
+
+def activation_layer_name(group: ActivationGroup) -> str:
+    """Return the name of the ActivationQAT of ``group``."""
+    return f"{group.name}_activation_qat"

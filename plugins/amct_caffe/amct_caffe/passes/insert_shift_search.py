@@ -1,0 +1,105 @@
+"""Puts the tap that searches shift factor N behind each quantized layer."""
+
+from __future__ import annotations
+
+from typing import List
+
+import attrs
+
+from amct_caffe.network import CaffeNetwork
+from amct_caffe.passes.python_layers import python_layer, shared_name, shares
+from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.qat.parameters import ShiftParameters
+from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
+from amct_core.graph import Pass
+from amct_core.graph.attributes import BatchNorm, Scale
+
+
+@attrs.frozen
+class InsertShiftSearch(Pass[CaffeNetwork]):
+    """Insert ShiftSearch layers.
+
+    1. Each quantized layer whose type takes part in the search gets one, named
+       ``<layer>_shift_search``, in place on its output.
+    2. Behind the BatchNorm and Scale that saving will fold, before an in-place ReLU, and so before
+       any reader.
+    3. Its blobs are those of the layers that own them, shared by parameter name.  BatchNorm and
+       Scale get such names here; a name that the user gave stays and is used.
+    """
+
+    plan: QatPlan
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network with the layers."""
+        network = state.copy()
+        for group in self.plan.groups:
+            for planned in group.layers:
+                if planned.searches_shift and planned.layout is not None:
+                    self._insert(network, group, planned)
+        return network
+
+    def _insert(
+        self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer
+    ) -> None:
+        chain = planned.chain.nodes if planned.chain is not None else ()
+        last = chain[-1] if chain else planned.node
+        specs = [
+            shares(shared_name(group.name, "clip_max")),
+            shares(shared_name(group.name, "clip_min")),
+            shares(shared_name(group.name, "state")),
+            shares(shared_name(planned.name, "scale_w")),
+        ]
+        for node in chain:
+            for layer in network.document.layers:
+                if layer.name == node.name:
+                    specs += _name_blobs(layer, len(node.weights))
+        blob = last.tops[0]
+        tap = python_layer(
+            f"{planned.name}_shift_search",
+            "ShiftSearch",
+            [blob],
+            [blob],
+            self._parameters(group, planned),
+            specs,
+        )
+        network.document.insert_after(last.name, [tap])
+
+    def _parameters(self, group: ActivationGroup, planned: PlannedLayer) -> ShiftParameters:
+        assert planned.layout is not None
+        chain = planned.chain
+        batch_norm = chain.batch_norm if chain is not None else None
+        scale = chain.scale if chain is not None else None
+        axis = planned.channel_axis
+        eps = None
+        if batch_norm is not None:
+            assert isinstance(batch_norm.attributes, BatchNorm)
+            eps = batch_norm.attributes.eps
+        has_bias = scale is not None and (
+            isinstance(scale.attributes, Scale) and scale.attributes.bias_term
+        )
+        return ShiftParameters(
+            layer=planned.name,
+            search=self.plan.config.shift_n_algo,
+            activation_algo=group.activation.algo,
+            fixed_min=group.fixed_min,
+            scale_count=1 if axis is None else planned.layout.shape[axis],
+            channels=planned.layout.channels,
+            batch_num=self.plan.config.batch_num,
+            record_file=self.plan.record_file,
+            batch_norm_eps=eps,
+            folds_scale=scale is not None,
+            folds_scale_bias=has_bias,
+        )
+
+
+def _name_blobs(layer: Layer, count: int) -> List[ParamSpec]:
+    """Give each of the layer's ``count`` blobs a parameter name; return specs that share them."""
+    specs = list(layer.param_specs)
+    unset = ParamSpec(lr_mult=0.0) if layer.type == "BatchNorm" else ParamSpec()
+    specs += [unset] * (count - len(specs))
+    named = [
+        spec if spec.name else attrs.evolve(spec, name=shared_name(layer.name, f"blob{index}"))
+        for index, spec in enumerate(specs)
+    ]
+    layer.param_specs = named
+    return [shares(str(spec.name)) for spec in named]

@@ -1,0 +1,101 @@
+"""Puts one WeightQAT in front of each quantized layer that has weights."""
+
+from __future__ import annotations
+
+from typing import List
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_caffe.network import CaffeNetwork
+from amct_caffe.passes.insert_activation_qat import activation_layer_name
+from amct_caffe.passes.python_layers import fixed, python_layer, shared_name, shares
+from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.qat.parameters import WeightParameters
+from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
+from amct_core.extensions import WeightAlgorithm
+from amct_core.graph import Pass
+from amct_core.registry import Registry
+
+
+@attrs.frozen
+class InsertWeightQat(Pass[CaffeNetwork]):
+    """Insert WeightQAT layers; runs after InsertActivationQat.
+
+    1. Each quantized layer with weights gets one, named ``<layer>_weight_qat``, in place on the
+       ActivationQAT's top.
+    2. All WeightQATs of one ActivationQAT follow it at once, before any reader: Caffe refuses an
+       in-place layer behind another reader.
+    3. The master weights take over the layer's weight multipliers and, where the user shares the
+       weights by name, that name.
+    4. The layer's own weights become the quantized ones, shared by name, with a non-zero ``lr_mult``
+       (else Caffe computes no gradient) and no decay.  Its bias stays as it is.
+    """
+
+    plan: QatPlan
+    algorithms: Registry[WeightAlgorithm]
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network with the layers and their blobs."""
+        network = state.copy()
+        for group in self.plan.groups:
+            added = [self._insert(network, group, planned) for planned in group.layers]
+            network.document.insert_after(
+                activation_layer_name(group), [layer for layer in added if layer is not None]
+            )
+        return network
+
+    def _insert(
+        self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer
+    ) -> Layer | None:
+        if planned.layout is None or planned.config.weight is None:
+            return None
+        name = weight_layer_name(planned.name)
+        quantized = shared_name(planned.name, "quantized")
+        specs = [self._master_spec(network, planned.name)]
+        specs.append(ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0))
+        specs.append(fixed(shared_name(planned.name, "scale_w")))
+        specs.append(shares(shared_name(group.name, "state")))
+        for layer in network.document.layers:
+            if layer.name == planned.name:
+                own = ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0)
+                layer.param_specs = [own, *list(layer.param_specs)[1:]]
+        blob = activation_layer_name(group)
+        blobs = self._blobs(planned)
+        blobs.append(network.weights[blob][2])
+        network.weights[name] = blobs
+        network.weights[planned.name] = [blobs[1], *network.weights[planned.name][1:]]
+        parameters = WeightParameters(
+            layer=planned.name,
+            algo=planned.config.weight.algo,
+            shape=planned.layout.shape,
+            channel_axis=planned.channel_axis,
+            batch_num=self.plan.config.batch_num,
+            record_file=self.plan.record_file,
+            folded=[n.name for n in planned.chain.nodes] if planned.chain is not None else [],
+        )
+        return python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
+
+    def _master_spec(self, network: CaffeNetwork, name: str) -> ParamSpec:
+        for layer in network.document.layers:
+            if layer.name == name and layer.param_specs:
+                return layer.param_specs[0]
+        return ParamSpec()
+
+    def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
+        """Return master, quantized weights and scales, as the first forward will leave them."""
+        assert planned.layout is not None and planned.config.weight is not None
+        algorithm = self.algorithms.get(planned.config.weight.algo)
+        master = np.asarray(planned.node.weights[0], np.float32).reshape(planned.layout.shape)
+        scale = algorithm.scales(master, planned.channel_axis)
+        quantized = algorithm.quantize(master, scale, planned.channel_axis)
+        along = [1] * master.ndim
+        if planned.channel_axis is not None:
+            along[planned.channel_axis] = -1
+        return [master, quantized.astype(np.float32) * np.reshape(scale, along), scale]
+
+
+def weight_layer_name(layer: str) -> str:
+    """Return the name of the WeightQAT of ``layer``."""
+    return f"{layer}_weight_qat"

@@ -1,0 +1,53 @@
+"""Takes the QAT layers out of a trained network again."""
+
+from __future__ import annotations
+
+from typing import Dict, List
+
+from amct_caffe.network import CaffeNetwork
+from amct_caffe.passes.python_layers import is_python_layer, param_str
+from amct_caffe.prototxt.document import Layer
+from amct_caffe.qat.parameters import WeightParameters, from_param_str
+from amct_core.graph import Pass
+
+KINDS = ("ActivationQAT", "WeightQAT", "ShiftSearch")
+"""The layers that insertion adds."""
+
+
+class RemoveQat(Pass[CaffeNetwork]):
+    """Undo the insertion.
+
+    1. ActivationQAT, WeightQAT and ShiftSearch layers go.
+    2. Who read an ActivationQAT's top reads its bottom again.
+    3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name.
+    """
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network without QAT layers, with float32 master weights."""
+        network = state.copy()
+        document = network.document
+        sources: Dict[str, str] = {}
+        for layer in document.layers:
+            if is_python_layer(layer, "ActivationQAT"):
+                sources[layer.tops[0]] = layer.bottoms[0]
+            elif is_python_layer(layer, "WeightQAT"):
+                self._restore_weights(network, layer)
+        kept: List[Layer] = []
+        for layer in document.layers:
+            if any(is_python_layer(layer, kind) for kind in KINDS):
+                network.weights.pop(layer.name, None)
+                continue
+            if any(bottom in sources for bottom in layer.bottoms):
+                layer.bottoms = [sources.get(bottom, bottom) for bottom in layer.bottoms]
+            kept.append(layer)
+        document.layers = kept
+        return network
+
+    def _restore_weights(self, network: CaffeNetwork, weight_qat: Layer) -> None:
+        parameters = from_param_str(WeightParameters, param_str(weight_qat), weight_qat.name)
+        name = parameters.layer
+        master = network.weights[weight_qat.name][0]
+        network.weights[name] = [master, *network.weights[name][1:]]
+        for layer in network.document.layers:
+            if layer.name == name:
+                layer.param_specs = [weight_qat.param_specs[0], *list(layer.param_specs)[1:]]

@@ -1,0 +1,1 @@
+"""What happens inside the QAT layers, free of Caffe: parameters, state, planning."""

@@ -1,0 +1,109 @@
+"""The state of one ActivationQAT, and how a training forward moves it.
+
+Everything that must survive a snapshot lives in three float32 blobs: ``clip_max`` [1], ``clip_min``
+[1] and ``state`` [4].  The functions here are pure; the layer copies blobs in and out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.numerics import affine, ulq
+
+STATE_SIZE = 4
+"""Entries of the state blob: TRAIN forwards seen, bounds are set, last valid clip_max and clip_min."""
+
+_COUNT_LIMIT = float(2**24 - 1)
+
+
+@attrs.frozen
+class BoundState:
+    """Clip bounds and what is known about them.
+
+    Attributes:
+        clip_max, clip_min: as the solver left them; not necessarily valid.
+        forwards: TRAIN forwards so far, counted up to 2**24 - 1 (exact in float32).
+        bounds_set: whether the bounds mean anything yet.
+        valid_max, valid_min: the last bounds that were valid.
+    """
+
+    clip_max: float
+    clip_min: float
+    forwards: int = 0
+    bounds_set: bool = False
+    valid_max: float = 0.0
+    valid_min: float = 0.0
+
+    @classmethod
+    def from_blobs(cls, clip_max: Any, clip_min: Any, state: Any) -> BoundState:
+        """Read the three blobs (anything that can be indexed like a flat array)."""
+        return cls(
+            clip_max=float(clip_max[0]),
+            clip_min=float(clip_min[0]),
+            forwards=int(state[0]),
+            bounds_set=bool(state[1] != 0),
+            valid_max=float(state[2]),
+            valid_min=float(state[3]),
+        )
+
+    def to_blobs(self) -> Tuple[np.float32, np.float32, NDArray[np.float32]]:
+        """Return the contents of the three blobs."""
+        state = (float(self.forwards), float(self.bounds_set), self.valid_max, self.valid_min)
+        return (
+            np.float32(self.clip_max),
+            np.float32(self.clip_min),
+            np.asarray(state, np.float32),
+        )
+
+    def initialised(self, batch_num: int, calibrated: bool) -> bool:
+        """Return whether the bounds are final: from the config, or after ``batch_num`` forwards."""
+        return self.bounds_set and (not calibrated or self.forwards >= batch_num)
+
+    def repaired(self, fixed_min: bool) -> BoundState:
+        """Return the state with valid bounds (ULQ's ClipCheck, then ``fixed_min``)."""
+        checked = ulq.check_clips(self.clip_max, self.clip_min, self.valid_max, self.valid_min)
+        return attrs.evolve(
+            self,
+            clip_max=float(checked.clip_max),
+            clip_min=0.0 if fixed_min else float(checked.clip_min),
+            valid_max=float(checked.previous_max),
+            valid_min=float(checked.previous_min),
+        )
+
+    def counted(self) -> BoundState:
+        """Return the state after one more TRAIN forward."""
+        return attrs.evolve(self, forwards=int(min(self.forwards + 1, _COUNT_LIMIT)))
+
+
+def configured(clip_max: float, clip_min: float) -> BoundState:
+    """Return the initial state for bounds that a config gives."""
+    high, low = float(np.float32(clip_max)), float(np.float32(clip_min))
+    return BoundState(high, low, bounds_set=True, valid_max=high, valid_min=low)
+
+
+def calibrated(
+    state: BoundState,
+    batches: Sequence[NDArray[np.float32]],
+    calibrate: Callable[[Sequence[Any]], Tuple[Any, int]],
+    fixed_min: bool,
+) -> BoundState:
+    """Return ``state`` with bounds found by ``calibrate`` over ``batches``.
+
+    Both bounds come from the calibrator's result alone: clip_max never depends on the clip_min of
+    before.
+    """
+    scale, offset = calibrate(batches)
+    high, low = affine.bounds(scale, offset)
+    low = 0.0 if fixed_min else float(low)
+    return attrs.evolve(
+        state,
+        clip_max=float(high),
+        clip_min=low,
+        bounds_set=True,
+        valid_max=float(high),
+        valid_min=low,
+    )

@@ -1,0 +1,168 @@
+"""What the inserted layers are told through ``python_param.param_str``, as JSON objects.
+
+The modified prototxt is complete in itself: training, saving and resuming need no other file to
+know what a layer is for.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Optional, Tuple, Type, TypeVar
+
+import attrs
+
+from amct_core.errors import FileFormatError
+
+Parameters = TypeVar("Parameters")
+
+
+def _strings(values: Any) -> Tuple[str, ...]:
+    return tuple(str(value) for value in values)
+
+
+def _integers(values: Any) -> Tuple[int, ...]:
+    return tuple(int(value) for value in values)
+
+
+@attrs.frozen
+class ActivationParameters:
+    """ActivationQAT.
+
+    Attributes:
+        layers: the quantized layers that read this blob, in network order.
+        algo: registered activation algorithm.
+        init_algo: registered calibrator; None where the bounds come from the config.
+        batch_num: TRAIN forwards of initialisation.
+        fixed_min: whether clip_min is pinned at 0.
+        record_file: where the factors go.
+    """
+
+    layers: Tuple[str, ...] = attrs.field(converter=_strings)
+    algo: str
+    init_algo: Optional[str]
+    batch_num: int
+    fixed_min: bool
+    record_file: str
+
+
+@attrs.frozen
+class WeightParameters:
+    """WeightQAT.
+
+    Attributes:
+        layer: the quantized layer.
+        algo: registered weight algorithm.
+        shape: of the weights, as Caffe has them.
+        channel_axis: the axis that counts output channels; None: one scale for all.
+        batch_num: TRAIN forwards until the record gets its first factors.
+        record_file: where the factors go.
+        folded: the BatchNorm and Scale behind it that saving folds into it.
+    """
+
+    layer: str
+    algo: str
+    shape: Tuple[int, ...] = attrs.field(converter=_integers)
+    channel_axis: Optional[int]
+    batch_num: int
+    record_file: str
+    folded: Tuple[str, ...] = attrs.field(default=(), converter=_strings)
+
+    @property
+    def scale_count(self) -> int:
+        """The number of weight scales."""
+        return 1 if self.channel_axis is None else self.shape[self.channel_axis]
+
+
+@attrs.frozen
+class ShiftParameters:
+    """ShiftSearch, the tap on a layer's output.
+
+    Attributes:
+        layer: the quantized layer.
+        search: registered shift-N search.
+        activation_algo: registered activation algorithm, for the scale of the input.
+        fixed_min: as in :class:`ActivationParameters`.
+        scale_count: the number of weight scales.
+        channels: output channels.
+        batch_num: TEST forwards of one search.
+        batch_norm_eps: of the BatchNorm that will be folded; None if there is none.
+        folds_scale, folds_scale_bias: whether a Scale (with bias) will be folded.
+        record_file: where N goes.
+    """
+
+    layer: str
+    search: str
+    activation_algo: str
+    fixed_min: bool
+    scale_count: int
+    channels: int
+    batch_num: int
+    record_file: str
+    batch_norm_eps: Optional[float] = None
+    folds_scale: bool = False
+    folds_scale_bias: bool = False
+
+    @property
+    def folds(self) -> bool:
+        """Whether anything will be folded into the layer."""
+        return self.batch_norm_eps is not None or self.folds_scale
+
+
+@attrs.frozen
+class QuantParameters:
+    """Quant of the fake-quant model: float32 ``scale`` is ``1 / scale_d``; offset -128..127."""
+
+    scale: float
+    offset: int
+
+
+@attrs.frozen
+class PoolingWindow:
+    """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width)."""
+
+    kernel: Tuple[int, ...] = attrs.field(converter=_integers)
+    stride: Tuple[int, ...] = attrs.field(converter=_integers)
+    pad: Tuple[int, ...] = attrs.field(converter=_integers)
+
+
+def _window(value: Any) -> Optional[PoolingWindow]:
+    if value is None or isinstance(value, PoolingWindow):
+        return value
+    return PoolingWindow(**value)
+
+
+@attrs.frozen
+class DequantParameters:
+    """DeQuant of the fake-quant model.
+
+    Attributes:
+        scale_count: length of deq_scale and of N.
+        bias_count: length of the bias; 0 for none.
+        window: the pooling window; None for other layers.
+    """
+
+    scale_count: int
+    bias_count: int
+    window: Optional[PoolingWindow] = attrs.field(default=None, converter=_window)
+
+
+def to_param_str(parameters: Any) -> str:
+    """Return ``parameters`` as one line of JSON."""
+    return json.dumps(attrs.asdict(parameters), sort_keys=True)
+
+
+def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") -> Parameters:
+    """Return ``text`` as an instance of ``parameters``.
+
+    Raises:
+        FileFormatError: the text is not what :func:`to_param_str` wrote.
+    """
+    try:
+        return parameters(**json.loads(text))
+    except (ValueError, TypeError) as error:
+        raise FileFormatError(
+            f"{text!r} cannot be read as {parameters.__name__}: {error}.",
+            layer=layer,
+            field="python_param.param_str",
+            remedy="Insert the layers again with create_quant_retrain_model.",
+        ) from error

@@ -1,0 +1,81 @@
+"""What the QAT layers write into the record file, and when.
+
+Every change is one atomic read-modify-write of the file (:mod:`amct_core.record`); layers of a
+network run one after the other, so no two of them write at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Sequence, Tuple
+
+import attrs
+
+from amct_core import record as records
+from amct_core.record import LayerRecord, Record
+
+
+def activation_factors(
+    record: Record,
+    layers: Sequence[str],
+    scale_d: Any,
+    offset_d: int,
+    shape: Sequence[int],
+) -> Record:
+    """Return ``record`` with the factors of one quantized blob, for each layer that reads it.
+
+    Args:
+        record: the record so far.
+        layers: names of the layers.
+        scale_d, offset_d: of the blob.
+        shape: of the blob, batch size first.
+    """
+    channels, height, width = input_shape(shape)
+    for name in layers:
+        entry = attrs.evolve(
+            record.find(name) or LayerRecord(),
+            scale_d=scale_d,
+            offset_d=int(offset_d),
+            channels=channels,
+            height=height,
+            width=width,
+        )
+        record = record.with_layer(name, entry)
+    return record
+
+
+def weight_factors(record: Record, layer: str, scale_w: Any) -> Record:
+    """Return ``record`` with the weight scales of ``layer``."""
+    entry = attrs.evolve(
+        record.find(layer) or LayerRecord(),
+        scale_w=tuple(scale_w),
+        offset_w=(0,) * len(scale_w),
+    )
+    return record.with_layer(layer, entry)
+
+
+def shift_factors(
+    record: Record, layer: str, scale_d: Any, offset_d: int, scale_w: Any, shift_n: Any
+) -> Record:
+    """Return ``record`` with N of ``layer``, together with the factors it was searched at."""
+    record = weight_factors(record, layer, scale_w)
+    entry = attrs.evolve(
+        record.get(layer),
+        scale_d=scale_d,
+        offset_d=int(offset_d),
+        shift_bit=tuple(int(n) for n in shift_n),
+    )
+    return record.with_layer(layer, entry)
+
+
+def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
+    """Return (channels, height, width) of a blob of ``shape``, batch size first.
+
+    A blob without height and width counts as 1 x 1, as in AMCT's records.
+    """
+    spatial: Tuple[Optional[int], ...] = tuple(shape[2:4])
+    height = spatial[0] if len(spatial) > 0 and spatial[0] else 1
+    width = spatial[1] if len(spatial) > 1 and spatial[1] else 1
+    return int(shape[1]) if len(shape) > 1 else 1, int(height), int(width)
+
+
+__all__ = ["activation_factors", "input_shape", "records", "shift_factors", "weight_factors"]

@@ -1,0 +1,1 @@
+"""Everything that runs inside Caffe.  :mod:`.pycaffe` alone imports it."""

@@ -1,0 +1,138 @@
+"""ActivationQAT: fake quantization of one blob, with learned clip bounds.
+
+One bottom, one top of the same shape.  Blobs: ``clip_max`` [1], ``clip_min`` [1], ``state`` [4]
+(see :mod:`amct_caffe.qat.bounds`).  Everything is shaped by the bottom at every reshape, so batch
+and image size may change at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, List
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_caffe.qat.bounds import STATE_SIZE, BoundState, calibrated
+from amct_caffe.qat.parameters import ActivationParameters, from_param_str
+from amct_caffe.qat.recording import activation_factors, records
+from amct_caffe.runtime.pycaffe import TEST, Layer
+from amct_core.errors import TrainingError
+from amct_core.plugins import registries
+
+_log = logging.getLogger("amct_caffe.qat")
+
+
+class ActivationQAT(Layer):  # type: ignore[misc]
+    """The layer; Caffe calls setup, reshape, forward and backward."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        """Read ``param_str`` and, in a fresh net, make the blobs."""
+        self._parameters = from_param_str(ActivationParameters, self.param_str)
+        self._algorithm = registries().activation_algorithms.get(self._parameters.algo)
+        self._calibrator = (
+            registries().calibrators.get(self._parameters.init_algo)
+            if self._parameters.init_algo is not None
+            else None
+        )
+        self._batches: List[NDArray[np.float32]] = []
+        self._gradients_count = True
+        if len(self.blobs) == 0:
+            for size in (1, 1, STATE_SIZE):
+                self.blobs.add_blob(size)
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        """Shape the top like the bottom."""
+        top[0].reshape(*bottom[0].shape)
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        """Quantize and dequantize; in TRAIN, initialise the bounds first."""
+        state = self._read()
+        if self.phase == TEST:
+            state = self._for_testing(state)
+        else:
+            state = self._for_training(state, bottom[0].data)
+        y, scale, offset = self._algorithm.forward(
+            bottom[0].data, state.clip_max, state.clip_min, self._parameters.fixed_min
+        )
+        top[0].data[...] = y
+        first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
+        if first_factors:
+            self._record(scale, offset, bottom[0].shape)
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        """Straight-through for the bottom; add the gradients of the bounds to their diffs."""
+        state = self._read()
+        bottom_diff, d_clip_max, d_clip_min = self._algorithm.backward(
+            bottom[0].data,
+            top[0].diff,
+            state.clip_max,
+            state.clip_min,
+            self._parameters.fixed_min,
+        )
+        if propagate_down[0]:
+            bottom[0].diff[...] = bottom_diff
+        if self._gradients_count:
+            # Added, not assigned: with iter_size > 1 earlier passes are in there already.
+            self.blobs[0].diff[...] += d_clip_max
+            self.blobs[1].diff[...] += d_clip_min
+
+    def _read(self) -> BoundState:
+        return BoundState.from_blobs(*(blob.data for blob in self.blobs))
+
+    def _write(self, state: BoundState) -> None:
+        for blob, data in zip(self.blobs, state.to_blobs()):
+            blob.data[...] = data
+
+    def _for_testing(self, state: BoundState) -> BoundState:
+        parameters = self._parameters
+        if not state.initialised(parameters.batch_num, self._calibrator is not None):
+            raise TrainingError(
+                f"a TEST pass met clip bounds that are not initialised: that takes "
+                f"{parameters.batch_num} TRAIN forwards (batch_num), and {state.forwards} have run.",
+                layer=", ".join(parameters.layers),
+                remedy="Set test_initialization: false, and test_interval of at least batch_num.",
+            )
+        # Not written back: a TEST pass changes nothing that training reads.
+        return state.repaired(parameters.fixed_min)
+
+    def _for_training(self, state: BoundState, x: NDArray[np.float32]) -> BoundState:
+        parameters = self._parameters
+        calibrating = self._calibrator is not None and state.forwards < parameters.batch_num
+        if calibrating and state.forwards > len(self._batches):
+            _log.warning(
+                "layer '%s': training was interrupted after %d of %d batches of initialisation; "
+                "initialisation starts again",
+                ", ".join(parameters.layers),
+                state.forwards,
+                parameters.batch_num,
+            )
+            state = BoundState(state.clip_max, state.clip_min)
+            self._batches.clear()
+        state = state.counted()
+        if calibrating:
+            assert self._calibrator is not None
+            self._batches.append(np.array(x))
+            state = calibrated(
+                state, self._batches, self._calibrator.calibrate, parameters.fixed_min
+            )
+            if state.forwards == parameters.batch_num:
+                self._batches.clear()
+        self._gradients_count = not calibrating or state.forwards == parameters.batch_num
+        state = state.repaired(parameters.fixed_min)
+        self._write(state)
+        return state
+
+    def _record(self, scale: Any, offset: int, shape: Any) -> None:
+        parameters = self._parameters
+        records.update(
+            parameters.record_file,
+            lambda record: activation_factors(record, parameters.layers, scale, offset, shape),
+        )
+        _log.info(
+            "layer '%s': activation factors after %d batches: scale_d %.9g, offset_d %d",
+            ", ".join(parameters.layers),
+            parameters.batch_num,
+            scale,
+            offset,
+        )

@@ -1,0 +1,64 @@
+"""ArrayData: batches out of a ``.npz`` file, in order, beginning again at its end.
+
+For demonstrations and tests: a data layer that needs no database and always gives the same batches.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Tuple
+
+import attrs
+import numpy as np
+
+from amct_caffe.qat.parameters import from_param_str
+from amct_caffe.runtime.pycaffe import Layer
+from amct_core.errors import ModelError
+
+
+@attrs.frozen
+class ArrayDataParameters:
+    """Where the data is.
+
+    Attributes:
+        file: a ``.npz`` file.
+        arrays: names of the arrays, one per top; all of the same length.
+        batch_size: samples per forward.
+    """
+
+    file: str
+    arrays: Tuple[str, ...] = attrs.field(converter=tuple)
+    batch_size: int
+
+
+class ArrayData(Layer):  # type: ignore[misc]
+    """The layer; Caffe calls setup, reshape and forward."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        """Read the arrays."""
+        self._parameters = from_param_str(ArrayDataParameters, self.param_str)
+        with np.load(self._parameters.file) as arrays:
+            missing = [name for name in self._parameters.arrays if name not in arrays]
+            if missing or len(top) != len(self._parameters.arrays):
+                raise ModelError(
+                    f"it has {sorted(arrays)}; expected {list(self._parameters.arrays)}, one per "
+                    f"top ({len(top)}).",
+                    file=self._parameters.file,
+                )
+            self._arrays = [np.asarray(arrays[n], np.float32) for n in self._parameters.arrays]
+        self._next = 0
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        """Shape the tops like a batch."""
+        for blob, array in zip(top, self._arrays):
+            blob.reshape(self._parameters.batch_size, *array.shape[1:])
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        """Give the next batch."""
+        size, count = self._parameters.batch_size, len(self._arrays[0])
+        indices = np.arange(self._next, self._next + size) % count
+        for blob, array in zip(top, self._arrays):
+            blob.data[...] = array[indices]
+        self._next = int((self._next + size) % count)
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        """There is nothing below."""

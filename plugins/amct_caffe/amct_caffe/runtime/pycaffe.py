@@ -1,0 +1,42 @@
+"""The only place that imports Caffe.
+
+Caffe logs through glog from the moment it is imported; that, and the process-wide CPU or GPU mode,
+are the global state that Caffe forces on us.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+from amct_core.errors import EnvironmentUnsuitableError
+
+if importlib.util.find_spec("caffe") is None:
+    raise EnvironmentUnsuitableError(
+        "pycaffe is not installed in this Python.",
+        remedy=(
+            "Training, the search for shift N and running a fake-quant model need it: on CPython "
+            "3.9, 'pip install amct-caffe[caffe]', or build Caffe with Python layers and add its "
+            "'python' folder to PYTHONPATH."
+        ),
+    )
+
+# Caffe logs some 200 lines per net.  Where we are the first to import it (the command line), only
+# its warnings show; who wants more sets GLOG_minloglevel=0.  A user's script imports it first.
+os.environ.setdefault("GLOG_minloglevel", "1")
+
+import caffe  # noqa: E402 - glog reads its level when it is imported
+
+if not hasattr(caffe, "Layer"):
+    raise EnvironmentUnsuitableError(
+        f"this pycaffe ({caffe.__file__}) was built without Python layers.",
+        remedy="Build Caffe with WITH_PYTHON_LAYER := 1, or use the kendryte-caffe package.",
+    )
+
+Layer = caffe.Layer
+"""Base class of Python layers."""
+
+TRAIN: int = caffe.TRAIN
+TEST: int = caffe.TEST
+
+__all__ = ["TEST", "TRAIN", "Layer", "caffe"]

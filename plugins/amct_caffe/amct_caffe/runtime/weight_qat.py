@@ -1,0 +1,81 @@
+"""WeightQAT: fake quantization of one layer's weights.
+
+In place on the quantized layer's input blob, which it leaves alone: it stands there so that Caffe
+runs it just before the layer, and its backward just after the layer's.
+
+Blobs:
+
+0. ``master``: the float32 weights that the solver trains.
+1. ``quantized``: what the layer computes with, shared with it through Caffe's named parameters.
+2. ``scale_w``: one scale per output channel, or one.
+3. ``state``: shared with the ActivationQAT in front; counts TRAIN forwards.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from amct_caffe.qat.bounds import STATE_SIZE
+from amct_caffe.qat.parameters import WeightParameters, from_param_str
+from amct_caffe.qat.recording import records, weight_factors
+from amct_caffe.runtime.pycaffe import TEST, Layer
+from amct_core.errors import TrainingError
+from amct_core.plugins import registries
+
+_log = logging.getLogger("amct_caffe.qat")
+
+
+class WeightQAT(Layer):  # type: ignore[misc]
+    """The layer; Caffe calls setup, reshape, forward and backward."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        """Read ``param_str`` and, in a fresh net, make the blobs."""
+        self._parameters = from_param_str(WeightParameters, self.param_str)
+        self._algorithm = registries().weight_algorithms.get(self._parameters.algo)
+        if len(self.blobs) == 0:
+            shape = self._parameters.shape
+            for blob_shape in (shape, shape, (self._parameters.scale_count,), (STATE_SIZE,)):
+                self.blobs.add_blob(*blob_shape)
+            # Loading weights replaces these; training with weights that never came is caught.
+            self.blobs[0].data[...] = np.nan
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        """In place: nothing to shape."""
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        """Quantize the master weights into the shared blob; the master stays as it is."""
+        parameters = self._parameters
+        master = self.blobs[0].data
+        if np.isnan(master.flat[0]):
+            raise TrainingError(
+                "the master weights were never loaded (or training made them NaN).",
+                layer=parameters.layer,
+                remedy=(
+                    "Load the modified weights first: solver.net.copy_from(modified_weights_file), "
+                    "or a snapshot of the modified model; if they were loaded, lower base_lr."
+                ),
+            )
+        scale = self._algorithm.scales(master, parameters.channel_axis)
+        quantized = self._algorithm.quantize(master, scale, parameters.channel_axis)
+        axis = parameters.channel_axis
+        shape = tuple(-1 if i == axis else 1 for i in range(master.ndim))
+        self.blobs[1].data[...] = quantized.astype(np.float32) * np.reshape(
+            scale, (1,) * master.ndim if axis is None else shape
+        )
+        self.blobs[2].data[...] = scale
+        first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
+        if first_factors:
+            records.update(
+                parameters.record_file,
+                lambda record: weight_factors(record, parameters.layer, scale),
+            )
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        """Move the gradient of the quantized weights to the master (straight-through)."""
+        # Added, because iter_size and user-shared weights add up in the master's diff; cleared,
+        # because the layer will add to the shared diff again and the solver must not move it.
+        self.blobs[0].diff[...] += self.blobs[1].diff
+        self.blobs[1].diff[...] = 0

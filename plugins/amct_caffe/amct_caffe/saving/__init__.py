@@ -1,0 +1,1 @@
+"""Renders a QuantizedModel as Caffe layers."""
