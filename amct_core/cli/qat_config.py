@@ -41,13 +41,15 @@ def command(
     """
     from amct_core import workflow
     from amct_core.config import json_format
+    from amct_core.files import write_atomically
     from amct_core.plugins import registries
 
     chosen = ConfigChoices(**choices)
     chosen.check(registries())  # before anything is written
     report = workflow.create_config(model, weights, config_file, simple)
     if chosen != ConfigChoices():
-        json_format.write(config_file, chosen.apply(report.config))
+        # Once more, without a warning that it is overwritten.
+        write_atomically(config_file, json_format.format_config(chosen.apply(report.config)))
     if as_json:
         print_json(_document(config_file, report))
     else:

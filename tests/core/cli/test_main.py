@@ -90,12 +90,14 @@ class TestHelp:
 
     def test_it_takes_less_than_300_ms(self) -> None:
         command = [sys.executable, "-m", "amct_core", "--help"]
-        fastest = float("inf")
-        for _ in range(5):  # other processes may hold the machine for a moment
+        seconds = []
+        while len(seconds) < 10:  # other processes may hold the machine for a moment
             start = time.perf_counter()
             subprocess.run(command, capture_output=True, check=True)
-            fastest = min(fastest, time.perf_counter() - start)
-        assert fastest < 0.3
+            seconds.append(time.perf_counter() - start)
+            if seconds[-1] < 0.3:
+                break
+        assert min(seconds) < 0.3
 
     def test_the_version(self, amct: Amct) -> None:
         assert amct("--version").out == f"amct, version {amct_core.__version__}\n"
