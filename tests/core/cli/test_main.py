@@ -90,7 +90,7 @@ class TestHelp:
 
     def test_it_takes_less_than_300_ms(self) -> None:
         command = [sys.executable, "-m", "amct_core", "--help"]
-        seconds = []
+        seconds: list[float] = []
         while len(seconds) < 10:  # other processes may hold the machine for a moment
             start = time.perf_counter()
             subprocess.run(command, capture_output=True, check=True)
