@@ -206,7 +206,8 @@ def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> Q
 def _check_names(config: QatConfig, plugins: Registries, file: str) -> None:
     """Look up every plugin that ``config`` names, so that a wrong name is found now."""
     _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
-    _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
+    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
+        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
     for name, layer in config.layers.items():
         data = layer.activation
         _look_up(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import List, Optional
+from typing import IO, List, Optional
 
-from amct_caffe.caffemodel import writer as caffemodel
+from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.network import CaffeNetwork, read_network
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
@@ -14,7 +14,7 @@ from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_structure
 from amct_caffe.passes.to_inference import data_blobs, to_inference
-from amct_caffe.prototxt import document as documents
+from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.qat.retrained import read_retrained_network
 from amct_caffe.saving.fake_quant import render_fake_quant
@@ -77,7 +77,7 @@ class CaffeFrontend(Frontend):
         with FileSet() as files:
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
-                caffemodel.write_network(stream, network)
+                _write_weights(stream, network)
             files.add(request.record_file, records.format(_empty_record(views, plan)))
 
     def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
@@ -90,7 +90,9 @@ class CaffeFrontend(Frontend):
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
         files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
         with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
-            caffemodel.write(stream, document, rendered.blobs)
+            blobs = rendered.blobs
+            layers = [(layer.name, layer.type, blobs[layer.name]) for layer in rendered.layers if layer.name in blobs]
+            caffemodel.write(stream, document.name, layers)
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
@@ -116,6 +118,17 @@ def views_of(network: CaffeNetwork) -> NetworkViews:
 def enabled_layers(request: InsertionRequest) -> List[str]:
     """Return the names of the layers that the config enables."""
     return [name for name, layer in request.config.layers.items() if layer.retrain_enable]
+
+
+def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
+    """Write the weights of ``network``, each layer once."""
+    types = {layer.name: layer.type for layer in network.document.layers}
+    layers = [
+        (name, kind, network.weights[name])
+        for name, kind in types.items()
+        if name in network.weights
+    ]
+    caffemodel.write(stream, network.document.name, layers, network.others)
 
 
 def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:

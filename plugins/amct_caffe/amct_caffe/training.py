@@ -6,8 +6,8 @@ import os
 import shutil
 from typing import Optional, Tuple
 
-from amct_caffe.prototxt import document as documents
-from amct_caffe.prototxt import solver as solvers
+from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.formats.prototxt import solver as solvers
 from amct_caffe.solver_check import TrainingNeeds, check_solver, require_fit
 from amct_core import workflow
 from amct_core.errors import ConfigError, ModelError

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import fixed, python_layer, shared_name
-from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.bounds import BoundState, configured
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_caffe.qat.plan import ActivationGroup, QatPlan

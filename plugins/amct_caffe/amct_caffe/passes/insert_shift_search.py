@@ -8,7 +8,7 @@ import attrs
 
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer, shared_name, shares
-from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.graph import Pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Sequence
 
-from amct_caffe.prototxt.document import Layer, ParamSpec
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import to_param_str
 from amct_core.textproto import Message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, List, Optional, Sequence, Set
 
-from amct_caffe.prototxt.document import Layer
+from amct_caffe.formats.prototxt.document import Layer
 from amct_core.textproto import Message
 
 DATA_TYPES = frozenset(

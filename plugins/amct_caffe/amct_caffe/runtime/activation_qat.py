@@ -75,14 +75,15 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         if self._gradients_count:
             # Added, not assigned: with iter_size > 1 earlier passes are in there already.
             self.blobs[0].diff[...] += d_clip_max
-            self.blobs[1].diff[...] += d_clip_min
+            if not self._parameters.fixed_min:
+                self.blobs[1].diff[...] += d_clip_min
 
     def _read(self) -> BoundState:
-        return BoundState.from_blobs(*(blob.data for blob in self.blobs))
+        return BoundState.from_blobs(*(self.blobs[index].data for index in range(3)))
 
     def _write(self, state: BoundState) -> None:
-        for blob, data in zip(self.blobs, state.to_blobs()):
-            blob.data[...] = data
+        for index, data in enumerate(state.to_blobs()):
+            self.blobs[index].data[...] = data
 
     def _for_testing(self, state: BoundState) -> BoundState:
         parameters = self._parameters

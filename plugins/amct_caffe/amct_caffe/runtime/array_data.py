@@ -49,15 +49,16 @@ class ArrayData(Layer):  # type: ignore[misc]
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """Shape the tops like a batch."""
-        for blob, array in zip(top, self._arrays):
-            blob.reshape(self._parameters.batch_size, *array.shape[1:])
+        # pycaffe's vectors of blobs can be indexed but not iterated over.
+        for index, array in enumerate(self._arrays):
+            top[index].reshape(self._parameters.batch_size, *array.shape[1:])
 
     def forward(self, bottom: Any, top: Any) -> None:
         """Give the next batch."""
         size, count = self._parameters.batch_size, len(self._arrays[0])
         indices = np.arange(self._next, self._next + size) % count
-        for blob, array in zip(top, self._arrays):
-            blob.data[...] = array[indices]
+        for index, array in enumerate(self._arrays):
+            top[index].data[...] = array[indices]
         self._next = int((self._next + size) % count)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:

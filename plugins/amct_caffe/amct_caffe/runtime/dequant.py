@@ -49,8 +49,8 @@ class DeQuant(Layer):  # type: ignore[misc]
             top[0].data[...] = self._pooled(bottom, deq_scale)
             return
         accumulator = np.rint(bottom[0].data).astype(np.int64)
-        for part in bottom[1:]:
-            accumulator += np.rint(part.data).astype(np.int64)
+        for index in range(1, len(bottom)):
+            accumulator += np.rint(bottom[index].data).astype(np.int64)
         if self._parameters.bias_count:
             bias = exactness.join_bias(self.blobs[2].data, self.blobs[3].data)
             accumulator += bias.astype(np.int64).reshape((1, -1) + (1,) * (accumulator.ndim - 2))

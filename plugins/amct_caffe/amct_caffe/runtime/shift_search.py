@@ -57,7 +57,7 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         if self.phase != TEST:
             return
         y = bottom[0].data
-        snapshot = tuple(blob.data.tobytes() for blob in self.blobs)
+        snapshot = tuple(self.blobs[i].data.tobytes() for i in range(len(self.blobs)))
         if snapshot != self._searched_at:
             # Training has gone on (its forwards are counted in a blob): this is a new TEST pass.
             self._searched_at = snapshot

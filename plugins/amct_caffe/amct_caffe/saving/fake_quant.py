@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.passes.python_layers import python_layer
-from amct_caffe.prototxt.document import Layer
+from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantParameters
 from amct_caffe.saving.integer_layer import integer_layer
 from amct_core.graph.attributes import Pooling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Dict
 
-from amct_caffe.prototxt.document import Layer
+from amct_caffe.formats.prototxt.document import Layer
 from amct_core.errors import ModelError
 from amct_core.lowering import IntegerStep
 from amct_core.textproto import Message

@@ -1,0 +1,1 @@
+"""Caffe's files: schema, prototxt, caffemodel."""

@@ -1,0 +1,1 @@
+"""Reads and writes caffemodel files without holding them in memory twice."""

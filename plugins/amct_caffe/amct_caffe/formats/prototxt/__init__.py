@@ -1,0 +1,1 @@
+"""Reads and writes prototxt files: networks and solvers."""

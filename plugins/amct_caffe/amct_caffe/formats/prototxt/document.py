@@ -1,0 +1,126 @@
+"""A network's prototxt as a list of layers."""
+
+from __future__ import annotations
+
+from typing import List, Optional, Sequence
+
+import attrs
+
+from amct_caffe.formats.prototxt.layer import Layer, ParamSpec
+from amct_caffe.formats.prototxt.phases import NetState, has_layer
+from amct_caffe.formats.prototxt.upgrade import upgrade_net
+from amct_caffe.schema.validation import validate
+from amct_core.errors import FileFormatError, ModelError
+from amct_core.files import read_text
+from amct_core.textproto import Message, format_message, parse
+
+__all__ = ["Layer", "NetDocument", "ParamSpec", "read"]
+
+
+@attrs.define(eq=False)
+class NetDocument:
+    """A network: its layers, and its other fields in order.
+
+    Attributes:
+        fields: every field that is not a layer.
+        layers: in the order of the file, layers of all phases.
+        file: where it was read from.
+    """
+
+    fields: Message
+    layers: List[Layer]
+    file: Optional[str] = None
+
+    @classmethod
+    def create(cls, name: str, layers: Sequence[Layer]) -> NetDocument:
+        """Return a network of ``layers``."""
+        fields = Message()
+        fields.add("name", name)
+        return cls(fields, list(layers))
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.fields.string("name") or ""
+
+    def layers_in(
+        self, phase: str, level: Optional[int] = None, stages: Optional[Sequence[str]] = None
+    ) -> List[Layer]:
+        """Return the layers that a net of this phase has.
+
+        Args:
+            phase: ``TRAIN`` or ``TEST``.
+            level, stages: of the net's state; None: as the file's own ``state`` says.
+        """
+        own = self.fields.message("state") or Message()
+        state = NetState(
+            phase,
+            (own.integer("level") or 0) if level is None else level,
+            own.strings("stage") if stages is None else stages,
+        )
+        return [layer for layer in self.layers if has_layer(state, layer)]
+
+    def copy(self) -> NetDocument:
+        """Return an independent copy."""
+        layers = [layer.copy() for layer in self.layers]
+        return NetDocument(self.fields.copy(), layers, self.file)
+
+    def insert_before(self, name: str, layers: Sequence[Layer]) -> None:
+        """Put ``layers`` before the first layer called ``name``."""
+        index = self._index(name)
+        self.layers[index:index] = layers
+
+    def insert_after(self, name: str, layers: Sequence[Layer]) -> None:
+        """Put ``layers`` behind the last layer called ``name`` (phases may have one each)."""
+        index = len(self.layers) - 1 - [layer.name for layer in self.layers][::-1].index(name)
+        self.layers[index + 1 : index + 1] = layers
+
+    def _index(self, name: str) -> int:
+        for index, layer in enumerate(self.layers):
+            if layer.name == name:
+                return index
+        raise ModelError("the network has no layer of this name.", file=self.file, layer=name)
+
+    def format(self) -> str:
+        """Return the prototxt."""
+        message = self.fields.copy()
+        for layer in self.layers:
+            message.add("layer", layer.message)
+        return format_message(message)
+
+
+def read(path: str) -> NetDocument:
+    """Read a prototxt; old ``V1`` files are upgraded as Caffe does.
+
+    Unknown fields and layer types are kept, in order; comments are not.
+
+    Raises:
+        FileFormatError: naming file, line, what was found and what was expected.
+        ModelError: the file holds no layer.
+    """
+    return from_text(read_text(path), path)
+
+
+def from_text(text: str, file: Optional[str] = None) -> NetDocument:
+    """Return the network that ``text`` holds; errors as :func:`read`."""
+    message = parse(text, file)
+    validate(message, "NetParameter", file)
+    message = upgrade_net(message, file)
+    layers = [Layer(found) for found in message.messages("layer")]
+    if not layers:
+        raise ModelError(
+            "it has no layer; expected a network.",
+            file=file,
+            remedy="Give the network's prototxt (not a solver's).",
+        )
+    for layer in layers:
+        if not layer.name or not layer.type:
+            raise FileFormatError(
+                f"line {layer.message.line}: a layer without a name or type.",
+                file=file,
+                layer=layer.name or None,
+                field="type" if layer.name else "name",
+                remedy="Give each layer a name and a type.",
+            )
+    message.remove("layer")
+    return NetDocument(message, layers, file)

@@ -1,0 +1,82 @@
+"""Tells the shapes of a network's inputs."""
+
+from __future__ import annotations
+
+from typing import Dict, Tuple
+
+from amct_core.errors import ModelError
+from amct_core.graph import Value
+from amct_core.graph.attributes import Data, Input
+from amct_core.graph.shapes import known_shapes
+from amct_core.quantized_model import QuantizedModel
+
+_BATCH_FIELDS = (
+    "data_param",
+    "image_data_param",
+    "memory_data_param",
+    "hdf5_data_param",
+    "window_data_param",
+)
+
+
+class InputShapes:
+    """Returns the shape of a data blob, batch size first, when called with its name.
+
+    The shape comes from the data layer's own parameters if they tell it, else from what training
+    recorded of a quantized layer that reads the blob (or a blob that layers of unchanged shape made
+    of it).
+    """
+
+    def __init__(self, model: QuantizedModel) -> None:
+        self._graph = model.graph
+        self._known = known_shapes(model.graph)
+        self._recorded: Dict[Value, Tuple[int, int, int]] = {}
+        for layer in model.layers:
+            if layer.input_shape is not None:
+                self._recorded.setdefault(self._source(layer.input_value), layer.input_shape)
+
+    def __call__(self, blob: str) -> Tuple[int, ...]:
+        """Return the shape of ``blob``.
+
+        Raises:
+            ModelError: nothing tells it.
+        """
+        value = Value(blob)
+        known = self._known.get(value)
+        if known is not None:
+            return known
+        recorded = self._recorded.get(value)
+        if recorded is not None:
+            return (self._batch_size(value), *recorded)
+        producer = self._graph.producer(value)
+        raise ModelError(
+            f"the shape of its top '{blob}' is not known: neither its parameters nor the record of "
+            "a quantized layer that reads it tell it.",
+            file=self._graph.file,
+            layer=producer.name if producer is not None else None,
+            remedy="Give the TEST phase an Input layer with a shape, or quantize a layer that "
+            "reads the blob.",
+        )
+
+    def _source(self, value: Value) -> Value:
+        """Follow ``value`` up through layers that keep the shape."""
+        graph = self._graph
+        while True:
+            node = graph.producer(value)
+            if node is None or len(node.inputs) != 1 or isinstance(node.attributes, (Data, Input)):
+                return value
+            if node.op not in _KEEPS_SHAPE:
+                return value
+            value = node.inputs[0]
+
+    def _batch_size(self, value: Value) -> int:
+        node = self._graph.producer(value)
+        if node is not None:
+            for field in _BATCH_FIELDS:
+                batch = node.source.parameters(field).integer("batch_size")
+                if batch:
+                    return int(batch)
+        return 1
+
+
+_KEEPS_SHAPE = frozenset({"Power", "Scale", "BatchNorm", "ReLU", "PReLU", "Dropout", "LRN", "MVN"})

@@ -1,0 +1,42 @@
+"""Writes the deployable model: prototxt, caffemodel and the map of names.
+
+Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins of
+canndev.  The binary file carries names, types and blobs only, because Ascend's proto numbers some
+parameters differently from BVLC's (``PoolingParameter``).
+"""
+
+from __future__ import annotations
+
+import json
+
+from amct_caffe.formats.caffemodel import writer as caffemodel
+from amct_caffe.formats.prototxt.document import NetDocument
+from amct_caffe.passes.to_inference import to_inference
+from amct_core.files import FileSet
+from amct_core.quantized_model import QuantizedModel
+from ascend_backend.input_shapes import InputShapes
+from ascend_backend.name_map import name_map
+from ascend_backend.rendering import render_deploy
+
+
+def write_deploy_model(model: QuantizedModel, save_path: str, files: FileSet) -> None:
+    """Stage the deployable model.
+
+    ``<save_path>_deploy_model.prototxt``, ``<save_path>_deploy_weights.caffemodel`` and
+    ``<save_path>_quant.json``.
+
+    Raises:
+        ModelError: the shape of a network input cannot be told.
+    """
+    rendered = render_deploy(model)
+    layers = to_inference(rendered.layers, InputShapes(model))
+    document = NetDocument.create(model.graph.name, layers)
+    files.add(f"{save_path}_deploy_model.prototxt", document.format())
+    with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
+        blobs = rendered.blobs
+        caffemodel.write(
+            stream,
+            document.name,
+            [(layer.name, layer.type, blobs[layer.name]) for layer in layers if layer.name in blobs],
+        )
+    files.add(f"{save_path}_quant.json", json.dumps(name_map(model), indent=2) + "\n")
