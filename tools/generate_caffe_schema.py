@@ -1,8 +1,9 @@
 """Writes ``amct_caffe/schema/caffe_schema.json`` from the facts it is made of.
 
 Two sources are merged: the descriptor inside the pip package of Caffe (names, numbers and types as
-Caffe itself reads them), and a table of the additions that Ascend's tools make (``proto_tables.json``,
-extracted from public caffe.proto files).  Run it in an environment that has Caffe:
+Caffe itself reads them), and a table of the additions that Ascend's tools make
+(``proto_tables.json``, extracted from public caffe.proto files).  Run it in an environment that has
+Caffe:
 
     python tools/generate_caffe_schema.py path/to/proto_tables.json
 """

@@ -73,8 +73,8 @@ def find_field(message: str, name: str) -> Optional[FieldSpec]:
 def field_number(message: str, name: str, dialect: str = CAFFE) -> int:
     """Return a field's number in a dialect (``CAFFE`` or ``ASCEND``).
 
-    They differ in one field: ``PoolingParameter.round_mode`` is 13 in Caffe; in Ascend's caffe.proto
-    13 is ``ceil_mode`` and ``round_mode`` is 14.
+    They differ in one field: ``PoolingParameter.round_mode`` is 13 in Caffe; in Ascend's
+    caffe.proto 13 is ``ceil_mode`` and ``round_mode`` is 14.
 
     Raises:
         KeyError: the schema does not know the field.
