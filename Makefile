@@ -1,0 +1,56 @@
+# What a user runs: `make demo`, `make test`.  Each target does the set-up itself if needed.
+# Any Python from 3.6 can do the set-up; the environments have versions of their own.
+
+PYTHON := $(shell command -v python3 || command -v python)
+BIN := .venv/bin
+PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
+SOURCES := amct_core plugins tests tools benchmarks examples
+# Two workers for two cores; one BLAS thread each, or they get in each other's way.
+PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-313 demo test test-all test-313 lint types measure lock changelog clean
+
+help:  ## Say what each target does.
+	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## Make .venv: CPython 3.9 with Caffe and everything else.
+	@$(PYTHON) tools/bootstrap.py 3.9 .venv
+
+setup-313:  ## Make .venv313: CPython 3.13 without Caffe.
+	@$(PYTHON) tools/bootstrap.py 3.13 .venv313
+
+demo: setup  ## Take a small network through the whole workflow.
+	@$(BIN)/amct demo --out demo
+
+test: setup  ## Run the tests.
+	$(PYTEST) $(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-all: setup  ## Run the longer tests as well.
+	$(PYTEST) $(BIN)/python -m pytest -n 2
+
+test-313: setup-313  ## Run everything that needs no Caffe on CPython 3.13.
+	$(PYTEST) .venv313/bin/python -m pytest -n 2 -m "not caffe and not slow"
+
+lint: setup  ## Check style and formatting.
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: setup  ## Check types.
+	$(BIN)/mypy $(PACKAGES)
+
+measure: setup  ## Measure on real models and data; keeps the output in benchmarks/results.
+	$(BIN)/python benchmarks/measure.py
+
+lock: setup  ## Resolve the locked requirements again.
+	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/dev.in -o requirements/dev.txt
+	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/uv.in -o requirements/uv.txt
+
+changelog: setup  ## Show the change log as the next release would have it.
+	$(BIN)/towncrier build --draft
+
+clean:  ## Remove the environments and everything that tools leave behind.
+	rm -rf .venv .venv313 .uv demo amct_log .hypothesis .mypy_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
