@@ -1,89 +1,132 @@
-"""Writes a caffemodel blob by blob.
-
-Only what a reader of weights looks at is written: names, types and blobs, and for layers that came
-from a file the other fields that they had.  The network's definition is the prototxt.
-"""
+"""Writes a weights file blob by blob, in constant memory."""
 
 from __future__ import annotations
 
-from typing import IO, Any, Callable, Dict, Iterable, List, Mapping, Sequence, Tuple
+from typing import (
+    IO,
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel import wire
+from amct_caffe.formats.caffemodel import blobs as blob_format
+from amct_caffe.formats.caffemodel.wire import (
+    LENGTH_DELIMITED,
+    encode_bytes,
+    encode_tag,
+    encode_varint,
+    encode_varints,
+    varint_sizes,
+)
 from amct_caffe.schema.fields import field_number
+from amct_core.errors import ModelError
 
 Blobs = Sequence[NDArray[Any]]
+
+_LIMIT = 2**31 - 1
+"""Protobuf reads messages of less than 2 GiB."""
 
 
 def write(
     stream: IO[bytes],
     name: str,
     layers: Iterable[Tuple[str, str, Blobs]],
-    others: Mapping[str, bytes] | None = None,
+    others: Optional[Mapping[str, bytes]] = None,
 ) -> None:
-    """Write a caffemodel.
+    """Write a weights file as Caffe does, in the present format.
+
+    Floats become ``data`` (float32); int8, int32 and uint64 arrays go into the fields that Ascend
+    adds for them.  Floats and int8 are written as they lie in memory, the others encoded one blob
+    at a time.
 
     Args:
         stream: binary, open for writing.
         name: of the network.
-        layers: (name, type, blobs) of each layer; float blobs are written as float32, int8, int32
-            and uint64 blobs in the fields that Ascend's proto adds for them.
-        others: the remaining fields of layers by name, as read; they hold name and type.
+        layers: name, type and blobs of each layer, in order.
+        others: by layer name, the layer's other fields (bottoms, tops, parameters; name and type
+            among them or not) in binary format.
+
+    Raises:
+        ModelError: a blob has another dtype, or a layer has 2 GiB or more.
     """
-    stream.write(wire.length_delimited(field_number("NetParameter", "name"), name.encode("utf-8")))
+    stream.write(encode_bytes(field_number("NetParameter", "name"), name.encode("utf-8")))
     for layer, kind, blobs in layers:
-        head = (others or {}).get(layer) or _head(layer, kind)
-        parts = [_blob_parts(np.asarray(blob)) for blob in blobs]
-        key = wire.key(field_number("LayerParameter", "blobs"), wire.LENGTH)
-        sizes = [sum(len(part) for part in blob) for blob in parts]
-        framed = [key + wire.encode_varint(size) for size in sizes]
-        total = len(head) + sum(map(len, framed)) + sum(sizes)
-        stream.write(wire.key(field_number("NetParameter", "layer"), wire.LENGTH))
-        stream.write(wire.encode_varint(total))
+        head = _head(layer, kind, (others or {}).get(layer, b""))
+        encoders = [_Encoder.of(np.asarray(blob), layer) for blob in blobs]
+        size = len(head) + sum(encoder.size for encoder in encoders)
+        if size > _LIMIT:
+            raise ModelError(
+                f"its weights take {size} bytes; protobuf takes at most {_LIMIT}.", layer=layer
+            )
+        stream.write(encode_tag(field_number("NetParameter", "layer"), LENGTH_DELIMITED))
+        stream.write(encode_varint(size))
         stream.write(head)
-        for frame, blob in zip(framed, parts):
-            stream.write(frame)
-            for part in blob:
+        for encoder in encoders:
+            for part in encoder.parts():
                 stream.write(part)
 
 
-def _head(layer: str, kind: str) -> bytes:
-    name = wire.length_delimited(field_number("LayerParameter", "name"), layer.encode("utf-8"))
-    return name + wire.length_delimited(
-        field_number("LayerParameter", "type"), kind.encode("utf-8")
-    )
+def _head(layer: str, kind: str, other: bytes) -> bytes:
+    # Of a field that is not repeated the last value counts, so ours stand behind the others.
+    name = encode_bytes(field_number("LayerParameter", "name"), layer.encode("utf-8"))
+    return other + name + encode_bytes(field_number("LayerParameter", "type"), kind.encode("utf-8"))
 
 
-def _blob_parts(blob: NDArray[Any]) -> List[Any]:
-    """Return the contents of a BlobProto as buffers, the values themselves uncopied if possible."""
-    field, encode = _encoding(blob)
-    contents = encode(blob)
-    dims = wire.encode_varints(np.asarray(blob.shape, np.int64))
-    shape = wire.length_delimited(field_number("BlobShape", "dim"), dims)
-    head = wire.length_delimited(field_number("BlobProto", "shape"), shape)
-    head += wire.key(field_number("BlobProto", field), wire.LENGTH)
-    return [head + wire.encode_varint(len(contents)), contents]
+@attrs.frozen
+class _Encoder:
+    """Writes one blob: what comes before its values, and the values."""
+
+    array: NDArray[Any]
+    prefix: bytes
+    content_size: int
+
+    @classmethod
+    def of(cls, array: NDArray[Any], layer: str) -> _Encoder:
+        """Return the encoder of one blob of ``layer``."""
+        if np.issubdtype(array.dtype, np.floating):
+            array = array.astype("<f4", copy=False)
+        field = _FIELDS.get(array.dtype.name)
+        if field is None:
+            raise ModelError(
+                f"it has weights of type {array.dtype}; expected float32, int8, int32 or uint64.",
+                layer=layer,
+            )
+        size = int(varint_sizes(array).sum()) if field in _VARINT_FIELDS else array.nbytes
+        dims = encode_varints(np.asarray(array.shape, np.int64))
+        shape = encode_bytes(blob_format.SHAPE, encode_bytes(blob_format.SHAPE_DIM, dims))
+        content = shape + encode_tag(field, LENGTH_DELIMITED) + encode_varint(size)
+        prefix = encode_tag(field_number("LayerParameter", "blobs"), LENGTH_DELIMITED)
+        return cls(array, prefix + encode_varint(len(content) + size) + content, size)
+
+    @property
+    def size(self) -> int:
+        """Bytes that :meth:`parts` yields."""
+        return len(self.prefix) + self.content_size
+
+    def parts(self) -> Iterator[Union[bytes, memoryview]]:
+        """Yield the blob's bytes."""
+        yield self.prefix
+        if _FIELDS[self.array.dtype.name] in _VARINT_FIELDS:
+            yield encode_varints(self.array)
+        else:
+            yield np.ascontiguousarray(self.array).reshape(-1).view(np.uint8).data
 
 
-def _encoding(blob: NDArray[Any]) -> Tuple[str, Callable[[NDArray[Any]], Any]]:
-    integer = _INTEGER_FIELDS.get(blob.dtype.name)
-    if integer is not None:
-        return integer
-    return "data", _float_bytes
-
-
-def _float_bytes(blob: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(blob, "<f4").reshape(-1)).cast("B")
-
-
-def _int8_bytes(blob: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(blob).reshape(-1)).cast("B")
-
-
-_INTEGER_FIELDS: Dict[str, Tuple[str, Callable[[NDArray[Any]], Any]]] = {
-    "int8": ("int8_data", _int8_bytes),
-    "int32": ("int32_data", wire.encode_varints),
-    "uint64": ("uint64_data", wire.encode_varints),
+_FIELDS: Dict[str, int] = {
+    "float32": blob_format.DATA,
+    "int8": blob_format.INT8_DATA,
+    "int32": blob_format.INT32_DATA,
+    "uint64": blob_format.UINT64_DATA,
 }
+_VARINT_FIELDS: List[int] = [blob_format.INT32_DATA, blob_format.UINT64_DATA]
