@@ -50,7 +50,11 @@ class NetDocument:
 
         Args:
             phase: ``TRAIN`` or ``TEST``.
-            level, stages: of the net's state; None: as the file's own ``state`` says.
+            level: of the net's state; None: as the file's own ``state`` says.
+            stages: of the net's state; None: as the file's own ``state`` says.
+
+        Raises:
+            ModelError: a layer has both include and exclude rules.
         """
         own = self.fields.message("state") or Message()
         state = NetState(

@@ -8,6 +8,8 @@ import attrs
 
 from amct_core.textproto import Identifier, Message
 
+_PARAM_FIELDS = ("name", "lr_mult", "decay_mult", "share_mode")
+
 
 @attrs.frozen
 class ParamSpec:
@@ -17,12 +19,14 @@ class ParamSpec:
         name: blobs with the same name are shared.
         lr_mult, decay_mult: multipliers of learning rate and weight decay.
         share_mode: ``STRICT`` or ``PERMISSIVE``.
+        unknown: fields of other Caffes' ``param { }``, which are kept.
     """
 
     name: Optional[str] = None
     lr_mult: Optional[float] = None
     decay_mult: Optional[float] = None
     share_mode: Optional[str] = None
+    unknown: Message = attrs.field(factory=Message, repr=False)
 
     @classmethod
     def from_message(cls, message: Message) -> ParamSpec:
@@ -32,6 +36,7 @@ class ParamSpec:
             lr_mult=message.number("lr_mult"),
             decay_mult=message.number("decay_mult"),
             share_mode=message.enum("share_mode"),
+            unknown=Message([entry for entry in message if entry.name not in _PARAM_FIELDS]),
         )
 
     def to_message(self) -> Message:
@@ -42,6 +47,7 @@ class ParamSpec:
                 message.add(field, getattr(self, field))
         if self.share_mode is not None:
             message.add("share_mode", Identifier(self.share_mode))
+        message.entries.extend(self.unknown.copy().entries)
         return message
 
 

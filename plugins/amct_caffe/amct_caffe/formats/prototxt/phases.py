@@ -33,7 +33,8 @@ def has_layer(state: NetState, layer: Layer) -> bool:
     exclude = layer.message.messages("exclude")
     if include and exclude:
         raise ModelError(
-            "it has include and exclude rules; expected only one kind.",
+            f"line {layer.message.line}: it has include and exclude rules; expected one kind.",
+            file=layer.message.file,
             layer=layer.name,
             field="include",
             remedy="Write it with one kind of rule.",

@@ -7,11 +7,21 @@ from typing import List, Optional
 
 import attrs
 
+from amct_caffe.schema.fields import enum_values
 from amct_caffe.schema.validation import validate
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text
 from amct_core.textproto import Message, format_message, parse
+from amct_core.textproto.tree import to_value
 
+_TYPES = {
+    "SGD": "SGD",
+    "NESTEROV": "Nesterov",
+    "ADAGRAD": "AdaGrad",
+    "RMSPROP": "RMSProp",
+    "ADADELTA": "AdaDelta",
+    "ADAM": "Adam",
+}
 _NET_FIELDS = ("net", "net_param", "train_net", "train_net_param", "test_net", "test_net_param")
 
 
@@ -58,12 +68,24 @@ class Solver:
         return bool(self.message.boolean("test_initialization", True))
 
     @property
+    def type(self) -> str:
+        """The kind of solver, such as ``SGD`` or ``Adam``."""
+        return self.message.string("type") or "SGD"
+
+    @property
     def snapshot_prefix(self) -> str:
-        """Folder and prefix of snapshots; Caffe's default is the solver's file name."""
+        """Folder and prefix of snapshots.
+
+        As in Caffe (``UpgradeSnapshotPrefixProperty``), the default is the solver's path without
+        its extension, and a prefix that is a folder is completed with the solver's file name.
+        """
+        default = os.path.splitext(self.file or "")[0]
         prefix = self.message.string("snapshot_prefix")
-        if prefix:
-            return prefix
-        return os.path.splitext(self.file or "")[0]
+        if prefix is None:
+            return default
+        if os.path.isdir(prefix):
+            return os.path.join(prefix, os.path.basename(default))
+        return prefix
 
     def format(self) -> str:
         """Return the solver's prototxt."""
@@ -71,7 +93,9 @@ class Solver:
 
 
 def read(path: str) -> Solver:
-    """Read a solver.
+    """Read a solver; an old ``solver_type: ADAM`` becomes ``type: "Adam"``, as in Caffe.
+
+    Unknown fields are kept, in order; comments are not.
 
     Raises:
         FileFormatError: naming file, line, what was found and what was expected.
@@ -79,8 +103,32 @@ def read(path: str) -> Solver:
     message = parse(read_text(path), path)
     validate(message, "SolverParameter", path)
     if message.has("layer") or message.has("layers"):
-        raise FileFormatError("it is a network; expected a solver.", file=path)
+        raise FileFormatError(
+            "it is a network; expected a solver.",
+            file=path,
+            remedy="Give the solver's prototxt, the one with max_iter and base_lr.",
+        )
+    _upgrade_type(message, path)
     return Solver(message, path)
+
+
+def _upgrade_type(message: Message, path: str) -> None:
+    """Replace the old enum, in its place.  Source: BVLC Caffe, ``UpgradeSolverType``."""
+    old = message.enum("solver_type")
+    if old is None:
+        return
+    if message.has("type"):
+        raise FileFormatError(
+            "it has both 'solver_type' and 'type'; expected one of them.",
+            file=path,
+            field="solver_type",
+            remedy="Remove solver_type.",
+        )
+    numbers = enum_values("SolverParameter.SolverType")
+    name = next((name for name, number in numbers.items() if str(number) == old), old)
+    for entry in message:
+        if entry.name == "solver_type":
+            entry.name, entry.value = "type", to_value(_TYPES[name])
 
 
 def redirect(solver: Solver, net: str, snapshot_prefix: str) -> Solver:
