@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import attrs
-import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.formats.caffemodel import reader as caffemodel
 from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.schema.encoding import encode
+from amct_caffe.weight_shapes import expected_blobs, needs_weights
 from amct_core.errors import ModelError
 
 Blobs = List[NDArray[Any]]
@@ -23,13 +24,12 @@ class CaffeNetwork:
     Attributes:
         document: the network.
         weights: blobs by layer name, in the shapes that Caffe itself gives them.
-        others: what the weights file says about each layer beside its blobs.
-        model_file, weights_file: where they come from.
+        model_file: where the prototxt comes from.
+        weights_file: where the blobs come from.
     """
 
     document: NetDocument
     weights: Dict[str, Blobs] = attrs.field(factory=dict)
-    others: Dict[str, bytes] = attrs.field(factory=dict)
     model_file: Optional[str] = None
     weights_file: Optional[str] = None
 
@@ -38,113 +38,91 @@ class CaffeNetwork:
         weights = {name: list(blobs) for name, blobs in self.weights.items()}
         return attrs.evolve(self, document=self.document.copy(), weights=weights)
 
+    @property
+    def others(self) -> Mapping[str, bytes]:
+        """By layer name, what Caffe writes about a layer beside its blobs, in binary format.
+
+        Fields that the schema does not know have no number there; they are in the prototxt alone.
+        """
+        return {
+            layer.name: encode(layer.message, "LayerParameter", leave_out=frozenset({"blobs"}))
+            for layer in self.document.layers
+            if layer.name in self.weights
+        }
+
+    def missing_weights(self, layers: Optional[Iterable[Layer]] = None) -> List[str]:
+        """Return the names of the layers that cannot work without weights and have none.
+
+        Args:
+            layers: the layers to look at, such as those of one phase; None: all.
+        """
+        looked_at = self.document.layers if layers is None else layers
+        missing = [layer.name for layer in looked_at if needs_weights(layer)]
+        return [name for name in dict.fromkeys(missing) if not self.weights.get(name)]
+
 
 def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNetwork:
     """Read a network and, if given, its weights.
 
+    Layers of the weights file that the network does not have are passed over, as in Caffe; layers
+    of the network that the file does not have stay without weights (see
+    :meth:`CaffeNetwork.missing_weights`).
+
     Raises:
         FileFormatError: a file is damaged.
         ModelError: the weights are not those of the network; the message names both files, the
-            layer, and the shapes.
+            layer, the blob and the shapes.
     """
-    document = documents.read(model_file)
-    network = CaffeNetwork(document, model_file=model_file, weights_file=weights_file)
+    network = CaffeNetwork(
+        documents.read(model_file), model_file=model_file, weights_file=weights_file
+    )
     if weights_file is None:
         return network
     stored = caffemodel.read(weights_file).by_name()
-    for layer in document.layers:
+    for layer in network.document.layers:
         found = stored.get(layer.name)
         if found is not None:
             network.weights[layer.name] = _in_caffes_shapes(layer, found.blobs, network)
-            network.others[layer.name] = found.other
     if stored and not network.weights:
         raise ModelError(
-            f"none of its layers ({', '.join(list(stored)[:5])}, ...) is in '{model_file}'.",
+            f"none of its layers with weights ({_some(list(stored))}) is in '{model_file}', which "
+            f"has {_some([layer.name for layer in network.document.layers])}.",
             file=weights_file,
             remedy="Give the weights file of this model.",
         )
     return network
 
 
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+
+
 def _in_caffes_shapes(layer: Layer, blobs: Sequence[NDArray[Any]], network: CaffeNetwork) -> Blobs:
     """Return ``blobs`` in Caffe's own shapes: old files have four dimensions throughout."""
-    expected = expected_shapes(layer)
+    expected = expected_blobs(layer)
     if expected is None:
-        return [_without_leading_ones(blob) for blob in blobs]
+        return list(blobs)
     if len(blobs) != len(expected):
-        raise _mismatch(layer, network, f"{len(blobs)} blobs", f"{len(expected)}")
+        raise _mismatch(
+            layer, network, "blobs", f"{len(blobs)} blobs", f"{len(expected)} for {layer.type}"
+        )
     shaped = []
-    for index, (blob, shape) in enumerate(zip(blobs, expected)):
-        if not _compatible(blob.shape, shape):
-            wanted = " x ".join("?" if dim is None else str(dim) for dim in shape)
-            found = " x ".join(map(str, blob.shape))
-            raise _mismatch(layer, network, f"blob {index} of shape {found}", wanted)
-        known = [blob.shape[len(blob.shape) - len(shape) + i] for i in range(len(shape))]
-        shaped.append(blob.reshape(known))
+    for index, (blob, wanted) in enumerate(zip(blobs, expected)):
+        shape = wanted.fit(blob.shape)
+        if shape is None:
+            found = " x ".join(map(str, blob.shape)) or "a single value"
+            raise _mismatch(layer, network, f"blobs[{index}]", f"shape {found}", str(wanted))
+        shaped.append(blob.reshape(shape))
     return shaped
 
 
-def _compatible(found: Tuple[int, ...], expected: Tuple[Optional[int], ...]) -> bool:
-    extra = len(found) - len(expected)
-    if extra < 0 or any(dim != 1 for dim in found[:extra]):
-        return False
-    return all(e is None or e == f for f, e in zip(found[extra:], expected))
-
-
-def _without_leading_ones(blob: NDArray[Any]) -> NDArray[Any]:
-    if blob.ndim == 4 and blob.shape[:3] == (1, 1, 1):
-        return blob.reshape(blob.shape[3])
-    return blob
-
-
-def _mismatch(layer: Layer, network: CaffeNetwork, found: str, expected: str) -> ModelError:
+def _mismatch(
+    layer: Layer, network: CaffeNetwork, field: str, found: str, expected: str
+) -> ModelError:
     return ModelError(
-        f"found {found}; '{network.model_file}' expects {expected}.",
+        f"found {found}; the layer in '{network.model_file}' needs {expected}.",
         file=network.weights_file,
         layer=layer.name,
-        field="blobs",
-        remedy="Give the weights file of this model.",
+        field=field,
+        remedy="Give the weights file of this model, or correct the layer's parameters.",
     )
-
-
-def expected_shapes(layer: Layer) -> Optional[List[Tuple[Optional[int], ...]]]:
-    """Return the blob shapes that follow from the layer alone; None for types not listed here.
-
-    A dimension that depends on the input is None.
-    """
-    if layer.type in ("Convolution", "Deconvolution"):
-        return _convolution_shapes(layer)
-    if layer.type == "InnerProduct":
-        parameters = layer.parameters("inner_product_param")
-        outputs = parameters.integer("num_output")
-        transposed = parameters.boolean("transpose", False)
-        weights = (None, outputs) if transposed else (outputs, None)
-        bias = parameters.boolean("bias_term", True)
-        return [weights, (outputs,)] if bias else [weights]
-    return None
-
-
-def _convolution_shapes(layer: Layer) -> List[Tuple[Optional[int], ...]]:
-    parameters = layer.parameters("convolution_param")
-    outputs = parameters.integer("num_output")
-    group = parameters.integer("group", 1) or 1
-    sizes = parameters.integers("kernel_size")
-    sides = [parameters.integer("kernel_h"), parameters.integer("kernel_w")]
-    kernel: List[Optional[int]] = [None, None]
-    if sides != [None, None]:
-        kernel = list(sides)
-    elif len(sizes) == 1:
-        kernel = [sizes[0], sizes[0]]
-    elif len(sizes) > 1:
-        kernel = list(sizes)
-    if layer.type == "Deconvolution":
-        weights = (None, None if outputs is None else outputs // group, *kernel)
-    else:
-        weights = (outputs, None, *kernel)
-    bias = parameters.boolean("bias_term", True)
-    return [weights, (outputs,)] if bias else [weights]
-
-
-def float_blobs(blobs: Blobs) -> List[NDArray[np.float32]]:
-    """Return blobs as float32 arrays."""
-    return [np.asarray(blob, np.float32) for blob in blobs]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Set
+from typing import Any, Optional, Set, Tuple
+
+from numpy.typing import NDArray
 
 from amct_caffe.attributes import attributes_of
 from amct_caffe.network import CaffeNetwork
@@ -29,15 +31,21 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
                 remedy="Give each layer a name of its own.",
             )
         seen.add(name)
+        weights = tuple(network.weights.get(name, ()))
         nodes.append(
             Node(
                 name=name,
                 op=layer.type,
-                bottoms=layer.bottoms,
-                tops=layer.tops,
-                attributes=attributes_of(layer),
-                weights=network.weights.get(name, ()),
+                bottoms=tuple(layer.bottoms),
+                tops=tuple(layer.tops),
+                attributes=attributes_of(layer, _spatial_axes(weights)),
+                weights=weights,
                 source=layer,
             )
         )
     return Graph(network.document.name, nodes, network.model_file)
+
+
+def _spatial_axes(weights: Tuple[NDArray[Any], ...]) -> Optional[int]:
+    """Return over how many axes a convolution with these weights works."""
+    return weights[0].ndim - 2 if weights and weights[0].ndim > 2 else None

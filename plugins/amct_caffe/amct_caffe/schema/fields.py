@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, Dict, Mapping, Optional
 
@@ -106,7 +106,7 @@ class _Schema:
     ascend_numbers: Mapping[str, Mapping[str, int]]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _schema() -> _Schema:
     raw: Dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
     messages = {

@@ -9,7 +9,7 @@ first class is asked for.
 from __future__ import annotations
 
 import importlib
-from functools import lru_cache
+from functools import cache
 from typing import Any, Dict
 
 from amct_caffe.schema import fields
@@ -32,7 +32,7 @@ _TYPES = {
 _LABELS = {"optional": 1, "required": 2, "repeated": 3}
 
 
-@lru_cache(maxsize=None)
+@cache
 def message_class(name: str, dialect: str = CAFFE) -> Any:
     """Return the protobuf class of a message such as ``LayerParameter``.
 
@@ -55,7 +55,7 @@ def _protobuf(module: str) -> Any:
     return importlib.import_module(f"google.protobuf.{module}")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _pool(dialect: str) -> Any:
     pool = _protobuf("descriptor_pool").DescriptorPool()
     pool.AddSerializedFile(_file(dialect).SerializeToString())

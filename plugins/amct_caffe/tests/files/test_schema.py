@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 import pytest
-
 from amct_caffe.schema import fields
 from amct_caffe.schema.encoding import encode
 from amct_caffe.schema.fields import ASCEND
 from amct_caffe.schema.pool import message_class
+
 from amct_core.textproto import parse
 
 
@@ -114,7 +114,7 @@ def test_encoding_gives_what_protobuf_parses_back() -> None:
     assert (layer.name, list(layer.bottom), list(layer.loss_weight)) == ("q", ["a", "b"], [0.5])
     assert (layer.include[0].phase, layer.include[0].stage[0]) == (1, "s")
     assert [spec.share_mode for spec in layer.param] == [0, 1]
-    assert layer.param[0].HasField("lr_mult") and not layer.param[1].HasField("lr_mult")
+    assert [spec.HasField("lr_mult") for spec in layer.param] == [True, False]
     assert layer.pooling_param.pool == 1
     assert layer.quant_param.offset == b"\xf3"
     assert layer.HasField("eltwise_param")
