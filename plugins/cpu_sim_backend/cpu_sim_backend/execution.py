@@ -1,0 +1,146 @@
+"""Runs one batch through a graph, in integers where it is quantized."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, FrozenSet, Mapping, Sequence, Tuple, Union
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.errors import ModelError, QuantizationError
+from amct_core.extensions import LayerSimulator
+from amct_core.graph import Node, Value
+from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
+from amct_core.numerics import affine, dequant, pooling
+from amct_core.registry import Registry
+
+Array = NDArray[Any]
+_INT32 = np.iinfo(np.int32)
+
+
+@attrs.frozen(eq=False)
+class QuantizedTensor:
+    """int8 values together with the offset that they carry."""
+
+    q: NDArray[np.int8]
+    offset: int
+
+    @property
+    def centered(self) -> NDArray[np.int32]:
+        """``q - offset``, -255..255."""
+        return self.q.astype(np.int32) - np.int32(self.offset)
+
+
+@attrs.frozen(eq=False)
+class PooledSum:
+    """The integer sums of a quantized AVE Pooling, and the area by which Caffe divides each."""
+
+    sums: NDArray[np.int32]
+    areas: NDArray[np.int64]
+    kernel: Tuple[int, int]
+
+
+Tensor = Union[Array, QuantizedTensor, PooledSum]
+
+
+def as_array(tensor: Tensor) -> Array:
+    """Return a tensor's numbers: int8 of a Quant, int32 of an accumulator, or float32."""
+    if isinstance(tensor, QuantizedTensor):
+        return tensor.q
+    return tensor.sums if isinstance(tensor, PooledSum) else tensor
+
+
+@attrs.define
+class Execution:
+    """One batch on its way through a graph.
+
+    Attributes:
+        simulators: how each layer type is computed.
+        integer_nodes: names of the layers that run in integers.
+        inputs: the batch, by input blob.
+        tensors: what has been computed and is still needed.
+    """
+
+    simulators: Registry[LayerSimulator]
+    integer_nodes: FrozenSet[str]
+    inputs: Mapping[str, Array]
+    tensors: Dict[Value, Tensor] = attrs.field(factory=dict)
+
+    def run(self, node: Node) -> Sequence[Tensor]:
+        """Return the outputs of ``node``, and keep them.
+
+        Raises:
+            ModelError: an input of the network is missing or has the wrong shape.
+            QuantizationError: an accumulator leaves the int32 range.
+        """
+        outputs = self._compute(node)
+        self.tensors.update(zip(node.outputs, outputs))
+        return outputs
+
+    def _compute(self, node: Node) -> Sequence[Tensor]:
+        a = node.attributes
+        if isinstance(a, Input):
+            return [self._input(top, shape) for top, shape in zip(node.tops, a.shapes)]
+        arguments = [self.tensors[value] for value in node.inputs]
+        if isinstance(a, Quant):
+            q = affine.quantize(as_array(arguments[0]), a.scale, a.offset)
+            return [QuantizedTensor(q, a.offset)]
+        if isinstance(a, DeQuant):
+            return [_dequantize(node, arguments[0])]
+        if node.name in self.integer_nodes:
+            return [self._accumulate(node, arguments[0])]
+        simulator = self.simulators.get(node.op)
+        assert simulator.run is not None
+        return list(simulator.run(node, [as_array(x) for x in arguments]))
+
+    def _input(self, name: str, shape: Tuple[int, ...]) -> Array:
+        if name not in self.inputs:
+            raise ModelError(
+                f"no data for input '{name}'; given: {sorted(self.inputs)}.",
+                remedy="Give one array per network input, keyed by blob name.",
+            )
+        array = np.asarray(self.inputs[name])
+        if array.dtype.kind not in "fiu" or array.shape[1:] != tuple(shape[1:]) or not array.ndim:
+            raise ModelError(
+                f"input '{name}' is {array.dtype} of shape {array.shape}; expected numbers of shape "
+                f"(N, {', '.join(map(str, shape[1:]))}).",
+                remedy="Preprocess the data as in training.",
+            )
+        return array.astype(np.float32)
+
+    def _accumulate(self, node: Node, tensor: Tensor) -> Tensor:
+        assert isinstance(tensor, QuantizedTensor)
+        simulator = self.simulators.get(node.op)
+        assert simulator.accumulate is not None
+        accumulator = _as_int32(node, simulator.accumulate(node, tensor.centered))
+        a = node.attributes
+        if not isinstance(a, Pooling):
+            return accumulator
+        assert a.kernel is not None
+        height, width = tensor.q.shape[2:]
+        return PooledSum(
+            accumulator,
+            pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode),
+            a.kernel,
+        )
+
+
+def _as_int32(node: Node, accumulator: Array) -> NDArray[np.int32]:
+    low, high = int(accumulator.min(initial=0)), int(accumulator.max(initial=0))
+    if low < _INT32.min or high > _INT32.max:
+        worst = high if high > _INT32.max else low
+        channel = int(np.argwhere(accumulator == worst)[0][1])
+        raise QuantizationError(
+            f"an accumulator of channel {channel} is {worst}, which does not fit int32.",
+            layer=node.name,
+            remedy="Disable the layer in the config.",
+        )
+    return np.asarray(accumulator, np.int32)
+
+
+def _dequantize(node: Node, tensor: Tensor) -> NDArray[np.float32]:
+    deq_scale, shift_n, _ = dequant.unpack(node.weights[0])
+    if isinstance(tensor, PooledSum):
+        return pooling.dequantize_sum(tensor.sums, deq_scale[0], tensor.areas, tensor.kernel)
+    return dequant.dequantize(as_array(tensor), deq_scale, shift_n, 1)

@@ -1,0 +1,40 @@
+"""The hooks of amct-cpu-sim-backend.  Imported whenever ``amct`` starts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable
+
+from amct_core.extensions import CliCommand, LayerSimulator
+from amct_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    import click
+
+
+@hookimpl
+def amct_layer_simulators() -> Iterable[LayerSimulator]:
+    """Register the layer types of LeNet-like networks."""
+    from cpu_sim_backend.layers import SIMULATORS
+
+    return SIMULATORS
+
+
+def _simulate() -> click.Command:
+    from cpu_sim_backend.cli import simulate
+
+    return simulate
+
+
+def _verify() -> click.Command:
+    from cpu_sim_backend.cli import verify
+
+    return verify
+
+
+@hookimpl
+def amct_cli_commands() -> Iterable[CliCommand]:
+    """Register ``amct simulate`` and ``amct verify``."""
+    return [
+        CliCommand(name="simulate", help="Run a deployable model in integers.", load=_simulate),
+        CliCommand(name="verify", help="Prove that a saved model computes alike.", load=_verify),
+    ]

@@ -1,0 +1,83 @@
+"""What ``amct verify`` found."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+import attrs
+
+from amct_core.numerics.exactness import EXACT_LIMIT
+
+
+@attrs.frozen
+class LayerReport:
+    """One quantized layer.
+
+    Attributes:
+        name: the layer.
+        input_int8_mismatches: int8 inputs that differ.
+        accumulator_mismatches: int32 accumulators (bias included) that differ.
+        max_abs_partial_sum_bound: no partial sum can be larger in magnitude; below 2**24 float32
+            arithmetic on integers is exact.  From the weights alone where that suffices, else from
+            the data.
+        int16_saturated: accumulators that the shift by N clamped to int16.
+        first_difference: where the first difference is and what the two values are, or None.
+    """
+
+    name: str
+    input_int8_mismatches: int
+    accumulator_mismatches: int
+    max_abs_partial_sum_bound: int
+    int16_saturated: int
+    first_difference: Optional[Dict[str, Any]]
+
+    @property
+    def proven(self) -> bool:
+        """Whether float32 arithmetic is proven exact for this layer."""
+        return self.max_abs_partial_sum_bound < EXACT_LIMIT
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing differs and the arithmetic is proven exact."""
+        return not (self.input_int8_mismatches or self.accumulator_mismatches) and self.proven
+
+
+@attrs.frozen
+class OutputReport:
+    """One network output and how many of its values differ."""
+
+    blob: str
+    mismatches: int
+
+
+@attrs.frozen
+class VerifyReport:
+    """The comparison as a whole."""
+
+    samples: int
+    layers: Tuple[LayerReport, ...]
+    outputs: Tuple[OutputReport, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing differs anywhere."""
+        return all(layer.exact for layer in self.layers) and not any(
+            output.mismatches for output in self.outputs
+        )
+
+    @property
+    def mismatches(self) -> int:
+        """The number of differing integers and outputs."""
+        integers = sum(
+            layer.input_int8_mismatches + layer.accumulator_mismatches for layer in self.layers
+        )
+        return integers + sum(output.mismatches for output in self.outputs)
+
+    def as_json(self) -> Dict[str, Any]:
+        """Return the report as ``--json`` prints it."""
+        return {
+            "exact": self.exact,
+            "samples": self.samples,
+            "layers": [attrs.asdict(layer) for layer in self.layers],
+            "outputs": [attrs.asdict(output) for output in self.outputs],
+        }

@@ -1,0 +1,144 @@
+"""Runs a deployable model on arrays."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+
+from numpy.typing import NDArray
+
+from amct_core.errors import ModelError
+from amct_core.graph import Graph, Node, Value
+from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.plugins import Registries, registries
+from cpu_sim_backend.execution import Execution, as_array
+
+Array = NDArray[Any]
+
+
+class Simulator:
+    """A deployable model, ready to run.
+
+    Args:
+        prototxt: the model's prototxt.
+        caffemodel: its weights, with int8, int32 and uint64 blobs.
+
+    Raises:
+        AmctError: a file cannot be read, or a layer cannot be simulated; the message names it.
+    """
+
+    def __init__(self, prototxt: str, caffemodel: str) -> None:
+        from amct_core.workflow import frontend_for
+
+        plugins = registries()
+        graph = frontend_for(prototxt, plugins).read(prototxt, caffemodel).test
+        self._prepare(graph, plugins)
+
+    @classmethod
+    def from_graph(cls, graph: Graph) -> Simulator:
+        """Return a simulator of a graph that is in memory."""
+        simulator = cls.__new__(cls)
+        simulator._prepare(graph, registries())
+        return simulator
+
+    def _prepare(self, graph: Graph, plugins: Registries) -> None:
+        self.graph = graph
+        self._simulators = plugins.layer_simulators
+        self._integer_nodes = frozenset(n.name for n in graph.nodes if self._follows_quant(n))
+        for node in graph.nodes:
+            self._check(node)
+
+    @property
+    def inputs(self) -> Mapping[str, Tuple[int, ...]]:
+        """Input blobs and the shapes that the model gives them."""
+        found: Dict[str, Tuple[int, ...]] = {}
+        for node in self.graph.nodes:
+            if isinstance(node.attributes, Input):
+                found.update(zip(node.tops, node.attributes.shapes))
+        return found
+
+    @property
+    def outputs(self) -> Tuple[str, ...]:
+        """Output blobs."""
+        return tuple(value.name for value in self.graph.outputs)
+
+    @property
+    def quantized_nodes(self) -> Tuple[Node, ...]:
+        """The layers that run in integers, in network order."""
+        return tuple(node for node in self.graph.nodes if node.name in self._integer_nodes)
+
+    def inexact_layers(self, blob: str) -> Tuple[str, ...]:
+        """Return the float layers upstream of ``blob`` that equal Caffe only approximately."""
+        found: List[str] = []
+        stack, seen = [self.graph.final_value(blob)], set()
+        while stack:
+            value = stack.pop()
+            node = self.graph.producer(value)
+            if node is None or value in seen:
+                continue
+            seen.add(value)
+            integer = node.name in self._integer_nodes or isinstance(
+                node.attributes, (Quant, DeQuant, Input)
+            )
+            if not integer and not self._simulators.get(node.op).exact:
+                found.append(node.name)
+            stack.extend(node.inputs)
+        return tuple(found)
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Optional[Sequence[str]] = None
+    ) -> Dict[str, Array]:
+        """Run one batch.
+
+        Args:
+            inputs: float32 arrays by input blob; any batch size.
+            outputs: blobs to return; None: the network's outputs.  The blob of a Quant is int8, that
+                of an integer layer int32 (the accumulator with its bias), others are float32.
+
+        Raises:
+            ModelError: an input is missing or has the wrong shape, or a blob does not exist.
+            QuantizationError: an accumulator leaves the int32 range.
+        """
+        names = tuple(self.outputs if outputs is None else outputs)
+        wanted = {self.graph.final_value(name): name for name in names}
+        execution = Execution(self._simulators, self._integer_nodes, inputs)
+        result: Dict[str, Array] = {}
+        last_uses = self._last_uses()
+        for index, node in enumerate(self.graph.nodes):
+            for value, tensor in zip(node.outputs, execution.run(node)):
+                if value in wanted:
+                    result[wanted[value]] = as_array(tensor)
+            for value in last_uses.get(index, ()):
+                execution.tensors.pop(value, None)
+        return {name: result[name] for name in names}
+
+    def _last_uses(self) -> Dict[int, Set[Value]]:
+        last: Dict[Value, int] = {}
+        for index, node in enumerate(self.graph.nodes):
+            for value in (*node.outputs, *node.inputs):
+                last[value] = index
+        uses: Dict[int, Set[Value]] = {}
+        for value, index in last.items():
+            uses.setdefault(index, set()).add(value)
+        return uses
+
+    def _follows_quant(self, node: Node) -> bool:
+        if isinstance(node.attributes, (Quant, DeQuant)) or not node.inputs:
+            return False
+        producer = self.graph.producer(node.inputs[0])
+        return producer is not None and isinstance(producer.attributes, Quant)
+
+    def _check(self, node: Node) -> None:
+        if isinstance(node.attributes, (Input, Quant, DeQuant)):
+            return
+        integer = node.name in self._integer_nodes
+        found = self._simulators.get(node.op) if node.op in self._simulators else None
+        if found is not None and (found.accumulate if integer else found.run) is not None:
+            return
+        raise ModelError(
+            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; known: "
+            f"{', '.join(self._simulators.names())}.",
+            file=self.graph.file,
+            layer=node.name,
+            field="type",
+            remedy="A plugin adds it with the hook amct_layer_simulators.",
+        )

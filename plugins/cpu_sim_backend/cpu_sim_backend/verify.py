@@ -1,0 +1,211 @@
+"""Compares a fake-quant model in its framework with the integer simulation of the deployable model."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Mapping, Optional, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.errors import ModelError
+from amct_core.extensions.frontend import Executor
+from amct_core.graph import Node
+from amct_core.graph.attributes import Pooling, Quant
+from amct_core.numerics import dequant, exactness, pooling
+from amct_core.plugins import registries
+from amct_core.workflow import frontend_for
+from cpu_sim_backend.layers.magnitude import largest_partial_sum
+from cpu_sim_backend.report import LayerReport, OutputReport, VerifyReport
+from cpu_sim_backend.simulator import Simulator
+
+Array = NDArray[Any]
+_TOLERANCE = 1e-6
+
+
+def verify(save_path: str, data: Mapping[str, Array], batch_size: int = 100) -> VerifyReport:
+    """Compare the two models saved under ``save_path`` on ``data``.
+
+    The int8 inputs and the int32 accumulators of every quantized layer, and the outputs, must not
+    differ.  Outputs behind a float layer whose order of additions a BLAS decides (Softmax, a float
+    convolution) count as different beyond 1e-6 relative.
+
+    Args:
+        save_path: folder and prefix of the saved model.
+        data: one array per network input, by blob name; all of the same length.
+        batch_size: samples per batch; memory grows with it, not with the data.
+
+    Raises:
+        AmctError: a model cannot be read or run.
+    """
+    model = f"{save_path}_fake_quant_model.prototxt"
+    executor = frontend_for(model, registries()).fake_quant_executor(save_path)
+    simulator = Simulator(
+        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+    )
+    return compare(executor, simulator, data, batch_size)
+
+
+def compare(
+    executor: Executor, simulator: Simulator, data: Mapping[str, Array], batch_size: int = 100
+) -> VerifyReport:
+    """Compare a loaded fake-quant model with a simulator; see :func:`verify`."""
+    samples = _sample_count(data)
+    layers = [_LayerComparison.of(simulator, node) for node in simulator.quantized_nodes]
+    outputs = [_OutputComparison.of(simulator, blob) for blob in simulator.outputs]
+    blobs = sorted({b for layer in layers for b in layer.blobs} | {o.blob for o in outputs})
+    for start in range(0, samples, batch_size):
+        batch = {name: array[start : start + batch_size] for name, array in data.items()}
+        simulated = simulator.run(batch, blobs)
+        framework = executor.run(batch, blobs)
+        for layer in layers:
+            layer.observe(simulated, framework, start)
+        for output in outputs:
+            output.observe(simulated, framework)
+    return VerifyReport(
+        samples, tuple(layer.report() for layer in layers), tuple(o.report() for o in outputs)
+    )
+
+
+def _sample_count(data: Mapping[str, Array]) -> int:
+    counts = {name: len(array) for name, array in data.items()}
+    if not counts or len(set(counts.values())) != 1 or 0 in counts.values():
+        raise ModelError(
+            f"the arrays have {counts} samples; expected the same number, above 0, for each.",
+            remedy="Give one array per network input, keyed by blob name.",
+        )
+    return next(iter(counts.values()))
+
+
+@attrs.define
+class _LayerComparison:
+    """Counts the differences of one quantized layer, batch after batch."""
+
+    node: Node
+    quant: Quant
+    shift_n: NDArray[np.uint8]
+    static_bound: int
+    input_mismatches: int = 0
+    accumulator_mismatches: int = 0
+    saturated: int = 0
+    data_bound: int = 0
+    first: Optional[Dict[str, Any]] = None
+
+    @classmethod
+    def of(cls, simulator: Simulator, node: Node) -> _LayerComparison:
+        graph = simulator.graph
+        producer = graph.producer(node.inputs[0])
+        assert producer is not None and isinstance(producer.attributes, Quant)
+        offset = producer.attributes.offset
+        (use,) = graph.uses(node.outputs[0])
+        _, shift_n, _ = dequant.unpack(use.node.weights[0])
+        return cls(node, producer.attributes, shift_n, _static_bound(node, offset))
+
+    @property
+    def blobs(self) -> Tuple[str, str]:
+        return self.node.bottoms[0], self.node.tops[0]
+
+    def observe(
+        self, simulated: Mapping[str, Array], framework: Mapping[str, Array], start: int
+    ) -> None:
+        quant_blob, accumulator_blob = self.blobs
+        q, accumulator = simulated[quant_blob], simulated[accumulator_blob]
+        theirs = framework[quant_blob].astype(np.float64) + self.quant.offset
+        self.input_mismatches += self._count("input", q, theirs, start)
+        theirs = self._integers(framework[accumulator_blob].astype(np.float64), q)
+        self.accumulator_mismatches += self._count("accumulator", accumulator, theirs, start)
+        self._count_saturation(accumulator)
+        if self.static_bound >= exactness.EXACT_LIMIT:
+            magnitude = np.abs(q.astype(np.int32) - self.quant.offset)
+            self.data_bound = max(self.data_bound, largest_partial_sum(self.node, magnitude))
+
+    def _integers(self, values: Array, q: Array) -> Array:
+        """Return what the framework's accumulators stand for: with bias, and sums for averages."""
+        a = self.node.attributes
+        if isinstance(a, Pooling):
+            assert a.kernel is not None
+            height, width = q.shape[2:]
+            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+            return np.rint(values * areas)
+        if len(self.node.weights) > 1:
+            bias = self.node.weights[1].astype(np.float64)
+            values = values + bias.reshape((1, -1) + (1,) * (values.ndim - 2))
+        return values
+
+    def _count(self, what: str, mine: Array, theirs: Array, start: int) -> int:
+        if mine.shape != theirs.shape:
+            raise ModelError(
+                f"the {what} has shape {mine.shape} in the simulation and {theirs.shape} in the "
+                "framework.",
+                layer=self.node.name,
+                remedy="Save the model again; the two files do not belong together.",
+            )
+        different = mine != theirs
+        count = int(np.count_nonzero(different))
+        if count and self.first is None:
+            at = tuple(int(i) for i in np.argwhere(different)[0])
+            self.first = {
+                "where": what,
+                "index": [at[0] + start, *at[1:]],
+                "simulated": int(mine[at]),
+                "framework": float(theirs[at]),
+            }
+        return count
+
+    def _count_saturation(self, accumulator: Array) -> None:
+        if self.shift_n.any():
+            along = (1, -1) + (1,) * (accumulator.ndim - 2)
+            shifted = accumulator >> self.shift_n.astype(np.int32).reshape(along)
+            self.saturated += int(np.count_nonzero((shifted < -32768) | (shifted > 32767)))
+
+    def report(self) -> LayerReport:
+        proven_statically = self.static_bound < exactness.EXACT_LIMIT
+        bound = self.static_bound if proven_statically else self.data_bound
+        return LayerReport(
+            name=self.node.name,
+            input_int8_mismatches=self.input_mismatches,
+            accumulator_mismatches=self.accumulator_mismatches,
+            max_abs_partial_sum_bound=bound,
+            int16_saturated=self.saturated,
+            first_difference=self.first,
+        )
+
+
+def _static_bound(node: Node, offset: int) -> int:
+    a = node.attributes
+    if isinstance(a, Pooling):
+        assert a.kernel is not None
+        return a.kernel[0] * a.kernel[1] * max(abs(-128 - offset), abs(127 - offset))
+    axis = 1 if node.op == "Deconvolution" else 0
+    return int(exactness.partial_sum_bound(node.weights[0], offset, axis).max())
+
+
+@attrs.define
+class _OutputComparison:
+    """Counts the differences of one network output."""
+
+    blob: str
+    exact: bool
+    mismatches: int = 0
+
+    @classmethod
+    def of(cls, simulator: Simulator, blob: str) -> _OutputComparison:
+        return cls(blob, not simulator.inexact_layers(blob))
+
+    def observe(self, simulated: Mapping[str, Array], framework: Mapping[str, Array]) -> None:
+        mine, theirs = simulated[self.blob], framework[self.blob]
+        if mine.shape != theirs.shape:
+            raise ModelError(
+                f"output '{self.blob}' has shape {mine.shape} in the simulation and {theirs.shape} "
+                "in the framework.",
+                remedy="Save the model again; the two files do not belong together.",
+            )
+        if self.exact:
+            different = mine != theirs
+        else:
+            different = ~np.isclose(mine, theirs, rtol=_TOLERANCE, atol=1e-7)
+        self.mismatches += int(np.count_nonzero(different))
+
+    def report(self) -> OutputReport:
+        return OutputReport(self.blob, self.mismatches)
+
