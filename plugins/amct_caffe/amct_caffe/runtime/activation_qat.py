@@ -100,16 +100,8 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def _for_training(self, state: BoundState, x: NDArray[np.float32]) -> BoundState:
         parameters = self._parameters
         calibrating = self._calibrator is not None and state.forwards < parameters.batch_num
-        if calibrating and state.forwards > len(self._batches):
-            _log.warning(
-                "layer '%s': training was interrupted after %d of %d batches of initialisation; "
-                "initialisation starts again",
-                ", ".join(parameters.layers),
-                state.forwards,
-                parameters.batch_num,
-            )
-            state = BoundState(state.clip_max, state.clip_min)
-            self._batches.clear()
+        if calibrating and state.forwards != len(self._batches):
+            state = self._restarted(state)
         state = state.counted()
         if calibrating:
             assert self._calibrator is not None
@@ -123,6 +115,19 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         state = state.repaired(parameters.fixed_min)
         self._write(state)
         return state
+
+    def _restarted(self, state: BoundState) -> BoundState:
+        """Return the state before initialisation: weights were loaded in the middle of it."""
+        if state.forwards > 0:
+            _log.warning(
+                "layer '%s': training was interrupted after %d of %d batches of initialisation; "
+                "initialisation starts again",
+                ", ".join(self._parameters.layers),
+                state.forwards,
+                self._parameters.batch_num,
+            )
+        self._batches.clear()
+        return BoundState(state.clip_max, state.clip_min)
 
     def _record(self, scale: Any, offset: int, shape: Any) -> None:
         parameters = self._parameters
