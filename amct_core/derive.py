@@ -82,9 +82,7 @@ class _LayerBuilder:
     def build(self, search_runs: bool, network: RetrainedNetwork) -> QuantizedLayer:
         trained = self.trained
         algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
-        scale_d, offset = algorithm.factors(
-            trained.clip_max, trained.clip_min, trained.fixed_min
-        )
+        scale_d, offset = algorithm.factors(trained.clip_max, trained.clip_min, trained.fixed_min)
         scale_d = np.float32(scale_d)
         weights, scale_w, bias, channel_axis = self._weights()
         divisor = self._quantizer.divisor(self.node) if self._quantizer.divisor else 1
@@ -136,9 +134,7 @@ class _LayerBuilder:
             return weights, scale_w, bias, layout.channel_axis
         batch_norm, scale = batch_norm_of(self.chain.batch_norm), scale_of(self.chain.scale)
         multiplier, _ = bn_fold.multiplier_and_shift(batch_norm, scale)
-        weights, scale_w = bn_fold.fold_quantized(
-            weights, scale_w, multiplier, layout.channel_axis
-        )
+        weights, scale_w = bn_fold.fold_quantized(weights, scale_w, multiplier, layout.channel_axis)
         bias = bn_fold.fold_bias(bias, batch_norm, scale, layout.channels)
         return weights, scale_w, bias, layout.channel_axis
 
@@ -174,7 +170,7 @@ class _LayerBuilder:
                 remedy=(
                     "Train with solver.solve(), which does; or, after solver.step(), call "
                     "solver.test_nets[0].share_with(solver.net) and batch_num times "
-                    "solver.test_nets[0].forward(). For no search, set shift_n_algo: \"none\" and "
+                    'solver.test_nets[0].forward(). For no search, set shift_n_algo: "none" and '
                     "insert again."
                 ),
             )
@@ -198,9 +194,7 @@ class _LayerBuilder:
     ) -> None:
         same = recorded.scale_d is not None and np.float32(recorded.scale_d) == scale_d
         if scale_w is not None:
-            same = same and np.array_equal(
-                np.asarray(recorded.scale_w or (), np.float32), scale_w
-            )
+            same = same and np.array_equal(np.asarray(recorded.scale_w or (), np.float32), scale_w)
         if not same:
             _log.warning(
                 "layer '%s': N was searched at other bounds or weights than those of the snapshot "

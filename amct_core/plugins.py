@@ -208,7 +208,7 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
     try:
         plugin = entry_point.load()
     # A third party's module may do anything when it is imported.
-    except (Exception, SystemExit) as error:  # noqa: BLE001
+    except (Exception, SystemExit) as error:
         _leave_out(host, entry_point, error)
         return
     known_as = host.manager.get_name(plugin)

@@ -30,7 +30,7 @@ class QuantizableLayers:
     @property
     def reasons(self) -> Mapping[str, str]:
         """Why each layer that is not supported is not."""
-        reasons = {name: "nothing quantizes its layer type." for name in self.others}
+        reasons = dict.fromkeys(self.others, "nothing quantizes its layer type.")
         return {**reasons, **self.unsupported}
 
 

@@ -15,14 +15,14 @@ from pathlib import Path
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+import amct_caffe as amct
 import caffe
 import lmdb
 import numpy as np
-
-import amct_caffe as amct
-from amct_core import workflow
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
+
+from amct_core import workflow
 
 SCALE = np.float32(0.00390625)
 """The network's ``transform_param.scale``."""
@@ -85,9 +85,7 @@ def quantize(shared: Path, shift_n_algo: str, iterations: int) -> str:
         config["shift_n_algo"] = shift_n_algo
     Path("tmp/config.json").write_text(json.dumps(config))
     modified = ("tmp/modified_model.prototxt", "tmp/modified_model.caffemodel")
-    amct.create_quant_retrain_model(
-        model, weights, "tmp/config.json", *modified, "tmp/record.txt"
-    )
+    amct.create_quant_retrain_model(model, weights, "tmp/config.json", *modified, "tmp/record.txt")
     Path("tmp/solver.prototxt").write_text(SOLVER.format(iterations=iterations))
     amct.check_solver("tmp/solver.prototxt", "tmp/config.json", modified[0])
     solver = caffe.get_solver("tmp/solver.prototxt")

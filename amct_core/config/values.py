@@ -60,7 +60,8 @@ class Section:
 
     def boolean(self, key: str, default: Optional[bool]) -> Optional[bool]:
         """Return a boolean."""
-        return self._typed(key, bool, default)
+        value: Optional[bool] = self._typed(key, bool, default)
+        return value
 
     def integer(self, key: str, default: int) -> int:
         """Return an integer (booleans are none)."""

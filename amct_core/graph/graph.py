@@ -18,6 +18,14 @@ from amct_core.errors import ModelError
 from amct_core.graph.attributes import Attributes, Opaque
 
 
+def _names(values: Iterable[str]) -> Tuple[str, ...]:
+    return tuple(values)
+
+
+def _arrays(values: Iterable[NDArray[Any]]) -> Tuple[NDArray[Any], ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class Value:
     """One tensor: the blob ``name`` after it has been written ``version`` times before.
@@ -49,10 +57,10 @@ class Node:
 
     name: str
     op: str
-    bottoms: Tuple[str, ...] = attrs.field(converter=tuple)
-    tops: Tuple[str, ...] = attrs.field(converter=tuple)
+    bottoms: Tuple[str, ...] = attrs.field(converter=_names)
+    tops: Tuple[str, ...] = attrs.field(converter=_names)
     attributes: Attributes = attrs.field(factory=Opaque)
-    weights: Tuple[NDArray[Any], ...] = attrs.field(default=(), converter=tuple, repr=False)
+    weights: Tuple[NDArray[Any], ...] = attrs.field(default=(), converter=_arrays, repr=False)
     source: Any = attrs.field(default=None, repr=False)
     inputs: Tuple[Value, ...] = ()
     outputs: Tuple[Value, ...] = ()

@@ -24,14 +24,14 @@ class Pass(abc.ABC, Generic[State]):
         """The name of the pass in logs and errors."""
         return type(self).__name__
 
-    def requires(self, state: State) -> None:  # noqa: B027 - most passes have nothing to demand
+    def requires(self, state: State) -> None:
         """Raise a :class:`~amct_core.errors.ModelError` if ``state`` is not fit for this pass."""
 
     @abc.abstractmethod
     def run(self, state: State) -> State:
         """Return the rewritten state; ``state`` itself stays as it was."""
 
-    def ensures(self, state: State) -> None:  # noqa: B027 - most passes have nothing to check
+    def ensures(self, state: State) -> None:
         """Raise an :class:`AssertionError` if the result breaks what the pass promises."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amct_core.record.checks import check_layers
-from amct_core.record.files import format_record as format  # noqa: A004 - record.format(...)
+from amct_core.record.files import format_record as format
 from amct_core.record.files import read, update, write
 from amct_core.record.model import LayerRecord, Record
 

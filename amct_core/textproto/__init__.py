@@ -7,7 +7,8 @@ of other people's Caffe forks.  Prototxt, solver, record and simplified config f
 from __future__ import annotations
 
 from amct_core.textproto.reader import parse
-from amct_core.textproto.tree import Field, Identifier, Message, Scalar
+from amct_core.textproto.scalars import Scalar
+from amct_core.textproto.tree import Field, Identifier, Message
 from amct_core.textproto.writer import format_message
 
 __all__ = ["Field", "Identifier", "Message", "Scalar", "format_message", "parse"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, List, Optional
+from typing import IO, List, Optional, Tuple
 
 from amct_caffe.formats.caffemodel import writer as caffemodel
+from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.network import CaffeNetwork, read_network
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
@@ -14,7 +15,6 @@ from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_structure
 from amct_caffe.passes.to_inference import data_blobs, to_inference
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.qat.retrained import read_retrained_network
 from amct_caffe.saving.fake_quant import render_fake_quant
@@ -53,7 +53,7 @@ class CaffeFrontend(Frontend):
         """Write the modified model, its weights and a record without factors."""
         network = read_network(request.model_file, request.weights_file)
         if request.config.batch_norm == "fold":
-            network = run_passes(network, [FoldBatchNorm(enabled_layers(request))])
+            network = run_passes(network, [FoldBatchNorm(_enabled_layers(request))])
         views = views_of(network)
         plugins = registries()
         plan = make_plan(
@@ -90,9 +90,7 @@ class CaffeFrontend(Frontend):
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
         files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
         with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
-            blobs = rendered.blobs
-            layers = [(layer.name, layer.type, blobs[layer.name]) for layer in rendered.layers if layer.name in blobs]
-            caffemodel.write(stream, document.name, layers)
+            caffemodel.write(stream, document.name, rendered.weighted_layers())
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
@@ -115,9 +113,10 @@ def views_of(network: CaffeNetwork) -> NetworkViews:
     return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"))
 
 
-def enabled_layers(request: InsertionRequest) -> List[str]:
+def _enabled_layers(request: InsertionRequest) -> Tuple[str, ...]:
     """Return the names of the layers that the config enables."""
-    return [name for name, layer in request.config.layers.items() if layer.retrain_enable]
+    layers = request.config.layers.items()
+    return tuple(name for name, layer in layers if layer.retrain_enable)
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

@@ -72,8 +72,8 @@ def check_pooling(node: Node, graph: Graph) -> Optional[str]:
     if attributes.global_pooling or attributes.kernel is None:
         return "global_pooling is true; expected false."
     shape = known_shapes(graph).get(node.inputs[0])
-    covers = shape is not None and attributes.pad == (0, 0) and tuple(shape[2:]) == (
-        attributes.kernel
+    covers = (
+        shape is not None and attributes.pad == (0, 0) and tuple(shape[2:]) == (attributes.kernel)
     )
     if covers:
         return f"its window {attributes.kernel} covers the whole input, which is global pooling."

@@ -7,10 +7,10 @@ from typing import Iterator, List, Optional
 
 import attrs
 
-from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.formats.prototxt import solver as solvers
 from amct_caffe.formats.prototxt.document import NetDocument
 from amct_caffe.formats.prototxt.solver import Solver
+from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import ActivationParameters, from_param_str
 from amct_core.config import json_format
 from amct_core.config.model import QatConfig

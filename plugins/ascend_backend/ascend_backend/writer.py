@@ -12,6 +12,7 @@ import json
 from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.formats.prototxt.document import NetDocument
 from amct_caffe.passes.to_inference import to_inference
+
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
 from ascend_backend.input_shapes import InputShapes
@@ -33,10 +34,5 @@ def write_deploy_model(model: QuantizedModel, save_path: str, files: FileSet) ->
     document = NetDocument.create(model.graph.name, layers)
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
-        blobs = rendered.blobs
-        caffemodel.write(
-            stream,
-            document.name,
-            [(layer.name, layer.type, blobs[layer.name]) for layer in layers if layer.name in blobs],
-        )
+        caffemodel.write(stream, document.name, rendered.weighted_layers())
     files.add(f"{save_path}_quant.json", json.dumps(name_map(model), indent=2) + "\n")

@@ -94,12 +94,20 @@ def print_report(report: VerifyReport) -> None:
 
     console = Console()
     table = Table(title=f"{report.samples} samples")
-    for heading in ("layer", "int8 inputs", "accumulators", "largest partial sum", "int16 saturated"):
+    for heading in (
+        "layer",
+        "int8 inputs",
+        "accumulators",
+        "largest partial sum",
+        "int16 saturated",
+    ):
         table.add_column(heading, justify="left" if heading == "layer" else "right")
     for layer in report.layers:
         bound = f"{layer.max_abs_partial_sum_bound / 2**24:.2f} of 2^24"
         counts = (layer.input_int8_mismatches, layer.accumulator_mismatches)
-        table.add_row(layer.name, *(f"{n} differ" for n in counts), bound, str(layer.int16_saturated))
+        table.add_row(
+            layer.name, *(f"{n} differ" for n in counts), bound, str(layer.int16_saturated)
+        )
     for output in report.outputs:
         table.add_row(f"output '{output.blob}'", "", f"{output.mismatches} differ", "", "")
     console.print(table)

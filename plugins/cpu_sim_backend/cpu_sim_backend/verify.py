@@ -126,7 +126,8 @@ class _LayerComparison:
             assert a.kernel is not None
             height, width = q.shape[2:]
             areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-            return np.rint(values * areas)
+            sums: Array = np.rint(values * areas)
+            return sums
         if len(self.node.weights) > 1:
             bias = self.node.weights[1].astype(np.float64)
             values = values + bias.reshape((1, -1) + (1,) * (values.ndim - 2))
@@ -208,4 +209,3 @@ class _OutputComparison:
 
     def report(self) -> OutputReport:
         return OutputReport(self.blob, self.mismatches)
-

@@ -30,7 +30,7 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
     4. Where folding is not possible the layers stay, and the reason is logged.
     """
 
-    names: Tuple[str, ...] = attrs.field(converter=tuple)
+    names: Tuple[str, ...]
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the folded network."""
@@ -73,4 +73,3 @@ def _fold(network: CaffeNetwork, node: Node, chain: FoldChain) -> None:
             parameters = layer.message.message("convolution_param")
             assert isinstance(parameters, Message)
             parameters.set("bias_term", True)
-

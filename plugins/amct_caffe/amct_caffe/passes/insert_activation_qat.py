@@ -8,9 +8,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import fixed, python_layer, shared_name
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.bounds import BoundState, configured
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_caffe.qat.plan import ActivationGroup, QatPlan
@@ -50,7 +50,6 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     def _layer(self, group: ActivationGroup) -> Layer:
         name = activation_layer_name(group)
         activation = group.activation
-        learned = {"lr_mult": activation.clip_lr_mult, "decay_mult": 0.0}
         return python_layer(
             name,
             "ActivationQAT",
@@ -65,8 +64,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 record_file=self.plan.record_file,
             ),
             [
-                ParamSpec(name=shared_name(group.name, "clip_max"), **learned),
-                ParamSpec(name=shared_name(group.name, "clip_min"), **learned),
+                ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),
+                ParamSpec(shared_name(group.name, "clip_min"), activation.clip_lr_mult, 0.0),
                 fixed(shared_name(group.name, "state")),
             ],
         )

@@ -6,9 +6,9 @@ from typing import List
 
 import attrs
 
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer, shared_name, shares
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.graph import Pass
@@ -38,9 +38,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
                     self._insert(network, group, planned)
         return network
 
-    def _insert(
-        self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer
-    ) -> None:
+    def _insert(self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer) -> None:
         chain = planned.chain.nodes if planned.chain is not None else ()
         last = chain[-1] if chain else planned.node
         specs = [

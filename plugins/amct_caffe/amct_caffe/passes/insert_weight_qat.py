@@ -8,10 +8,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import activation_layer_name
 from amct_caffe.passes.python_layers import fixed, python_layer, shared_name, shares
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import WeightParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.extensions import WeightAlgorithm

@@ -44,14 +44,12 @@ def is_python_layer(layer: Layer, kind: str) -> bool:
     if layer.type != "Python":
         return False
     python_param = layer.parameters("python_param")
-    return (
-        python_param.string("module", "") == MODULE and python_param.string("layer", "") == kind
-    )
+    return python_param.string("module", "") == MODULE and python_param.string("layer", "") == kind
 
 
 def param_str(layer: Layer) -> str:
     """Return the ``param_str`` of a Python layer."""
-    return layer.parameters("python_param").string("param_str", "")
+    return layer.parameters("python_param").string("param_str") or ""
 
 
 def shared_name(layer: str, blob: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Dict, List
 
+from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import is_python_layer, param_str
-from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_core.graph import Pass
 

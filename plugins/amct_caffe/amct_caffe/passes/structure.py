@@ -31,9 +31,7 @@ def check_structure(graph: Graph) -> None:
                 )
             if in_place:
                 others = [
-                    use.node.name
-                    for use in graph.uses(node.inputs[index])
-                    if use.node is not node
+                    use.node.name for use in graph.uses(node.inputs[index]) if use.node is not node
                 ]
                 if others:
                     raise ModelError(

@@ -97,13 +97,13 @@ def calibrated(
     before.
     """
     scale, offset = calibrate(batches)
-    high, low = affine.bounds(scale, offset)
-    low = 0.0 if fixed_min else float(low)
+    bounds = affine.bounds(scale, offset)
+    high, low = float(bounds[0]), 0.0 if fixed_min else float(bounds[1])
     return attrs.evolve(
         state,
-        clip_max=float(high),
+        clip_max=high,
         clip_min=low,
         bounds_set=True,
-        valid_max=float(high),
+        valid_max=high,
         valid_min=low,
     )

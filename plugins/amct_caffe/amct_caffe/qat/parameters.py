@@ -24,6 +24,11 @@ def _integers(values: Any) -> Tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
+def _pair(values: Any) -> Tuple[int, int]:
+    height, width = values
+    return int(height), int(width)
+
+
 @attrs.frozen
 class ActivationParameters:
     """ActivationQAT.
@@ -120,9 +125,9 @@ class QuantParameters:
 class PoolingWindow:
     """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width)."""
 
-    kernel: Tuple[int, ...] = attrs.field(converter=_integers)
-    stride: Tuple[int, ...] = attrs.field(converter=_integers)
-    pad: Tuple[int, ...] = attrs.field(converter=_integers)
+    kernel: Tuple[int, int] = attrs.field(converter=_pair)
+    stride: Tuple[int, int] = attrs.field(converter=_pair)
+    pad: Tuple[int, int] = attrs.field(converter=_pair)
 
 
 def _window(value: Any) -> Optional[PoolingWindow]:

@@ -62,7 +62,7 @@ class DeQuant(Layer):  # type: ignore[misc]
         assert window is not None
         height, width = bottom[1].shape[2:]
         areas = pooling.window_areas(height, width, window.kernel, window.stride, window.pad)
-        sums = np.rint(bottom[0].data.astype(np.float64) * areas).astype(np.int32)
+        sums = pooling.integer_sums(bottom[0].data, areas)
         return pooling.dequantize_sum(sums, deq_scale[0], areas, window.kernel)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:

@@ -12,8 +12,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.formats.prototxt.document import Layer
+from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantParameters
 from amct_caffe.saving.integer_layer import integer_layer
 from amct_core.graph.attributes import Pooling
@@ -28,6 +28,14 @@ class RenderedNetwork:
 
     layers: Tuple[Layer, ...]
     blobs: Dict[str, List[NDArray[Any]]]
+
+    def weighted_layers(self) -> List[Tuple[str, str, List[NDArray[Any]]]]:
+        """Return (name, type, blobs) of each layer that has blobs."""
+        return [
+            (layer.name, layer.type, self.blobs[layer.name])
+            for layer in self.layers
+            if layer.name in self.blobs
+        ]
 
 
 def render_fake_quant(model: QuantizedModel) -> RenderedNetwork:

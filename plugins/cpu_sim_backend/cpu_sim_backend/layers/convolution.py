@@ -25,21 +25,22 @@ def unfold(x: Array, a: Convolution) -> Tuple[Array, Tuple[int, int]]:
     padded = np.pad(x, ((0, 0), (0, 0), (a.pad[0], a.pad[0]), (a.pad[1], a.pad[1])))
     out = tuple(
         (size - (dilation * (kernel - 1) + 1)) // stride + 1
-        for size, kernel, stride, dilation in zip(
-            padded.shape[2:], a.kernel, a.stride, a.dilation
-        )
+        for size, kernel, stride, dilation in zip(padded.shape[2:], a.kernel, a.stride, a.dilation)
     )
     windows = np.empty((batch, channels, *a.kernel, *out), x.dtype)
     for row, column in np.ndindex(*a.kernel):
-        windows[:, :, row, column] = padded[(..., *_taps(a, (row, column), out))]
+        down, across = _taps(a, (row, column), out)
+        windows[:, :, row, column] = padded[:, :, down, across]
     return windows.reshape(batch, -1, out[0] * out[1]), (out[0], out[1])
 
 
-def _taps(a: Convolution, tap: Tuple[int, ...], out: Sequence[int]) -> Tuple[slice, ...]:
-    return tuple(
+def _taps(a: Convolution, tap: Tuple[int, ...], out: Sequence[int]) -> Tuple[slice, slice]:
+    """Return which rows and columns of the padded input one tap of the kernel meets."""
+    rows, columns = (
         slice(i * dilation, i * dilation + (size - 1) * stride + 1, stride)
         for i, dilation, stride, size in zip(tap, a.dilation, a.stride, out)
     )
+    return rows, columns
 
 
 def convolve(node: Node, x: Array) -> Array:
@@ -87,7 +88,8 @@ def _fold(columns: Array, a: Convolution) -> Array:
     ]
     result = np.zeros((batch, channels, *full), columns.dtype)
     for row, column in np.ndindex(*a.kernel):
-        result[(..., *_taps(a, (row, column), size))] += columns[:, :, row, column]
+        rows, across = _taps(a, (row, column), size)
+        result[:, :, rows, across] += columns[:, :, row, column]
     return result[:, :, a.pad[0] : full[0] - a.pad[0], a.pad[1] : full[1] - a.pad[1]]
 
 
