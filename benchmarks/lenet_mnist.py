@@ -72,7 +72,8 @@ def prepare(shared: Path, folder: Path) -> None:
 def accuracy_in_caffe(model: str, weights: str) -> float:
     """Return the accuracy over the 10,000 test images (100 batches of 100)."""
     net = caffe.Net(model, caffe.TEST, weights=weights)
-    return float(np.mean([net.forward()["accuracy"] for _ in range(100)]))
+    # forward() returns views of the blobs, which the next forward overwrites.
+    return float(np.mean([float(net.forward()["accuracy"]) for _ in range(100)]))
 
 
 def quantize(shared: Path, shift_n_algo: str, iterations: int) -> str:

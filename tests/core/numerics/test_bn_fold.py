@@ -40,7 +40,7 @@ def caffe(y: Doubles, batch_norm: Optional[BatchNorm], scale: Optional[Scale]) -
 
 def layers(
     random: np.random.Generator, channels: int, has_batch_norm: bool, has_scale: bool, beta: bool
-) -> "tuple[Optional[BatchNorm], Optional[Scale]]":
+) -> tuple[Optional[BatchNorm], Optional[Scale]]:
     batch_norm = scale = None
     if has_batch_norm:
         batch_norm = BatchNorm(

@@ -16,13 +16,13 @@ offsets = st.integers(-128, 127)
 int32s = st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=20)
 
 
-def partial(products: "list[int]") -> "list[tuple[int, ...]]":
+def partial(products: list[int]) -> list[tuple[int, ...]]:
     """Return every selection of the products: what some order of summation passes through."""
     return [chosen for size in range(len(products) + 1) for chosen in combinations(products, size)]
 
 
 @given(st.lists(st.integers(-128, 127), min_size=1, max_size=3), offsets)
-def test_no_partial_sum_of_any_input_exceeds_the_bound(weights: "list[int]", offset: int) -> None:
+def test_no_partial_sum_of_any_input_exceeds_the_bound(weights: list[int], offset: int) -> None:
     ends = (-128 - offset, 127 - offset)
     partial_sums = [
         abs(sum(products))
@@ -61,7 +61,7 @@ def test_exact_means_every_channel_below_2_to_24() -> None:
 
 
 @given(int32s)
-def test_a_bias_survives_its_two_halves(values: "list[int]") -> None:
+def test_a_bias_survives_its_two_halves(values: list[int]) -> None:
     bias = np.array(values, np.int32)
     high, low = exactness.split_bias(bias)
     assert high.dtype == low.dtype == np.float32

@@ -68,7 +68,7 @@ def test_windows_are_caffe_s(
     ],
 )
 def test_known_layers(
-    size: int, kernel: int, stride: int, pad: int, output: int, areas: "set[int]"
+    size: int, kernel: int, stride: int, pad: int, output: int, areas: set[int]
 ) -> None:
     found = pooling.window_areas(size, size, (kernel,) * 2, (stride,) * 2, (pad,) * 2)
     assert found.shape == (output, output)

@@ -73,5 +73,7 @@ def _print(result: object) -> None:
     folder = os.path.dirname(os.path.dirname(os.path.dirname(result.save_path)))
     console.print("\nWhat to do next:")
     console.print(f"  amct verify {result.save_path} --data {result.data_file}")
-    console.print(f"  look at {os.path.join(folder, 'qat')}: config, modified model, record, solver")
+    console.print(
+        f"  look at {os.path.join(folder, 'qat')}: config, modified model, record, solver"
+    )
     console.print("  take your own network through it: amct qat run --help")

@@ -138,5 +138,3 @@ def _evaluate(
 
 def _accuracy(scores: NDArray[Any], labels: NDArray[Any]) -> float:
     return float(np.mean(scores.argmax(axis=1) == labels))
-
-

@@ -152,9 +152,7 @@ def _chain(views: NetworkViews, node: Node) -> Optional[FoldChain]:
     train = find_chain(views.train, views.train.node(node.name))
     for found in (test, train):
         if isinstance(found, NotFoldable):
-            _log.info(
-                "layer '%s' is quantized without folding: %s", node.name, found.reason
-            )
+            _log.info("layer '%s' is quantized without folding: %s", node.name, found.reason)
             return None
     assert not isinstance(test, NotFoldable) and not isinstance(train, NotFoldable)
     if _names(test) != _names(train):

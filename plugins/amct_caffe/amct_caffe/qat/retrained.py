@@ -6,10 +6,10 @@ from typing import Dict, List, Optional, Set, Tuple
 
 import attrs
 
+from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.passes.remove_qat import RemoveQat
-from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import (
     ActivationParameters,

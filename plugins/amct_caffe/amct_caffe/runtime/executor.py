@@ -98,4 +98,5 @@ class CaffeExecutor(Executor):
 def accuracy_of(model_file: str, weights_file: str, batches: int) -> float:
     """Return the mean of blob ``accuracy`` over TEST batches of the net's own data layer."""
     net = caffe.Net(model_file, TEST, weights=weights_file)
-    return float(np.mean([net.forward()["accuracy"] for _ in range(batches)]))
+    # forward() returns views of the blobs, which the next forward overwrites.
+    return float(np.mean([float(net.forward()["accuracy"]) for _ in range(batches)]))

@@ -25,7 +25,7 @@ if importlib.util.find_spec("caffe") is None:
 # its warnings show; who wants more sets GLOG_minloglevel=0.  A user's script imports it first.
 os.environ.setdefault("GLOG_minloglevel", "1")
 
-import caffe  # noqa: E402 - glog reads its level when it is imported
+import caffe
 
 if not hasattr(caffe, "Layer"):
     raise EnvironmentUnsuitableError(
