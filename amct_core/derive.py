@@ -161,8 +161,8 @@ class _LayerBuilder:
         recorded = self.recorded
         if recorded is None or not recorded.shift_bit:
             raise TrainingError(
-                f"the record has no shift factor N for it, although '{network.shift_n_algo}' was to "
-                "search it: no TEST pass of at least batch_num forwards ran after training. "
+                f"the record has no shift factor N for it, although '{network.shift_n_algo}' was "
+                "to search it: no TEST pass of at least batch_num forwards ran after training. "
                 "solver.step(max_iter) does not run the last test.",
                 file=network.record_file,
                 layer=self.node.name,

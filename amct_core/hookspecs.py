@@ -230,7 +230,7 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
 
 @hookspec
 def amct_deploy_backends() -> Iterable[DeployBackend]:
-    """Register writers of deployable models; ``deploy_backend`` or ``--backend`` names one.
+    r"""Register writers of deployable models; ``deploy_backend`` or ``--backend`` names one.
 
     Example, the factors of every layer as text::
 
@@ -239,7 +239,7 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 
         def write(model, save_path, files):
             lines = [f"{layer.name} {layer.quant_scale} {layer.offset}" for layer in model.layers]
-            files.add(f"{save_path}_factors.txt", "\\n".join(lines))
+            files.add(f"{save_path}_factors.txt", "\n".join(lines))
 
         @hookimpl
         def amct_deploy_backends():

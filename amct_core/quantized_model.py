@@ -1,9 +1,9 @@
 """The one source of truth about a quantized network, which every backend renders.
 
-What a backend may rely on: the integers and scales here are exactly what a deployed model computes
-with.  ``quant_scale``, ``offset``, ``weights``, ``bias``, ``deq_scale`` and ``shift_n`` take part in
-arithmetic; :class:`Provenance` does not, because ``1 / (1 / s)`` is not ``s`` for about one float32
-value in seven.
+What a backend may rely on: the integers and scales here are exactly what a deployed model
+computes with.  ``quant_scale``, ``offset``, ``weights``, ``bias``, ``deq_scale`` and ``shift_n``
+take part in arithmetic; :class:`Provenance` does not, because ``1 / (1 / s)`` is not ``s`` for
+about one float32 value in seven.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Quantization-aware training of BVLC's LeNet on MNIST, and proof over the whole test set.
 
-The script does what a user's script does: it trains the network's own prototxt (2014 ``V1`` format, LMDB
-data layers) with a solver, through the public API.  It prints one JSON object.
+The script does what a user's script does: it trains the network's own prototxt (2014 ``V1`` format,
+LMDB data layers) with a solver, through the public API.  It prints one JSON object.
 """
 
 from __future__ import annotations

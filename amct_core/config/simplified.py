@@ -1,9 +1,9 @@
 """The simplified configuration: AMCT's ``retrain_config_caffe.proto`` in text form.
 
 Precedence: ``override_layer_configs`` before ``override_layer_types`` before the global
-configuration.  Our optional additions: ``shift_n_algo``, ``batch_norm`` and ``deploy_backend`` at the
-top; in a data configuration ``init_algo``, ``clip_lr_mult`` and, for a plugin's algorithm, ``algo``; in
-a weight configuration ``algo``.
+configuration.  Our optional additions: ``shift_n_algo``, ``batch_norm`` and ``deploy_backend`` at
+the top; in a data configuration ``init_algo``, ``clip_lr_mult`` and, for a plugin's algorithm,
+``algo``; in a weight configuration ``algo``.
 """
 
 from __future__ import annotations

@@ -33,8 +33,9 @@ class ActivationAlgorithm:
         name: what ``retrain_data_config.algo`` says.
         forward: ``(x, clip_max, clip_min, fixed_min) -> (y, scale_d, offset_d)``; ``x`` and ``y``
             are float32 of any shape, ``scale_d`` float32 > 0, ``offset_d`` in -128..127.  ``y``
-            must be ``(q - offset_d) * scale_d`` with ``q`` as :func:`amct_core.numerics.affine.quantize`
-            computes it, or the saved model differs from the trained one.
+            must be ``(q - offset_d) * scale_d`` with ``q`` as
+            :func:`amct_core.numerics.affine.quantize` computes it, or the saved model
+            differs from the trained one.
         backward: ``(x, top_diff, clip_max, clip_min, fixed_min)
             -> (bottom_diff, d_clip_max, d_clip_min)``.
         factors: ``(clip_max, clip_min, fixed_min) -> (scale_d, offset_d)``, the same as ``forward``

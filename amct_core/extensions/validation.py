@@ -26,7 +26,8 @@ def is_callable(instance: object, attribute: attrs.Attribute[Any], value: object
     if not callable(value):
         name = getattr(instance, "name", "?")
         raise PluginError(
-            f"{type(instance).__name__} '{name}': {attribute.name} is {value!r}; expected a callable."
+            f"{type(instance).__name__} '{name}': {attribute.name} is {value!r}; "
+            "expected a callable."
         )
 
 

@@ -56,8 +56,8 @@ def infer_shapes(graph: Graph, data_shapes: Mapping[str, Shape]) -> Mapping[Valu
 def pooled_size(size: int, kernel: int, stride: int, pad: int, ceil_mode: bool = True) -> int:
     """Return the output size of a pooling along one axis.
 
-    Rounded up (or down, without ``ceil_mode``); with padding, a last window that would start outside
-    of the padded input is dropped.
+    Rounded up (or down, without ``ceil_mode``); with padding, a last window that would start
+    outside of the padded input is dropped.
     """
     span = size + 2 * pad - kernel
     output = (-(-span // stride) if ceil_mode else span // stride) + 1

@@ -32,7 +32,8 @@ class LayerRecord:
     Attributes:
         scale_d: float32 scale of the input, > 0.
         offset_d: offset of the input, -128..127.
-        scale_w: float32 scales of the weights: one per output channel, or one; none without weights.
+        scale_w: float32 scales of the weights: one per output channel, or one; none without
+            weights.
         offset_w: 0 for each ``scale_w``.
         shift_bit: N for each ``scale_w``: all 0, or each in 1..16; empty if not searched.
         channels, height, width: shape of the input.

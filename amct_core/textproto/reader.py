@@ -30,8 +30,8 @@ def parse(text: str, file: Optional[str] = None) -> Message:
     """Return the message that ``text`` holds.
 
     Accepts what protobuf's parser accepts: comments, ``name: value``, ``name { }``, ``name: < >``,
-    optional ``,`` or ``;`` between fields, lists ``[a, b]``, adjacent strings, hexadecimal and octal
-    integers, ``f`` behind floats, ``[extension.names]``.  Nothing is dropped but comments.
+    optional ``,`` or ``;`` between fields, lists ``[a, b]``, adjacent strings, hexadecimal and
+    octal integers, ``f`` behind floats, ``[extension.names]``.  Nothing is dropped but comments.
 
     Args:
         text: the file's contents.

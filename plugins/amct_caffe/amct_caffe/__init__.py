@@ -1,7 +1,7 @@
 """AMCT's API for Caffe: quantization-aware training on unmodified Caffe.
 
-``import amct_caffe as amct`` and ``from amct_caffe import amct`` both give these functions, with the
-parameter names that AMCT has.  Importing this package imports neither Caffe nor protobuf.
+``import amct_caffe as amct`` and ``from amct_caffe import amct`` both give these functions, with
+the parameter names that AMCT has.  Importing this package imports neither Caffe nor protobuf.
 """
 
 from __future__ import annotations

@@ -162,8 +162,8 @@ def _search_violations(solver: Solver, needs: TrainingNeeds) -> Iterator[Violati
     elif solver.max_iter % solver.test_interval:
         yield Violation(
             "test_interval",
-            f"it is {solver.test_interval}, which does not divide max_iter = {solver.max_iter}: the "
-            "last TEST pass would not be after the last iteration.",
+            f"it is {solver.test_interval}, which does not divide max_iter = {solver.max_iter}: "
+            "the last TEST pass would not be after the last iteration.",
             "Set test_interval: max_iter (or a divisor of it).",
         )
     if any(count < needs.batch_num for count in solver.test_iter) or not solver.test_iter:

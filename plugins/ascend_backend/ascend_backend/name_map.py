@@ -1,7 +1,7 @@
 """``*_quant.json``: which deployed layer came from which original one.
 
-Huawei's accuracy comparison tool reads it.  The schema is that of the file which AMCT (ONNX) writes;
-that AMCT (Caffe) writes the same with Caffe's types and names is inferred, not verified.
+Huawei's accuracy comparison tool reads it.  The schema is that of the file which AMCT (ONNX)
+writes; that AMCT (Caffe) writes the same with Caffe's types and names is inferred, not verified.
 """
 
 from __future__ import annotations

@@ -1,16 +1,16 @@
 """Renders a quantized model as the layers and blobs that ATC reads.
 
-======================================  =============================================================
+======================================  ============================================================
 layer                                   blobs
-======================================  =============================================================
-Quant                                   none; ``quant_param`` has float32 ``scale`` = 1 / scale_d and
-                                        ``offset``, one signed byte
+======================================  ============================================================
+Quant                                   none; ``quant_param`` has float32 ``scale`` = 1 / scale_d
+                                        and ``offset``, one signed byte
 Convolution, Deconvolution,             ``int8_data`` weights in Caffe's own layout; ``int32_data``
 InnerProduct                            bias, if there is one
 Pooling (AVE)                           none
-DeQuant                                 one ``uint64_data`` blob, ``[C]`` or ``[1]``: deq_scale and N
-                                        packed (:func:`amct_core.numerics.dequant.pack`)
-======================================  =============================================================
+DeQuant                                 one ``uint64_data`` blob, ``[C]`` or ``[1]``: deq_scale and
+                                        N packed (:func:`amct_core.numerics.dequant.pack`)
+======================================  ============================================================
 """
 
 from __future__ import annotations

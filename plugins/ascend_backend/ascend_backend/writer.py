@@ -1,8 +1,8 @@
 """Writes the deployable model: prototxt, caffemodel and the map of names.
 
-Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins of
-canndev.  The binary file carries names, types and blobs only, because Ascend's proto numbers some
-parameters differently from BVLC's (``PoolingParameter``).
+Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins
+of canndev.  The binary file carries names, types and blobs only, because Ascend's proto numbers
+some parameters differently from BVLC's (``PoolingParameter``).
 """
 
 from __future__ import annotations

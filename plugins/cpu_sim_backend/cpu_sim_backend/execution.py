@@ -103,8 +103,8 @@ class Execution:
         array = np.asarray(self.inputs[name])
         if array.dtype.kind not in "fiu" or array.shape[1:] != tuple(shape[1:]) or not array.ndim:
             raise ModelError(
-                f"input '{name}' is {array.dtype} of shape {array.shape}; expected numbers of shape "
-                f"(N, {', '.join(map(str, shape[1:]))}).",
+                f"input '{name}' is {array.dtype} of shape {array.shape}; expected numbers of "
+                f"shape (N, {', '.join(map(str, shape[1:]))}).",
                 remedy="Preprocess the data as in training.",
             )
         return array.astype(np.float32)

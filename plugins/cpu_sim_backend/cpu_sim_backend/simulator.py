@@ -91,8 +91,8 @@ class Simulator:
 
         Args:
             inputs: float32 arrays by input blob; any batch size.
-            outputs: blobs to return; None: the network's outputs.  The blob of a Quant is int8, that
-                of an integer layer int32 (the accumulator with its bias), others are float32.
+            outputs: blobs to return; None: the network's outputs.  The blob of a Quant is int8,
+                that of an integer layer int32 (the accumulator with its bias), others are float32.
 
         Raises:
             ModelError: an input is missing or has the wrong shape, or a blob does not exist.
@@ -135,8 +135,8 @@ class Simulator:
         if found is not None and (found.accumulate if integer else found.run) is not None:
             return
         raise ModelError(
-            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; known: "
-            f"{', '.join(self._simulators.names())}.",
+            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
+            f"known: {', '.join(self._simulators.names())}.",
             file=self.graph.file,
             layer=node.name,
             field="type",

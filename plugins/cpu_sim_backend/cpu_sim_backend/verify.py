@@ -1,4 +1,4 @@
-"""Compares a fake-quant model in its framework with the integer simulation of the deployable model."""
+"""Compares a fake-quant model in its framework with the simulation of the deployable model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``amct qat config``, ``insert`` and ``save``: what they hand to the workflow, and what they print."""
+"""``amct qat config``, ``insert`` and ``save``: what they hand to the workflow and print."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def test_an_unknown_name_lists_what_there_is_and_who_provides_it(
 
 
 def test_a_near_miss_is_suggested(colours: Registry[Colour]) -> None:
-    with pytest.raises(PluginError, match="Did you mean 'blue'?"):
+    with pytest.raises(PluginError, match=r"Did you mean 'blue'\?"):
         colours.get("bleu")
 
 
@@ -65,7 +65,7 @@ def test_the_provider_of_an_unknown_name_is_the_same_error(colours: Registry[Col
 
 
 def test_an_empty_registry_says_so() -> None:
-    with pytest.raises(PluginError, match="there is no colour 'red'; known: none."):
+    with pytest.raises(PluginError, match=r"there is no colour 'red'; known: none\."):
         Registry[Colour]("colour").get("red")
 
 

@@ -29,8 +29,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        in-place layer behind another reader.
     3. The master weights take over the layer's weight multipliers and, where the user shares the
        weights by name, that name.
-    4. The layer's own weights become the quantized ones, shared by name, with a non-zero ``lr_mult``
-       (else Caffe computes no gradient) and no decay.  Its bias stays as it is.
+    4. The layer's own weights become the quantized ones, shared by name, with a non-zero
+       ``lr_mult`` (else Caffe computes no gradient) and no decay.  Its bias stays as it is.
     """
 
     plan: QatPlan

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from amct_core.numerics import affine, ulq
 
 STATE_SIZE = 4
-"""Entries of the state blob: TRAIN forwards seen, bounds are set, last valid clip_max and clip_min."""
+"""State blob: TRAIN forwards seen, whether bounds are set, last valid clip_max and clip_min."""
 
 _COUNT_LIMIT = float(2**24 - 1)
 

@@ -101,7 +101,7 @@ def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameter
             "(clip_max, clip_min, state).",
             file=network.weights_file,
             layer=layer.name,
-            remedy="Give a snapshot of the modified model, such as tmp/solver_iter_1000.caffemodel.",
+            remedy="Give a snapshot of the modified model, such as solver_iter_1000.caffemodel.",
         )
     state = BoundState.from_blobs(*(blob.reshape(-1) for blob in blobs))
     if not state.bounds_set or state.forwards < parameters.batch_num:

@@ -90,7 +90,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         if not state.initialised(parameters.batch_num, self._calibrator is not None):
             raise TrainingError(
                 f"a TEST pass met clip bounds that are not initialised: that takes "
-                f"{parameters.batch_num} TRAIN forwards (batch_num), and {state.forwards} have run.",
+                f"{parameters.batch_num} TRAIN forwards (batch_num); {state.forwards} have run.",
                 layer=", ".join(parameters.layers),
                 remedy="Set test_initialization: false, and test_interval of at least batch_num.",
             )

@@ -15,9 +15,9 @@ _EXACT_IN_FLOAT64 = 2.0**53
 def matmul(weights: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
     """Return ``weights @ columns``: int64 for integers, float32 for floats.
 
-    Integers are multiplied in float64, whose products and sums are exact below 2**53; that is a BLAS
-    call instead of a loop.  With int8 weights and inputs within -255..255 the bound is reached by no
-    layer that fits in memory, and it is checked all the same.
+    Integers are multiplied in float64, whose products and sums are exact below 2**53; that is a
+    BLAS call instead of a loop.  With int8 weights and inputs within -255..255 the bound is reached
+    by no layer that fits in memory, and it is checked all the same.
 
     Args:
         weights: (M, K).

@@ -71,19 +71,19 @@ class NetDocument:
 
     def insert_before(self, name: str, layers: Sequence[Layer]) -> None:
         """Put ``layers`` before the first layer called ``name``."""
-        index = self._index(name)
+        index = self._indices(name)[0]
         self.layers[index:index] = layers
 
     def insert_after(self, name: str, layers: Sequence[Layer]) -> None:
         """Put ``layers`` behind the last layer called ``name`` (phases may have one each)."""
-        index = len(self.layers) - 1 - [layer.name for layer in self.layers][::-1].index(name)
-        self.layers[index + 1 : index + 1] = layers
+        index = self._indices(name)[-1] + 1
+        self.layers[index:index] = layers
 
-    def _index(self, name: str) -> int:
-        for index, layer in enumerate(self.layers):
-            if layer.name == name:
-                return index
-        raise ModelError("the network has no layer of this name.", file=self.file, layer=name)
+    def _indices(self, name: str) -> list[int]:
+        indices = [index for index, layer in enumerate(self.layers) if layer.name == name]
+        if not indices:
+            raise ModelError("the network has no layer of this name.", file=self.file, layer=name)
+        return indices
 
     def format(self) -> str:
         """Return the prototxt."""
