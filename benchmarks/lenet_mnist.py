@@ -15,14 +15,14 @@ from pathlib import Path
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
-import amct_caffe as amct
 import caffe
 import lmdb
 import numpy as np
+
+import amct_caffe as amct
+from amct_core import workflow
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
-
-from amct_core import workflow
 
 SCALE = np.float32(0.00390625)
 """The network's ``transform_param.scale``."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import sys
 
+import caffe
+
 import amct_caffe  # mended: the documentation imports only the alias and then uses both names
 import amct_caffe as amct
-import caffe
 
 ori_model_file, ori_weights_file = sys.argv[1:3]
 gpu_id = 0

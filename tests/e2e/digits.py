@@ -32,10 +32,11 @@ class DigitsModel:
 def make_digits_model(folder: Path) -> DigitsModel:
     """Train the demonstration's network below ``folder``, in a process of its own."""
     import numpy as np
-    from amct_caffe.demo import network
-    from amct_caffe.demo.workflow import _digits
 
-    train, test = _digits()
+    from amct_caffe.demo import network
+    from amct_caffe.demo.workflow import load_digits_data
+
+    train, test = load_digits_data()
     np.savez(folder / "train.npz", **train)
     np.savez(folder / "test.npz", **test)
     model = DigitsModel(folder)

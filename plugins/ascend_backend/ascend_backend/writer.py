@@ -12,7 +12,6 @@ import json
 from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.formats.prototxt.document import NetDocument
 from amct_caffe.passes.to_inference import to_inference
-
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
 from ascend_backend.input_shapes import InputShapes

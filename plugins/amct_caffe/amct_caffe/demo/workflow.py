@@ -53,14 +53,15 @@ def run_demo(folder: str) -> DemoResult:
         EnvironmentUnsuitableError: pycaffe, scikit-learn or a plugin is missing.
     """
     os.makedirs(folder, exist_ok=True)
-    train, test = _digits()
+    train, test = load_digits_data()
     paths = [os.path.join(folder, f"{name}.npz") for name in ("train", "test")]
     for path, arrays in zip(paths, (train, test)):
         np.savez(path, **arrays)
     data_file = os.path.join(folder, "test_images.npz")
     np.savez(data_file, data=test["data"])
     model = os.path.join(folder, "digits.prototxt")
-    write_atomically(model, network.train_test_prototxt(*map(os.path.abspath, paths)))
+    train_file, test_file = map(os.path.abspath, paths)
+    write_atomically(model, network.train_test_prototxt(train_file, test_file))
     weights = _train_float(folder, model)
     solver = _write_solver(folder, "qat", model, _QAT_ITERATIONS, _BASE_LR / 100)
     files = training.run_all(model, weights, solver, os.path.join(folder, "qat"))
@@ -68,7 +69,7 @@ def run_demo(folder: str) -> DemoResult:
     return _evaluate(model, weights, save_path, files, test, data_file)
 
 
-def _digits() -> Tuple[Arrays, Arrays]:
+def load_digits_data() -> Tuple[Arrays, Arrays]:
     """Return training and test images (N, 1, 8, 8) in 0..1 with their labels."""
     try:
         from sklearn.datasets import load_digits

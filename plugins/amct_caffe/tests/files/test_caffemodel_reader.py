@@ -8,12 +8,12 @@ from typing import Any, Callable, List, Tuple, Union
 
 import numpy as np
 import pytest
-from amct_caffe.formats.caffemodel import reader, wire
-from amct_caffe.formats.caffemodel.model import CaffeModel
-from amct_caffe.schema.pool import message_class
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amct_caffe.formats.caffemodel import reader, wire
+from amct_caffe.formats.caffemodel.model import CaffeModel
+from amct_caffe.schema.pool import message_class
 from amct_core.errors import FileFormatError
 
 NET = message_class("NetParameter")

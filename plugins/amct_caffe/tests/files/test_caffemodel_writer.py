@@ -8,13 +8,13 @@ from typing import Any, List
 
 import numpy as np
 import pytest
-from amct_caffe.formats.caffemodel import reader, writer
-from amct_caffe.schema.encoding import encode
-from amct_caffe.schema.pool import message_class
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from amct_caffe.formats.caffemodel import reader, writer
+from amct_caffe.schema.encoding import encode
+from amct_caffe.schema.pool import message_class
 from amct_core.errors import ModelError
 from amct_core.textproto import parse
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Dict
 
 import pytest
+
 from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.formats.v1 import v1_layer_type
-
 from amct_core.errors import FileFormatError
 
 OLD = """

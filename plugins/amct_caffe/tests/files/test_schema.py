@@ -7,11 +7,11 @@ import sys
 from typing import Any
 
 import pytest
+
 from amct_caffe.schema import fields
 from amct_caffe.schema.encoding import encode
 from amct_caffe.schema.fields import ASCEND
 from amct_caffe.schema.pool import message_class
-
 from amct_core.textproto import parse
 
 

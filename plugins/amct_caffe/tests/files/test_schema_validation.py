@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from amct_caffe.schema.validation import validate
 
+from amct_caffe.schema.validation import validate
 from amct_core.errors import FileFormatError
 from amct_core.textproto import parse
 

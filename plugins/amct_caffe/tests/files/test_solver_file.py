@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amct_caffe.formats.prototxt import solver as solvers
 
+from amct_caffe.formats.prototxt import solver as solvers
 from amct_core.errors import FileFormatError
 
 

@@ -72,7 +72,8 @@ def _reduce(x: Array, rows: _Windows, columns: _Windows, combine: Any, first: An
             column = columns.starts + right
             has_column = column < columns.ends
             values = x[:, :, row[has_row]][:, :, :, column[has_column]]
-            target = (slice(None), slice(None), *np.ix_(has_row, has_column))
+            row_index, column_index = np.ix_(has_row, has_column)
+            target = (slice(None), slice(None), row_index, column_index)
             result[target] = combine(result[target], values)
     return result
 
