@@ -16,9 +16,9 @@ from amct_core.files import write_atomically
 from amct_core.plugins import registries
 
 _TEST_SAMPLES = 500
-_FLOAT_ITERATIONS = 800
+_FLOAT_ITERATIONS = 2000
 _QAT_ITERATIONS = 200
-_BASE_LR = 0.02
+_BASE_LR = 0.1
 
 Arrays = Dict[str, NDArray[Any]]
 
