@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,17 +87,6 @@ class TestHelp:
             [sys.executable, "-c", code], capture_output=True, text=True, check=True
         )
         assert done.stdout.splitlines()[-1] == "[]"
-
-    def test_it_takes_less_than_300_ms(self) -> None:
-        command = [sys.executable, "-m", "amct_core", "--help"]
-        seconds: list[float] = []
-        while len(seconds) < 10:  # other processes may hold the machine for a moment
-            start = time.perf_counter()
-            subprocess.run(command, capture_output=True, check=True)
-            seconds.append(time.perf_counter() - start)
-            if seconds[-1] < 0.3:
-                break
-        assert min(seconds) < 0.3
 
     def test_the_version(self, amct: Amct) -> None:
         assert amct("--version").out == f"amct, version {amct_core.__version__}\n"

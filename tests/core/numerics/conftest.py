@@ -7,11 +7,6 @@ from pathlib import Path
 from typing import Any, Callable, Dict, List
 
 import pytest
-from hypothesis import settings
-
-# A busy machine is not a failure.
-settings.register_profile("no-deadline", settings(), deadline=None)
-settings.load_profile("no-deadline")
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 

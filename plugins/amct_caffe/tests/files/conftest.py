@@ -6,21 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
-
-# A busy machine is not a failure.
-settings.register_profile("no-deadline", settings(), deadline=None)
-settings.load_profile("no-deadline")
-
-MODELS = Path(__file__).resolve().parents[5] / "shared" / "models"
 
 
 @pytest.fixture(scope="session")
-def models() -> Path:
+def models(shared: Path) -> Path:
     """Return the folder of real models; tests that need it are skipped where it is missing."""
-    if not MODELS.is_dir():
-        pytest.skip(f"the real models are not at {MODELS}")
-    return MODELS
+    return shared / "models"
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,35 @@
+"""What every test may rely on: markers, real models and data, patience on a busy machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A busy machine is not a failure.
+settings.register_profile("no-deadline", settings(), deadline=None)
+settings.load_profile("no-deadline")
+
+ROOT = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs Caffe where there is none."""
+    if importlib.util.find_spec("caffe") is not None:
+        return
+    skip = pytest.mark.skip(reason="pycaffe is not installed in this Python")
+    for item in items:
+        if item.get_closest_marker("caffe"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of real models and data: ``AMCT_SHARED``, else ``../shared``."""
+    folder = Path(os.environ.get("AMCT_SHARED") or ROOT.parent / "shared").resolve()
+    if not (folder / "models").is_dir():
+        pytest.skip(f"the real models and data are not at {folder}")
+    return folder
