@@ -59,14 +59,15 @@ def write_lmdb(path: Path, images: np.ndarray, labels: np.ndarray) -> None:
     environment.close()
 
 
-def prepare(shared: Path, folder: Path) -> None:
+def prepare(shared: Path, folder: Path, train_samples: int) -> None:
     """Lay out what LeNet's prototxt expects below ``folder``."""
     sys.path.insert(0, str(shared / "data"))
     import load
 
     for split in ("train", "test"):
         images, labels = load.mnist(split)
-        write_lmdb(folder / f"examples/mnist/mnist_{split}_lmdb", images, labels)
+        count = train_samples if split == "train" else len(images)
+        write_lmdb(folder / f"examples/mnist/mnist_{split}_lmdb", images[:count], labels[:count])
 
 
 def accuracy_in_caffe(model: str, weights: str) -> float:
@@ -147,11 +148,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
     parser.add_argument("--iterations", type=int, default=200)
-    parser.add_argument("--samples", type=int, default=10000)
+    parser.add_argument("--samples", type=int, default=10000, help="test images to compare on")
+    parser.add_argument("--train-samples", type=int, default=60000)
+    parser.add_argument("--shift-n-algo", action="append", help="default: search_n_v2 and none")
     arguments = parser.parse_args()
     shared = Path(arguments.shared or root.parent / "shared").resolve()
     with tempfile.TemporaryDirectory() as folder:
-        prepare(shared, Path(folder))
+        prepare(shared, Path(folder), arguments.train_samples)
         os.chdir(folder)
         results = {
             "float32": accuracy_in_caffe(
@@ -162,7 +165,7 @@ def main() -> None:
             "iterations": arguments.iterations,
             "quantized": [
                 measure(shared, algo, arguments.iterations, arguments.samples)
-                for algo in ("search_n_v2", "none")
+                for algo in arguments.shift_n_algo or ("search_n_v2", "none")
             ],
         }
         os.chdir(root)
