@@ -20,6 +20,7 @@ from amct_core.plugins import Registries
 from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
 from amct_core.record import LayerRecord, Record
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork
+from amct_core.weight_quantization import quantize_weights
 
 _log = logging.getLogger("amct_core.derive")
 
@@ -125,14 +126,20 @@ class _LayerBuilder:
             return None, None, None, None
         layout = quantizer.weight_layout(node)
         master = np.asarray(node.weights[0], np.float32).reshape(layout.shape)
-        axis = layout.channel_axis if trained.channel_wise else None
         algorithm = self.plugins.weight_algorithms.get(trained.weight_algorithm)
-        scale_w = algorithm.scales(master, axis)
-        weights = algorithm.quantize(master, scale_w, axis)
+        scale = scale_of(self.chain.scale) if self.chain is not None else None
+        quantized = quantize_weights(
+            master,
+            algorithm,
+            layout.channel_axis,
+            trained.channel_wise,
+            scale.gamma if scale is not None else None,
+        )
+        weights, scale_w = quantized.integers, quantized.scale_w
         bias = np.asarray(node.weights[1], np.float32) if quantizer.has_bias(node) else None
         if self.chain is None:
             return weights, scale_w, bias, layout.channel_axis
-        batch_norm, scale = batch_norm_of(self.chain.batch_norm), scale_of(self.chain.scale)
+        batch_norm = batch_norm_of(self.chain.batch_norm)
         multiplier, _ = bn_fold.multiplier_and_shift(batch_norm, scale)
         weights, scale_w = bn_fold.fold_quantized(weights, scale_w, multiplier, layout.channel_axis)
         bias = bn_fold.fold_bias(bias, batch_norm, scale, layout.channels)

@@ -9,9 +9,10 @@ Caffe computes, per channel, ``BatchNorm: z = (y - mean) / sqrt(variance + eps)`
 The mean and variance blobs hold sums over a moving average; the third blob is their divisor, and
 both count as 0 where it is 0.  Either layer may be missing.
 
-Weights that were trained in integers keep these: ``w = q * scale_w`` becomes
-``sign(multiplier) * q`` with the scale ``scale_w' = |multiplier| * scale_w``, so folding moves no
-weight off its grid.  A single scale_w thereby becomes one per channel.
+Weights that were trained in integers keep these.  A channel whose gamma is negative is trained as
+``w = -q * scale_w``, the others as ``w = q * scale_w`` (:func:`orientation`), so folding leaves
+``q`` and makes the scale ``scale_w' = |multiplier| * scale_w``: no weight moves off its grid, and
+no -128 has to become 128.  A single scale_w thereby becomes one per channel.
 
 Everything is computed in float64 and rounded once, to float32.
 
@@ -27,7 +28,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amct_core.errors import ModelError, QuantizationError
-from amct_core.numerics.affine import QUANT_MIN
 from amct_core.numerics.arrays import (
     Array,
     Float32Array,
@@ -35,7 +35,6 @@ from amct_core.numerics.arrays import (
     Int8Array,
     along_channels,
     channel_list,
-    channel_rows,
 )
 
 
@@ -185,46 +184,42 @@ def fold_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array
     return np.where(_dead(scales), np.float32(1), scales)
 
 
+def orientation(gamma: Optional[ArrayLike]) -> Float32Array:
+    """Return the sign that each channel's weights are quantized with: -1 where gamma < 0, else 1.
+
+    Args:
+        gamma: ``[C]``, of the Scale that will be folded; None for none.
+
+    Returns:
+        float32 ``[C]``; ``[1]`` without a Scale.
+    """
+    if gamma is None:
+        return np.ones(1, np.float32)
+    return np.where(np.asarray(gamma).reshape(-1) < 0, -1, 1).astype(np.float32)
+
+
 def fold_quantized(
     weights: Int8Array,
     scale_w: Float32Array,
     multiplier: Float64Array,
     channel_axis: int = 0,
-    *,
-    layer: Optional[str] = None,
 ) -> Tuple[Int8Array, Float32Array]:
     """Return the int8 weights and scales after folding.
 
     Args:
-        weights: int8; ``channel_axis`` counts the output channels (1 for Deconvolution).
+        weights: int8, quantized with :func:`orientation`; ``channel_axis`` counts the output
+            channels (1 for Deconvolution).
         scale_w: float32 ``[C]`` or ``[1]``.
         multiplier: float64 ``[C]``, of :func:`multiplier_and_shift`.
         channel_axis: see above.
-        layer: name for messages.
 
     Returns:
-        ``(weights', scale_w')``: channels with a negative multiplier change their sign, dead
-        channels (see :func:`fold_scales`) become 0.
-
-    Raises:
-        QuantizationError: a weight of -128 would have to become 128; the message names the
-            channels.
+        ``(weights, scale_w')``; dead channels (see :func:`fold_scales`) become 0 with scale 1.0.
     """
-    factors = np.atleast_1d(np.asarray(multiplier, np.float64))
-    scales = _folded_scales(scale_w, factors)
+    scales = _folded_scales(scale_w, np.atleast_1d(np.asarray(multiplier, np.float64)))
     dead = _dead(scales)
-    signs = np.where(dead, 0, np.where(factors < 0, -1, 1)).astype(np.int16)
-    flipped = weights.astype(np.int16) * along_channels(signs, weights, channel_axis)
-    # A safeguard: training quantizes such channels so that -128 cannot occur in them.
-    overflowing = (channel_rows(flipped, channel_axis) > -QUANT_MIN - 1).any(axis=1)
-    if overflowing.any():
-        raise QuantizationError(
-            f"weights of {channel_list(overflowing)} are -128 and change their sign when the "
-            "BatchNorm or Scale behind them is folded; 128 is not an int8.",
-            layer=layer,
-            remedy="Fold before training (config key batch_norm: fold) or skip the layer.",
-        )
-    return flipped.astype(np.int8), np.where(dead, np.float32(1), scales)
+    alive = along_channels(~dead, weights, channel_axis).astype(np.int8)
+    return weights * alive, np.where(dead, np.float32(1), scales)
 
 
 def _check_lengths(batch_norm: Optional[BatchNorm], scale: Optional[Scale]) -> None:

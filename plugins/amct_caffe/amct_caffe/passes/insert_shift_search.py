@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import List
-
 import attrs
 
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
-from amct_caffe.passes.python_layers import python_layer, shared_name, shares
+from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.graph import Pass
@@ -50,7 +47,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
         for node in chain:
             for layer in network.document.layers:
                 if layer.name == node.name:
-                    specs += _name_blobs(layer, len(node.weights))
+                    specs += share_blobs(layer, len(node.weights))
         blob = last.tops[0]
         tap = python_layer(
             f"{planned.name}_shift_search",
@@ -88,16 +85,3 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             folds_scale=scale is not None,
             folds_scale_bias=has_bias,
         )
-
-
-def _name_blobs(layer: Layer, count: int) -> List[ParamSpec]:
-    """Give each of the layer's ``count`` blobs a parameter name; return specs that share them."""
-    specs = list(layer.param_specs)
-    unset = ParamSpec(lr_mult=0.0) if layer.type == "BatchNorm" else ParamSpec()
-    specs += [unset] * (count - len(specs))
-    named = [
-        spec if spec.name else attrs.evolve(spec, name=shared_name(layer.name, f"blob{index}"))
-        for index, spec in enumerate(specs)
-    ]
-    layer.param_specs = named
-    return [shares(str(spec.name)) for spec in named]

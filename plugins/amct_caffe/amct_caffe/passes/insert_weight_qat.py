@@ -11,12 +11,20 @@ from numpy.typing import NDArray
 from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import activation_layer_name
-from amct_caffe.passes.python_layers import fixed, python_layer, shared_name, shares
+from amct_caffe.passes.python_layers import (
+    fixed,
+    python_layer,
+    share_blobs,
+    shared_name,
+    shares,
+)
 from amct_caffe.qat.parameters import WeightParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.extensions import WeightAlgorithm
+from amct_core.folding import scale_of
 from amct_core.graph import Pass
 from amct_core.registry import Registry
+from amct_core.weight_quantization import quantize_weights
 
 
 @attrs.frozen
@@ -31,6 +39,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        weights by name, that name.
     4. The layer's own weights become the quantized ones, shared by name, with a non-zero
        ``lr_mult`` (else Caffe computes no gradient) and no decay.  Its bias stays as it is.
+    5. Where saving will fold a Scale, its gamma is shared by name, too: its sign decides how the
+       weights are quantized.
     """
 
     plan: QatPlan
@@ -62,18 +72,24 @@ class InsertWeightQat(Pass[CaffeNetwork]):
                 own = ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0)
                 layer.param_specs = [own, *list(layer.param_specs)[1:]]
         blob = activation_layer_name(group)
+        scale = planned.chain.scale if planned.chain is not None else None
         blobs = self._blobs(planned)
         blobs.append(network.weights[blob][2])
+        if scale is not None:
+            specs.append(_shared_gamma(network, scale.name))
+            blobs.append(np.asarray(scale.weights[0], np.float32))
         network.weights[name] = blobs
         network.weights[planned.name] = [blobs[1], *network.weights[planned.name][1:]]
         parameters = WeightParameters(
             layer=planned.name,
             algo=planned.config.weight.algo,
             shape=planned.layout.shape,
-            channel_axis=planned.channel_axis,
+            output_axis=planned.layout.channel_axis,
+            channel_wise=bool(planned.config.weight.channel_wise),
             batch_num=self.plan.config.batch_num,
             record_file=self.plan.record_file,
             folded=[n.name for n in planned.chain.nodes] if planned.chain is not None else [],
+            folds_scale=scale is not None,
         )
         return python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
 
@@ -86,14 +102,21 @@ class InsertWeightQat(Pass[CaffeNetwork]):
     def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""
         assert planned.layout is not None and planned.config.weight is not None
-        algorithm = self.algorithms.get(planned.config.weight.algo)
         master = np.asarray(planned.node.weights[0], np.float32).reshape(planned.layout.shape)
-        scale = algorithm.scales(master, planned.channel_axis)
-        quantized = algorithm.quantize(master, scale, planned.channel_axis)
-        along = [1] * master.ndim
-        if planned.channel_axis is not None:
-            along[planned.channel_axis] = -1
-        return [master, quantized.astype(np.float32) * np.reshape(scale, along), scale]
+        scale = scale_of(planned.chain.scale) if planned.chain is not None else None
+        quantized = quantize_weights(
+            master,
+            self.algorithms.get(planned.config.weight.algo),
+            planned.layout.channel_axis,
+            bool(planned.config.weight.channel_wise),
+            scale.gamma if scale is not None else None,
+        )
+        return [master, quantized.fake_quantized(), quantized.scale_w]
+
+
+def _shared_gamma(network: CaffeNetwork, scale: str) -> ParamSpec:
+    specs = [share_blobs(layer, 1) for layer in network.document.layers if layer.name == scale]
+    return specs[0][0]
 
 
 def weight_layer_name(layer: str) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Sequence
+from typing import Any, List, Optional, Sequence
+
+import attrs
 
 from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import to_param_str
@@ -65,3 +67,21 @@ def fixed(name: Optional[str] = None) -> ParamSpec:
 def shares(name: str) -> ParamSpec:
     """Return the spec of a blob that belongs to another layer; its owner sets the multipliers."""
     return ParamSpec(name=name)
+
+
+def share_blobs(layer: Layer, count: int) -> List[ParamSpec]:
+    """Give the first ``count`` blobs of ``layer`` parameter names; return specs that share them.
+
+    A name that the user gave stays.
+    """
+    specs = list(layer.param_specs)
+    # The statistics of a BatchNorm without specs are not trained; Caffe sees to that by itself
+    # only where no spec is given.
+    unset = ParamSpec(lr_mult=0.0) if layer.type == "BatchNorm" else ParamSpec()
+    specs += [unset] * (count - len(specs))
+    named = [
+        spec if spec.name else attrs.evolve(spec, name=shared_name(layer.name, f"blob{index}"))
+        for index, spec in enumerate(specs[:count])
+    ]
+    layer.param_specs = [*named, *specs[count:]]
+    return [shares(str(spec.name)) for spec in named]

@@ -58,24 +58,33 @@ class WeightParameters:
         layer: the quantized layer.
         algo: registered weight algorithm.
         shape: of the weights, as Caffe has them.
-        channel_axis: the axis that counts output channels; None: one scale for all.
+        output_axis: the axis that counts output channels.
+        channel_wise: one scale per output channel, or one for all.
         batch_num: TRAIN forwards until the record gets its first factors.
         record_file: where the factors go.
         folded: the BatchNorm and Scale behind it that saving folds into it.
+        folds_scale: whether a Scale is among them; its gamma is the layer's last blob.
     """
 
     layer: str
     algo: str
     shape: Tuple[int, ...] = attrs.field(converter=_integers)
-    channel_axis: Optional[int]
+    output_axis: int
+    channel_wise: bool
     batch_num: int
     record_file: str
     folded: Tuple[str, ...] = attrs.field(default=(), converter=_strings)
+    folds_scale: bool = False
+
+    @property
+    def channels(self) -> int:
+        """The number of output channels."""
+        return self.shape[self.output_axis]
 
     @property
     def scale_count(self) -> int:
         """The number of weight scales."""
-        return 1 if self.channel_axis is None else self.shape[self.channel_axis]
+        return self.channels if self.channel_wise else 1
 
 
 @attrs.frozen

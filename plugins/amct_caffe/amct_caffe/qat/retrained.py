@@ -55,7 +55,7 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
                 fixed_min=parameters.fixed_min,
                 activation_algorithm=parameters.algo,
                 weight_algorithm=weights.algo if weights is not None else None,
-                channel_wise=weights is not None and weights.channel_axis is not None,
+                channel_wise=weights is not None and weights.channel_wise,
                 folded=weights.folded if weights is not None else (),
             )
     passes: List[Pass[CaffeNetwork]] = [RemoveQat()]

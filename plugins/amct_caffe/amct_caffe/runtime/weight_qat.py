@@ -9,6 +9,7 @@ Blobs:
 1. ``quantized``: what the layer computes with, shared with it through Caffe's named parameters.
 2. ``scale_w``: one scale per output channel, or one.
 3. ``state``: shared with the ActivationQAT in front; counts TRAIN forwards.
+4. ``gamma``: shared with the Scale that saving folds into the layer; only where there is one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from amct_caffe.qat.recording import records, weight_factors
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import TrainingError
 from amct_core.plugins import registries
+from amct_core.weight_quantization import quantize_weights
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -39,6 +41,8 @@ class WeightQAT(Layer):  # type: ignore[misc]
             shape = self._parameters.shape
             for blob_shape in (shape, shape, (self._parameters.scale_count,), (STATE_SIZE,)):
                 self.blobs.add_blob(*blob_shape)
+            if self._parameters.folds_scale:
+                self.blobs.add_blob(self._parameters.channels)
             # Loading weights replaces these; training with weights that never came is caught.
             self.blobs[0].data[...] = np.nan
 
@@ -58,19 +62,20 @@ class WeightQAT(Layer):  # type: ignore[misc]
                     "or a snapshot of the modified model; if they were loaded, lower base_lr."
                 ),
             )
-        scale = self._algorithm.scales(master, parameters.channel_axis)
-        quantized = self._algorithm.quantize(master, scale, parameters.channel_axis)
-        axis = parameters.channel_axis
-        shape = tuple(-1 if i == axis else 1 for i in range(master.ndim))
-        self.blobs[1].data[...] = quantized.astype(np.float32) * np.reshape(
-            scale, (1,) * master.ndim if axis is None else shape
+        quantized = quantize_weights(
+            master,
+            self._algorithm,
+            parameters.output_axis,
+            parameters.channel_wise,
+            self.blobs[4].data if parameters.folds_scale else None,
         )
-        self.blobs[2].data[...] = scale
+        self.blobs[1].data[...] = quantized.fake_quantized()
+        self.blobs[2].data[...] = quantized.scale_w
         first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
         if first_factors:
             records.update(
                 parameters.record_file,
-                lambda record: weight_factors(record, parameters.layer, scale),
+                lambda record: weight_factors(record, parameters.layer, quantized.scale_w),
             )
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
