@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from types import TracebackType
-from typing import IO, Dict, Iterator, List, Optional, Tuple, Type, Union
+from typing import IO, Dict, Iterator, List, Optional, Set, Tuple, Type, Union
 
 from amct_core.errors import AmctError
 
@@ -52,6 +52,7 @@ class FileSet:
         self._announce = announce
         self._staged: Dict[str, str] = {}
         self._folders: List[str] = []
+        self._updated: Set[str] = set()
 
     @property
     def paths(self) -> Tuple[str, ...]:
@@ -62,6 +63,11 @@ class FileSet:
         """Stage ``data`` (text is written as UTF-8) for ``path``."""
         with self.open(path) as stream:
             stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+
+    def update(self, path: Union[str, os.PathLike[str]], data: Union[str, bytes]) -> None:
+        """Stage new contents for a file that is kept up to date; overwriting it is no news."""
+        self._updated.add(os.fspath(path))
+        self.add(path, data)
 
     @contextlib.contextmanager
     def open(self, path: Union[str, os.PathLike[str]]) -> Iterator[IO[bytes]]:
@@ -114,7 +120,7 @@ class FileSet:
         for destination, old in kept.items():
             if old is not None:
                 os.unlink(old)
-                if self._announce:
+                if self._announce and destination not in self._updated:
                     _log.warning("'%s' existed and has been overwritten", destination)
         self._staged.clear()
 

@@ -185,7 +185,7 @@ def save(
         if deploy is not None:
             deploy.write(model, save_path, files)
         written = files.paths
-        files.add(record_path, records.format(updated_record(record, model)))
+        files.update(record_path, records.format(updated_record(record, model)))
     return tuple(written)
 
 

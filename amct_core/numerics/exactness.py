@@ -6,6 +6,9 @@ that.  Per output channel this is certain if::
 
     sum |w_q| * max(|-128 - offset|, |127 - offset|) < 2**24
 
+Where it is not, the layer's input channels are split into parts for which it is, and the parts'
+accumulators are added as integers.
+
 An int32 bias does not fit one float32; it is stored as two, ``high * 65536 + low``.
 """
 
@@ -52,6 +55,36 @@ def partial_sum_bound(
 def is_exact(bound: Int64Array) -> bool:
     """Return whether every bound of :func:`partial_sum_bound` is below 2**24."""
     return bool((np.asarray(bound) < EXACT_LIMIT).all())
+
+
+def input_parts(
+    weights: Int8Array, offset: int, output_axis: int, input_axis: int
+) -> Tuple[slice, ...]:
+    """Return consecutive ranges of input channels whose partial sums are exact each by itself.
+
+    Ranges are as long as they can be.  A single input channel whose own sum is too large is a range
+    of its own (that takes a window of more than 500 weights).
+
+    Args:
+        weights: int8; ``input_axis`` counts input channels (within a group, if grouped).
+        offset: offset_d of the input, -128..127.
+        output_axis: the axis that counts output channels.
+        input_axis: the axis that is cut.
+
+    Returns:
+        Slices of ``input_axis``; a single one where the layer as a whole is exact.
+    """
+    magnitudes = np.abs(np.moveaxis(weights, (input_axis, output_axis), (0, 1)).astype(np.int64))
+    channels, outputs = magnitudes.shape[:2]
+    factor = max(abs(QUANT_MIN - offset), abs(QUANT_MAX - offset))
+    sums = magnitudes.reshape(channels, outputs, -1).sum(axis=2) * factor
+    starts, running = [0], np.zeros(outputs, np.int64)
+    for channel in range(channels):
+        running += sums[channel]
+        if running.max(initial=0) >= EXACT_LIMIT and channel > starts[-1]:
+            starts.append(channel)
+            running = sums[channel].copy()
+    return tuple(slice(start, end) for start, end in zip(starts, [*starts[1:], channels]))
 
 
 def split_bias(bias: Int32Array) -> Tuple[Float32Array, Float32Array]:

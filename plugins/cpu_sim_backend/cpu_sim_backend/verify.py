@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.accumulator_parts import accumulator_parts, part_names, weights_of_part
 from amct_core.errors import ModelError
 from amct_core.extensions.frontend import Executor
 from amct_core.graph import Node
@@ -53,11 +54,13 @@ def compare(
     samples = _sample_count(data)
     layers = [_LayerComparison.of(simulator, node) for node in simulator.quantized_nodes]
     outputs = [_OutputComparison.of(simulator, blob) for blob in simulator.outputs]
-    blobs = sorted({b for layer in layers for b in layer.blobs} | {o.blob for o in outputs})
+    output_blobs = {output.blob for output in outputs}
+    blobs = sorted({b for layer in layers for b in layer.blobs} | output_blobs)
+    theirs = sorted({b for layer in layers for b in layer.framework_blobs} | output_blobs)
     for start in range(0, samples, batch_size):
         batch = {name: array[start : start + batch_size] for name, array in data.items()}
         simulated = simulator.run(batch, blobs)
-        framework = executor.run(batch, blobs)
+        framework = executor.run(batch, theirs)
         for layer in layers:
             layer.observe(simulated, framework, start)
         for output in outputs:
@@ -85,6 +88,7 @@ class _LayerComparison:
     quant: Quant
     shift_n: NDArray[np.uint8]
     static_bound: int
+    parts: int
     input_mismatches: int = 0
     accumulator_mismatches: int = 0
     saturated: int = 0
@@ -99,11 +103,18 @@ class _LayerComparison:
         offset = producer.attributes.offset
         (use,) = graph.uses(node.outputs[0])
         _, shift_n, _ = dequant.unpack(use.node.weights[0])
-        return cls(node, producer.attributes, shift_n, _static_bound(node, offset))
+        parts = accumulator_parts(node.op, node.weights[0] if node.weights else None, offset)
+        bound = _static_bound(node, offset, parts)
+        return cls(node, producer.attributes, shift_n, bound, len(parts))
 
     @property
     def blobs(self) -> Tuple[str, str]:
         return self.node.bottoms[0], self.node.tops[0]
+
+    @property
+    def framework_blobs(self) -> Tuple[str, ...]:
+        """The blobs of the framework's model, where the accumulator may be in parts."""
+        return (self.node.bottoms[0], *part_names(self.node.tops[0], self.parts))
 
     def observe(
         self, simulated: Mapping[str, Array], framework: Mapping[str, Array], start: int
@@ -112,7 +123,9 @@ class _LayerComparison:
         q, accumulator = simulated[quant_blob], simulated[accumulator_blob]
         theirs = framework[quant_blob].astype(np.float64) + self.quant.offset
         self.input_mismatches += self._count("input", q, theirs, start)
-        theirs = self._integers(framework[accumulator_blob].astype(np.float64), q)
+        names = part_names(accumulator_blob, self.parts)
+        total = sum(framework[name].astype(np.float64) for name in names)
+        theirs = self._integers(np.asarray(total), q)
         self.accumulator_mismatches += self._count("accumulator", accumulator, theirs, start)
         self._count_saturation(accumulator)
         if self.static_bound >= exactness.EXACT_LIMIT:
@@ -172,13 +185,16 @@ class _LayerComparison:
         )
 
 
-def _static_bound(node: Node, offset: int) -> int:
+def _static_bound(node: Node, offset: int, parts: Sequence[slice]) -> int:
     a = node.attributes
     if isinstance(a, Pooling):
         assert a.kernel is not None
         return a.kernel[0] * a.kernel[1] * max(abs(-128 - offset), abs(127 - offset))
     axis = 1 if node.op == "Deconvolution" else 0
-    return int(exactness.partial_sum_bound(node.weights[0], offset, axis).max())
+    weights = [node.weights[0]]
+    if len(parts) > 1:
+        weights = [weights_of_part(node.op, node.weights[0], part) for part in parts]
+    return max(int(exactness.partial_sum_bound(own, offset, axis).max()) for own in weights)
 
 
 @attrs.define

@@ -1,12 +1,13 @@
 """The fake-quant model: the quantized network as unmodified Caffe runs it, in the integer domain.
 
 Quant gives ``q - offset`` as integer-valued floats, the layer has integer-valued weights and no
-bias, DeQuant adds the int32 bias, applies shift N and multiplies by ``deq_scale``.
+bias, DeQuant adds the int32 bias, applies shift N and multiplies by ``deq_scale``.  A layer whose
+sums could exceed what float32 holds exactly is split into parts, which DeQuant adds as integers.
 """
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Dict, List, Tuple
 
 import attrs
 import numpy as np
@@ -16,6 +17,8 @@ from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantParameters
 from amct_caffe.saving.integer_layer import integer_layer
+from amct_caffe.saving.split_layer import Rendered, split_layer
+from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.graph.attributes import Pooling
 from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step, lower
 from amct_core.numerics import exactness
@@ -42,33 +45,40 @@ def render_fake_quant(model: QuantizedModel) -> RenderedNetwork:
     """Return the layers and blobs of the fake-quant model; data and score layers stay."""
     layers: List[Layer] = []
     blobs: Dict[str, List[NDArray[Any]]] = {}
-    quant_bottoms: Dict[str, str] = {}
+    quant_tops: Dict[str, str] = {}
     for step in lower(model):
-        layer, layer_blobs = _render(step, quant_bottoms)
-        layers.append(layer)
-        if layer_blobs:
-            blobs[layer.name] = layer_blobs
+        for layer, layer_blobs in _render(step, quant_tops):
+            layers.append(layer)
+            if layer_blobs:
+                blobs[layer.name] = layer_blobs
     return RenderedNetwork(tuple(layers), blobs)
 
 
-def _render(step: Step, quant_tops: Dict[str, str]) -> Tuple[Layer, List[NDArray[Any]]]:
+def _render(step: Step, quant_tops: Dict[str, str]) -> List[Rendered]:
     if isinstance(step, QuantStep):
         parameters = QuantParameters(float(step.layer.quant_scale), step.layer.offset)
-        return python_layer(step.name, "Quant", [step.bottom], [step.top], parameters), []
+        return [(python_layer(step.name, "Quant", [step.bottom], [step.top], parameters), [])]
     if isinstance(step, IntegerStep):
         quant_tops[step.layer.name] = step.bottom
-        weights = step.layer.weights
-        blobs = [] if weights is None else [weights.astype(np.float32)]
-        return integer_layer(step, bias_term=False), blobs
+        return _integer_layers(step)
     if isinstance(step, DequantStep):
-        return _dequant(step, quant_tops[step.layer.name])
+        return [_dequant(step, quant_tops[step.layer.name])]
     assert isinstance(step, FloatStep)
     layer = step.node.source.copy()
     layer.tops = list(step.node.tops)
-    return layer, list(step.node.weights)
+    return [(layer, list(step.node.weights))]
 
 
-def _dequant(step: DequantStep, quant_top: str) -> Tuple[Layer, List[NDArray[Any]]]:
+def _integer_layers(step: IntegerStep) -> List[Rendered]:
+    weights = step.layer.weights
+    parts = accumulator_parts(step.node.op, weights, step.layer.offset)
+    if len(parts) > 1:
+        return split_layer(step, parts)
+    blobs = [] if weights is None else [weights.astype(np.float32)]
+    return [(integer_layer(step, bias_term=False), blobs)]
+
+
+def _dequant(step: DequantStep, quant_top: str) -> Rendered:
     layer = step.layer
     window = _window(step)
     parameters = DequantParameters(
@@ -76,8 +86,11 @@ def _dequant(step: DequantStep, quant_top: str) -> Tuple[Layer, List[NDArray[Any
         bias_count=0 if layer.bias is None else len(layer.bias),
         window=window,
     )
-    # The pooling's input tells the true size of windows at the border.
-    bottoms: Sequence[str] = [step.bottom] if window is None else [step.bottom, quant_top]
+    parts = accumulator_parts(step.node.op, layer.weights, layer.offset)
+    bottoms = list(part_names(step.bottom, len(parts)))
+    if window is not None:
+        # The pooling's input tells the true size of windows at the border.
+        bottoms.append(quant_top)
     rendered = python_layer(step.name, "DeQuant", bottoms, [step.top], parameters)
     return rendered, _dequant_blobs(layer)
 
