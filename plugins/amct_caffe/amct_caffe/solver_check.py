@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator, List, Optional
+from typing import Iterator, List, Optional, Tuple
 
 import attrs
 
@@ -111,7 +111,8 @@ def find_violations(
 ) -> Iterator[Violation]:
     """Return every reason why ``solver`` will not do.
 
-    1. ``net``, or both ``train_net`` and ``test_net``, name the modified model.
+    1. ``net``, or both ``train_net`` and ``test_net``, name the modified model; so does a
+       ``test_net`` beside ``net``.
     2. ``max_iter >= batch_num``: initialisation takes as many iterations.
     3. With a search for N: ``test_interval > 0`` and divides ``max_iter``, so that the last test
        runs after the last iteration; ``test_iter >= batch_num``.
@@ -133,23 +134,23 @@ def find_violations(
 
 
 def _net_violations(solver: Solver, modified_model_file: str) -> Iterator[Violation]:
-    nets: List[Optional[str]] = (
-        [solver.net] if solver.net is not None else [solver.train_net, *solver.test_nets]
-    )
-    field = "net" if solver.net is not None else "train_net, test_net"
-    for net in nets:
-        if net is None or not _same_file(net, modified_model_file):
-            yield Violation(
-                field,
-                f"it is {net!r}, not the modified model '{modified_model_file}'.",
-                f'Set net: "{modified_model_file}".',
-            )
+    named: List[Tuple[str, Optional[str]]] = [("net", solver.net)]
+    if solver.net is None:
+        named = [("train_net", solver.train_net)]
+    # Caffe tests these first, even beside a net.
+    named += [("test_net", net) for net in solver.test_nets]
     if solver.net is None and not solver.test_nets:
-        yield Violation(
-            "test_net",
-            "there is a train_net but no test_net.",
-            f'Set net: "{modified_model_file}".',
+        named.append(("test_net", None))
+    for field, net in named:
+        if net is not None and _same_file(net, modified_model_file):
+            continue
+        problem = (
+            f"it is not set; expected the modified model '{modified_model_file}'."
+            if net is None
+            else f"it is {net!r}, not the modified model '{modified_model_file}'."
         )
+        remedy = f'Set net: "{modified_model_file}", and leave out train_net and test_net.'
+        yield Violation(field, problem, remedy)
 
 
 def _search_violations(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
