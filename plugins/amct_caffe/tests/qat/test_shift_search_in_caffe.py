@@ -168,6 +168,22 @@ def test_the_last_of_several_test_passes_counts(bench: Bench) -> None:
     assert Path(modified.record_file).read_text() == expected
 
 
+def test_train_net_and_test_net_do_as_well_as_net(bench: Bench) -> None:
+    modified = network(bench)
+    without_factors = Path(modified.record_file).read_text()
+    modified.solver(**RUN).solve()
+    expected = Path(modified.record_file).read_text()
+
+    Path(modified.record_file).write_text(without_factors)
+    file = modified.folder / "two_nets.prototxt"
+    two_nets = {"train_net": modified.model, "test_net": modified.model}
+    file.write_text(nets.solver(None, str(modified.folder / "two_nets"), **RUN, **two_nets))
+    solver = bench.caffe.get_solver(str(file))
+    solver.net.copy_from(modified.weights)
+    solver.solve()
+    assert Path(modified.record_file).read_text() == expected
+
+
 def python_layers(model: str, kind: str) -> List[str]:
     """Return the names of our layers of one kind in a model."""
     layers = documents.read(model).layers
