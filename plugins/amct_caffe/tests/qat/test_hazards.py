@@ -222,5 +222,13 @@ def test_hazard_8_layer_names_may_differ_in_nothing_but_a_dash(bench: Bench) -> 
     saved.forward()
     test = modified.net(modified.snapshot(2), bench.caffe.TEST)
     test.forward()
-    step = np.ptp(test.blobs[names[4]].data) / 50
-    np.testing.assert_allclose(saved.blobs[names[4]].data, test.blobs[names[4]].data, atol=step)
+    record, last = modified.record(), names[-1]
+    for name in names:
+        clip_max, clip_min, _ = (blob.data for blob in test.params[f"{name}_activation_qat"])
+        step = Grid(float(clip_max[0]), float(clip_min[0])).step
+        assert record.get(name).scale_d == pytest.approx(step, rel=1e-6)
+    assert len({record.get(name).scale_d for name in names}) == len(names)
+    # Each input of the last layer may be rounded to the neighbouring point of its grid.
+    bound = record.get(last).scale_d * np.abs(test.params[last][0].data).sum(axis=1).max()
+    np.testing.assert_allclose(saved.blobs[last].data, test.blobs[last].data, rtol=0, atol=bound)
+    assert np.ptp(test.blobs[last].data) > 5 * bound
