@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, List, Optional, Tuple
+from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
 from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.formats.prototxt import document as documents
@@ -14,7 +14,7 @@ from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_structure
-from amct_caffe.passes.to_inference import data_blobs, to_inference
+from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.qat.retrained import read_retrained_network
 from amct_caffe.saving.fake_quant import render_fake_quant
@@ -99,11 +99,15 @@ class CaffeFrontend(Frontend):
         model_file = f"{save_path}_fake_quant_model.prototxt"
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
+
+        def prototxt(shapes: Mapping[str, Sequence[int]]) -> str:
+            fed = to_inference(layers, shapes.__getitem__)
+            fed = with_input_shapes(fed, shapes.__getitem__)
+            return documents.NetDocument.create(document.name, fed).format()
+
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            prototxt=lambda shapes: documents.NetDocument.create(
-                document.name, to_inference(layers, lambda blob: shapes[blob])
-            ).format(),
+            prototxt=prototxt,
             weights_file=f"{save_path}_fake_quant_weights.caffemodel",
         )
 

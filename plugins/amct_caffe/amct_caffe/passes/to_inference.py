@@ -49,6 +49,7 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     3. A layer whose results only went there as labels (bottom 1 and up) goes too.
     4. Each data layer's surviving tops become one ``Input`` layer each, of the shape that
        ``shape_of`` tells; tops that nobody reads any more go.
+    5. So does an ``Input`` layer of which some tops are not read; others stay as they are.
 
     Args:
         layers: the layers of the TEST phase in execution order.
@@ -58,7 +59,8 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     result: List[Layer] = []
     read = {bottom for layer in kept for bottom in layer.bottoms}
     for layer in kept:
-        if not is_data(layer):
+        unread_input = layer.type == "Input" and not read.issuperset(layer.tops)
+        if not is_data(layer) and not unread_input:
             result.append(layer)
             continue
         for top in layer.tops:
@@ -77,6 +79,17 @@ def input_layer(blob: str, shape: Sequence[int]) -> Layer:
     parameters.set("shape", dims)
     layer.message.set("input_param", parameters)
     return layer
+
+
+def with_input_shapes(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
+    """Return ``layers`` with ``Input`` layers of the shapes that ``shape_of`` tells."""
+    result: List[Layer] = []
+    for layer in layers:
+        if layer.type == "Input":
+            result += [input_layer(top, shape_of(top)) for top in layer.tops]
+        else:
+            result.append(layer)
+    return result
 
 
 def data_blobs(layers: Sequence[Layer]) -> List[str]:
