@@ -255,6 +255,8 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 def amct_layer_simulators() -> Iterable[LayerSimulator]:
     """Register how layer types are computed in NumPy, for simulation without a framework.
 
+    Two plugins may share a layer type, one giving ``run`` and the other ``accumulate``.
+
     Example, for the layer type ``Gain`` above::
 
         import numpy as np

@@ -11,7 +11,7 @@ import functools
 import importlib.metadata
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 
 import attrs
 import pluggy
@@ -62,13 +62,20 @@ class PluginHost:
     entry_points: dict[str, str] = attrs.field(factory=dict)
     failed: list[FailedPlugin] = attrs.field(factory=list)
 
-    def collect(self, hook: str, item_type: type[Item], kind: str) -> Registry[Item]:
-        """Call ``hook`` of every plugin and register what comes back.
+    def collect(
+        self,
+        hook: str,
+        item_type: type[Item],
+        kind: str,
+        join: Optional[Callable[[Item, Item], Optional[Item]]] = None,
+    ) -> Registry[Item]:
+        """Call ``hook`` of every plugin and register what comes back; ``join`` as in Registry.
 
         Raises:
             PluginError: a name is claimed twice, or a hook fails or returns something unexpected.
         """
-        registry: Registry[Item] = Registry(kind, tuple(plugin.name for plugin in self.failed))
+        failed = tuple(plugin.name for plugin in self.failed)
+        registry: Registry[Item] = Registry(kind, failed, join)
         # One implementation at a time: calling the hook as a whole would lose who returned what.
         for implementation in getattr(self.manager.hook, hook).get_hookimpls():
             provider = implementation.plugin_name
@@ -167,7 +174,9 @@ class Registries:
     @functools.cached_property
     def layer_simulators(self) -> Registry[LayerSimulator]:
         """Layer types that can be computed without their framework."""
-        return self._host.collect("amct_layer_simulators", LayerSimulator, "layer simulator")
+        return self._host.collect(
+            "amct_layer_simulators", LayerSimulator, "layer simulator", LayerSimulator.joined
+        )
 
     @functools.cached_property
     def cli_commands(self) -> Registry[CliCommand]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, Optional, Protocol, TypeVar
 
 import attrs
 
@@ -29,10 +29,13 @@ class Registry(Generic[Item]):
     Attributes:
         kind: what an item is, in words, for messages ("shift-N search").
         failed_plugins: names of plugins that could not be loaded; an unknown name may be theirs.
+        join: for a kind whose items may come in parts, ``(first, second) -> whole``, or None if
+            the two contradict each other.
     """
 
     kind: str
     failed_plugins: tuple[str, ...] = ()
+    join: Optional[Callable[[Item, Item], Optional[Item]]] = None
     _items: dict[str, Item] = attrs.field(factory=dict)
     _providers: dict[str, str] = attrs.field(factory=dict)
 
@@ -40,15 +43,19 @@ class Registry(Generic[Item]):
         """Register ``item`` as coming from ``provider``.
 
         Raises:
-            PluginError: another item has this name; both providers are named.
+            PluginError: another item has this name, and the two are not parts of one; both
+                providers are named.
         """
         name = item.name
         if name in self._items:
-            raise PluginError(
-                f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
-                f"'{provider}'.",
-                remedy="Uninstall one of them, or ask its author for another name.",
-            )
+            joined = self.join(self._items[name], item) if self.join is not None else None
+            if joined is None:
+                raise PluginError(
+                    f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
+                    f"'{provider}'.",
+                    remedy="Uninstall one of them, or ask its author for another name.",
+                )
+            item, provider = joined, f"{self._providers[name]}, {provider}"
         self._items[name] = item
         self._providers[name] = provider
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 class LayerSimulator:
     """How a layer type is computed in NumPy.
 
+    A plugin may bring one half of it, ``run`` or ``accumulate``, where another brings the other:
+    whoever makes a layer type quantizable need not repeat how it is computed in float32.
+
     Attributes:
         layer_type: the framework's name of the type.
         run: ``(node, inputs) -> outputs``: float32 in, float32 out.
@@ -47,3 +50,14 @@ class LayerSimulator:
     def name(self) -> str:
         """The registry key: the layer type."""
         return self.layer_type
+
+    def joined(self, other: LayerSimulator) -> Optional[LayerSimulator]:
+        """Return the simulator that has both halves; None if a half comes from both."""
+        if (self.run and other.run) or (self.accumulate and other.accumulate):
+            return None
+        return LayerSimulator(
+            self.layer_type,
+            run=self.run or other.run,
+            accumulate=self.accumulate or other.accumulate,
+            exact=self.exact if self.run is not None else other.exact,
+        )

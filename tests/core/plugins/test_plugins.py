@@ -48,6 +48,13 @@ def amct_shift_searches():
 """
 
 
+LAYER_SIMULATOR = """
+@hookimpl
+def amct_layer_simulators():
+    return [LayerSimulator("Gain", {half}=abs, exact={half!r} != "run")]
+"""
+
+
 def hook_returning(expression: str) -> str:
     return f"@hookimpl\ndef amct_shift_searches():\n    return {expression}\n"
 
@@ -142,6 +149,26 @@ class TestConflicts:
     def test_a_conflict_concerns_its_own_kind_alone(self, make_plugin: PluginFactory) -> None:
         host = create_host([make_plugin("mine", SHIFT_SEARCH.format(name="search_n"))])
         assert "ifmr" in Registries(host).calibrators
+
+    @pytest.mark.parametrize("halves", [("run", "accumulate"), ("accumulate", "run")])
+    def test_two_plugins_may_each_give_one_half_of_a_layer_simulator(
+        self, make_plugin: PluginFactory, halves: tuple[str, str]
+    ) -> None:
+        first, second = (make_plugin(half, LAYER_SIMULATOR.format(half=half)) for half in halves)
+        simulators = Registries(create_host([first, second])).layer_simulators
+        whole = simulators.get("Gain")
+        assert whole.run is abs and whole.accumulate is abs
+        assert whole.exact is False  # as the half says that gives run
+        assert simulators.provider("Gain") == ", ".join(halves)
+
+    @pytest.mark.parametrize("half", ["run", "accumulate"])
+    def test_the_same_half_from_two_plugins_is_a_conflict(
+        self, make_plugin: PluginFactory, half: str
+    ) -> None:
+        source = LAYER_SIMULATOR.format(half=half)
+        host = create_host([make_plugin("first", source), make_plugin("second", source)])
+        with pytest.raises(PluginError, match="layer simulator 'Gain': 'first' and 'second'"):
+            _ = Registries(host).layer_simulators
 
     def test_two_entry_points_of_one_name_are_named(self, make_plugin: PluginFactory) -> None:
         entry_points = [
@@ -293,7 +320,7 @@ def test_every_hook_has_a_registry() -> None:
     collected = []
 
     class Host:
-        def collect(self, hook: str, item_type: type, kind: str) -> str:
+        def collect(self, hook: str, item_type: type, kind: str, join: object = None) -> str:
             collected.append(hook)
             return kind
 
