@@ -1,0 +1,54 @@
+"""The hooks.  This module is imported whenever ``amct`` starts, so what they need they import."""
+
+from __future__ import annotations
+
+from typing import Iterable
+
+from amct_core.extensions import (
+    ActivationAlgorithm,
+    DeployBackend,
+    LayerQuantizer,
+    LayerSimulator,
+    ShiftSearch,
+)
+from amct_core.hookspecs import hookimpl
+
+
+@hookimpl
+def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
+    """Scale layers that stand alone."""
+    from amct_example_plugin import scale_layer
+
+    return [scale_layer.QUANTIZER]
+
+
+@hookimpl
+def amct_layer_simulators() -> Iterable[LayerSimulator]:
+    """Scale layers in integers; the simulator brings them in float32."""
+    from amct_example_plugin import scale_layer
+
+    return [scale_layer.SIMULATOR]
+
+
+@hookimpl
+def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
+    """``power_of_two``."""
+    from amct_example_plugin import power_of_two
+
+    return [power_of_two.ALGORITHM]
+
+
+@hookimpl
+def amct_shift_searches() -> Iterable[ShiftSearch]:
+    """``percentile``."""
+    from amct_example_plugin import percentile
+
+    return [percentile.SEARCH]
+
+
+@hookimpl
+def amct_deploy_backends() -> Iterable[DeployBackend]:
+    """``factors_json``."""
+    from amct_example_plugin import factors_json
+
+    return [factors_json.BACKEND]

@@ -1,0 +1,149 @@
+"""A third party's distribution is installed, and what it brings is used by name.
+
+The distribution is ``examples/third_party_plugin``: the layer type Scale, the activation algorithm
+``power_of_two``, the shift-N search ``percentile`` and the deploy backend ``factors_json``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from digits import REPOSITORY, DigitsModel, run_python
+from third_party import install
+
+EXAMPLE = REPOSITORY / "examples/third_party_plugin"
+
+SCALE = """\
+layer {
+  name: "scale1" type: "Scale" bottom: "pool1" top: "scale1"
+  scale_param { bias_term: true }
+}
+layer {
+  name: "conv2" type: "Convolution" bottom: "scale1" top: "conv2"
+"""
+
+TRAIN = """
+import caffe
+solver = caffe.get_solver("scaled_solver.prototxt")
+solver.net.copy_from("float_iter_150.caffemodel")
+solver.solve()
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    """Return a folder that the example is installed into."""
+    folder = tmp_path_factory.mktemp("site")
+    install(EXAMPLE, folder)
+    return folder
+
+
+@pytest.fixture
+def installed(site, monkeypatch) -> None:
+    """Put the installed example on the path of the processes that a test starts."""
+    monkeypatch.setenv("PYTHONPATH", str(site))
+
+
+@pytest.fixture
+def scaled(digits) -> DigitsModel:
+    """Return the digits network with a Scale behind the first pooling, trained a little further."""
+    from amct_caffe.demo import network
+
+    text = (digits.folder / digits.model).read_text()
+    conv2 = SCALE[SCALE.index('layer {\n  name: "conv2"') :].replace("scale1", "pool1")
+    assert conv2 in text
+    (digits.folder / "scaled.prototxt").write_text(text.replace(conv2, SCALE))
+    solver = network.solver_prototxt("scaled.prototxt", "scaled", 40, 0.02)
+    (digits.folder / "scaled_solver.prototxt").write_text(solver)
+    run_python(digits.folder, "-c", TRAIN)
+    with np.load(digits.folder / "test.npz") as arrays:
+        np.savez(digits.folder / "x.npz", data=arrays["data"][:200])
+    return DigitsModel(digits.folder, "scaled.prototxt", "scaled_iter_40.caffemodel")
+
+
+def amct(folder: Path, *arguments: str, check: bool = True):
+    return run_python(folder, "-m", "amct_core", *arguments, check=check)
+
+
+@pytest.mark.usefixtures("installed")
+def test_amct_plugins_lists_what_the_distribution_provides(tmp_path):
+    listed = json.loads(amct(tmp_path, "plugins", "--json").stdout)
+    assert {"name": "example", "entry_point": "amct_example_plugin.plugin"} in listed["plugins"]
+    for kind, name in {
+        "layer_quantizers": "Scale",
+        "activation_algorithms": "power_of_two",
+        "shift_searches": "percentile",
+        "deploy_backends": "factors_json",
+    }.items():
+        assert {"name": name, "plugin": "example"} in listed["provided"][kind]
+    assert listed["errors"] == {}
+
+
+def test_without_the_distribution_nobody_knows_its_names(tmp_path):
+    provided = json.loads(amct(tmp_path, "plugins", "--json").stdout)["provided"]
+    names = {
+        entry["name"] for kind in provided if kind != "layer_simulators" for entry in provided[kind]
+    }
+    assert names.isdisjoint({"Scale", "power_of_two", "percentile", "factors_json"})
+
+
+CHOICES = ("--activation-algo", "power_of_two", "--shift-n-algo", "percentile")
+CHOICES += ("--backend", "factors_json")
+
+
+@pytest.mark.caffe
+@pytest.mark.usefixtures("installed")
+def test_the_command_line_takes_it_from_the_config_to_the_proof(scaled):
+    folder = scaled.folder
+    amct(folder, "qat", "config", scaled.model, scaled.weights, "-o", "config.json", *CHOICES)
+    config = json.loads((folder / "config.json").read_text())
+    assert config["shift_n_algo"] == "percentile"
+    assert config["deploy_backend"] == "factors_json"
+    assert config["scale1"]["retrain_data_config"]["algo"] == "power_of_two"
+
+    amct(folder, "qat", "insert", scaled.model, scaled.weights, "-c", "config.json", "-o", "q")
+    write_solver(folder)
+    amct(folder, "qat", "train", "solver.prototxt", "--weights", "q/modified_model.caffemodel")
+    save = ("qat", "save", "q/modified_model.prototxt", "q/qat_iter_20.caffemodel")
+    save += ("--record", "q/record.txt", "-c", "config.json")
+    amct(folder, *save, "--save-path", "r/m")
+    check_factors(folder / "r/m_factors.json")
+    assert not (folder / "r/m_deploy_model.prototxt").exists()
+
+    amct(folder, *save, "--save-path", "r/m", "--backend", "ascend")
+    check_exact(folder, "r/m")
+
+
+def write_solver(folder: Path) -> None:
+    from amct_caffe.demo import network
+
+    solver = network.solver_prototxt("q/modified_model.prototxt", "q/qat", 20, 0.001)
+    (folder / "solver.prototxt").write_text(solver)
+
+
+def check_factors(path: Path) -> None:
+    """Assert that the backend wrote what the plugin's algorithms must have made."""
+    layers = {layer["name"]: layer for layer in json.loads(path.read_text())["layers"]}
+    assert list(layers) == ["conv1", "scale1", "conv2", "pool2", "ip1", "ip2"]
+    for layer in layers.values():
+        mantissa, _ = np.frexp(layer["quant_scale"])
+        assert mantissa == 0.5, "a power of two"
+        assert layer["offset"] == 0
+        searched = layer["type"] != "Pooling"
+        assert all(1 <= n <= 16 if searched else n == 0 for n in layer["shift_n"])
+    scale = layers["scale1"]
+    assert scale["type"] == "Scale"
+    assert len(scale["weights"]) == len(scale["bias"]) == 16
+    assert max(map(abs, scale["weights"])) == 127
+    assert len(set(scale["weights"])) > 1
+
+
+def check_exact(folder: Path, prefix: str) -> None:
+    report = json.loads(amct(folder, "verify", prefix, "--data", "x.npz", "--json").stdout)
+    assert report["exact"] is True
+    assert report["samples"] == 200
+    (scale,) = (layer for layer in report["layers"] if layer["name"] == "scale1")
+    assert scale["input_int8_mismatches"] == scale["accumulator_mismatches"] == 0
