@@ -13,7 +13,7 @@ from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
-from amct_caffe.passes.structure import check_structure
+from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.qat.retrained import read_retrained_network
@@ -47,7 +47,9 @@ class CaffeFrontend(Frontend):
 
     def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
         """Read a network as it is in training and in testing."""
-        return views_of(read_network(model_file, weights_file))
+        views = views_of(read_network(model_file, weights_file))
+        check_bottoms([views.train, views.test])
+        return views
 
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import attrs
@@ -15,6 +16,8 @@ from amct_caffe.weight_shapes import expected_blobs, needs_weights
 from amct_core.errors import ModelError
 
 Blobs = List[NDArray[Any]]
+
+_log = logging.getLogger("amct_caffe.network")
 
 
 @attrs.define(eq=False)
@@ -65,8 +68,9 @@ def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNe
     """Read a network and, if given, its weights.
 
     Layers of the weights file that the network does not have are passed over, as in Caffe; layers
-    of the network that the file does not have stay without weights (see
-    :meth:`CaffeNetwork.missing_weights`).
+    of the network that the file does not have stay without weights, with a warning.  Both at once
+    are the weights of another network, or a layer that was renamed: Caffe would go on with random
+    weights, and to quantize those is of no use.
 
     Raises:
         FileFormatError: a file is damaged.
@@ -90,7 +94,34 @@ def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNe
             file=weights_file,
             remedy="Give the weights file of this model.",
         )
+    _check_missing(network, [name for name in stored if name not in network.weights])
     return network
+
+
+def _check_missing(network: CaffeNetwork, strangers: Sequence[str]) -> None:
+    """Raise, or warn, about layers without weights.
+
+    Args:
+        network: with the weights that were found.
+        strangers: layers that the weights file has and the network has not.
+    """
+    missing = network.missing_weights()
+    if not missing:
+        return
+    if strangers:
+        raise ModelError(
+            f"the weights file has no weights for it, but for layers that '{network.model_file}' "
+            f"does not have: {_some(strangers)}.",
+            file=network.weights_file,
+            layer=missing[0],
+            remedy="Give the weights file of this model, or the layer the name it was trained by.",
+        )
+    _log.warning(
+        "'%s' has no weights for %s of '%s'; Caffe will start from the fillers",
+        network.weights_file,
+        _some(missing),
+        network.model_file,
+    )
 
 
 def _some(names: Sequence[str]) -> str:

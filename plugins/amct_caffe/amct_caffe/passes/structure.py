@@ -2,8 +2,60 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Dict, List, Sequence
+
+import attrs
+
 from amct_core.errors import ModelError
 from amct_core.graph import Graph
+
+_log = logging.getLogger("amct_caffe.passes.structure")
+
+
+@attrs.frozen
+class UnmadeBottom:
+    """A bottom that no earlier layer makes."""
+
+    layer: str
+    blob: str
+
+
+def check_bottoms(phases: Sequence[Graph]) -> None:
+    """Raise if a layer reads a blob that is made before it in none of the phases that have it.
+
+    A network may lack a phase on purpose (a file for training alone), so a bottom that is missing
+    in one phase is a warning.
+
+    Args:
+        phases: the network in training and in testing.
+
+    Raises:
+        ModelError: naming the layer and the blob.
+    """
+    had_by: Dict[str, int] = {}
+    unmade: Dict[UnmadeBottom, List[Graph]] = {}
+    for graph in phases:
+        for node in graph.nodes:
+            had_by[node.name] = had_by.get(node.name, 0) + 1
+            for value in node.inputs:
+                if graph.producer(value) is None:
+                    unmade.setdefault(UnmadeBottom(node.name, value.name), []).append(graph)
+    for bottom, graphs in unmade.items():
+        if len(graphs) == had_by[bottom.layer]:
+            raise ModelError(
+                f"it reads '{bottom.blob}', which no layer before it makes.",
+                file=graphs[0].file,
+                layer=bottom.layer,
+                field="bottom",
+                remedy="Correct the name of the blob, or add the layer that makes it.",
+            )
+        _log.warning(
+            "layer '%s' reads '%s', which is made in one of the phases TRAIN and TEST alone; Caffe "
+            "will refuse the other",
+            bottom.layer,
+            bottom.blob,
+        )
 
 
 def check_structure(graph: Graph) -> None:
