@@ -46,9 +46,21 @@ def main(arguments):
     run(uv + ["pip", "sync", "--require-hashes", LOCK] + inside)
     editable = [part for path in DISTRIBUTIONS for part in ("--editable", os.path.join(ROOT, path))]
     run(uv + ["pip", "install", "--no-deps", "--no-build-isolation"] + inside + editable)
+    compile_bytecode(folder)
     with open(stamp, "w") as stream:
         stream.write(wanted)
     return 0
+
+
+def compile_bytecode(folder):
+    """Compile every module once.
+
+    Otherwise each start pays for it where Python may not write (PYTHONDONTWRITEBYTECODE, a folder
+    of somebody else's), and the first one everywhere.
+    """
+    sources = [os.path.join(ROOT, "amct_core"), os.path.join(ROOT, "plugins")]
+    # A package may hold templates that are no valid Python: the status does not matter.
+    subprocess.call([python_of(folder), "-m", "compileall", "-q", "-j", "2", folder] + sources)
 
 
 def fingerprint(version):
