@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Union
 
 import attrs
 
@@ -27,7 +27,8 @@ class LayerSimulator:
             ``node.weights`` holds int8 weights and, if the layer has one, the int32 bias; the
             result is int64, with the bias added, and is checked against the int32 range by the
             caller.  For a quantized layer.
-        exact: whether ``run`` equals the framework to the last bit.
+        exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool`` where
+            that depends on the layer's parameters.
     """
 
     layer_type: str = attrs.field(validator=plugin_name)
@@ -37,7 +38,7 @@ class LayerSimulator:
     accumulate: Optional[Callable[[Node, Any], Any]] = attrs.field(
         default=None, validator=callable_or_none
     )
-    exact: bool = True
+    exact: Union[bool, Callable[[Node], bool]] = True
 
     def __attrs_post_init__(self) -> None:
         if self.run is None and self.accumulate is None:
@@ -50,6 +51,10 @@ class LayerSimulator:
     def name(self) -> str:
         """The registry key: the layer type."""
         return self.layer_type
+
+    def is_exact(self, node: Node) -> bool:
+        """Return whether ``run`` equals the framework to the last bit for this layer."""
+        return self.exact(node) if callable(self.exact) else self.exact
 
     def joined(self, other: LayerSimulator) -> Optional[LayerSimulator]:
         """Return the simulator that has both halves; None if a half comes from both."""

@@ -79,7 +79,7 @@ class Simulator:
             integer = node.name in self._integer_nodes or isinstance(
                 node.attributes, (Quant, DeQuant, Input)
             )
-            if not integer and not self._simulators.get(node.op).exact:
+            if not integer and not self._simulators.get(node.op).is_exact(node):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)

@@ -1,4 +1,7 @@
-"""Layers that work value by value, in the order in which Caffe rounds."""
+"""Layers that combine inputs, or an input and a parameter, value by value as Caffe rounds.
+
+Source: ``Forward_cpu`` of BVLC Caffe's eltwise_layer, scale_layer and bias_layer.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,10 @@ from numpy.typing import NDArray
 
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node
-from amct_core.graph.attributes import BatchNorm, Eltwise, ReLU, Scale
+from amct_core.graph.attributes import Bias, Eltwise, Scale
+from cpu_sim_backend.layers.fused import multiply_add
 
 Array = NDArray[Any]
-
-
-def relu(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``max(x, 0) + negative_slope * min(x, 0)``."""
-    slope = node.attributes.negative_slope if isinstance(node.attributes, ReLU) else 0.0
-    positive = np.maximum(inputs[0], np.float32(0))
-    return [positive + np.float32(slope) * np.minimum(inputs[0], np.float32(0))]
 
 
 def eltwise(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -29,49 +26,40 @@ def eltwise(node: Node, inputs: Sequence[Array]) -> List[Array]:
         coefficients = a.coefficients or (1.0,) * len(inputs)
         result = np.zeros_like(inputs[0])
         for coefficient, x in zip(coefficients, inputs):
-            result = result + np.float32(coefficient) * x
+            result = multiply_add(coefficient, x, result)
         return [result]
-    combine = np.multiply if a.operation == "PROD" else np.maximum
     for x in inputs[1:]:
-        result = combine(result, x)
+        result = result * x if a.operation == "PROD" else np.where(x >= result, x, result)
     return [result]
 
 
 def scale(node: Node, inputs: Sequence[Array]) -> List[Array]:
     """Return ``x * gamma + beta`` along ``num_axes`` axes from ``axis``."""
     a = node.attributes if isinstance(node.attributes, Scale) else Scale()
-    x = inputs[0]
-    factors = [*node.weights] if len(inputs) == 1 else [inputs[1], *node.weights]
-    axis = a.axis if a.axis >= 0 else x.ndim + a.axis
-    after = x.ndim - axis - factors[0].ndim
-    result = x * factors[0].reshape(factors[0].shape + (1,) * after)
+    factors = [*inputs[1:], *node.weights]
+    result = inputs[0] * _along(factors[0], inputs[0], a.axis)
     if len(factors) > 1:
-        result = result + factors[1].reshape(factors[1].shape + (1,) * after)
+        result = result + _along(factors[1], result, a.axis)
     return [result]
 
 
-def batch_norm(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``(x - mean) / sqrt(variance + eps)`` with stored statistics."""
-    a = node.attributes if isinstance(node.attributes, BatchNorm) else BatchNorm()
-    mean, variance, factor = (np.asarray(blob, np.float32) for blob in node.weights)
-    divisor = factor.reshape(-1)[0]
-    common = np.float32(0) if divisor == 0 else np.float32(1) / divisor
-    along = (1, -1) + (1,) * (inputs[0].ndim - 2)
-    deviation = np.sqrt(variance * common + np.float32(a.eps))
-    return [(inputs[0] - (mean * common).reshape(along)) / deviation.reshape(along)]
+def bias(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``x + beta`` along ``num_axes`` axes from ``axis``."""
+    a = node.attributes if isinstance(node.attributes, Bias) else Bias()
+    beta = [*inputs[1:], *node.weights][0]
+    return [inputs[0] + _along(beta, inputs[0], a.axis)]
 
 
-def sigmoid(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``0.5 * tanh(0.5 * x) + 0.5``."""
-    half = np.float32(0.5)
-    return [half * np.tanh(half * inputs[0]) + half]
+def _along(parameter: Array, x: Array, axis: int) -> Array:
+    """Return ``parameter`` shaped to broadcast over ``x`` from ``axis`` on."""
+    if parameter.ndim == 0:
+        return parameter
+    start = axis if axis >= 0 else x.ndim + axis
+    return parameter.reshape(parameter.shape + (1,) * (x.ndim - start - parameter.ndim))
 
 
 SIMULATORS = (
-    LayerSimulator(layer_type="ReLU", run=relu),
+    LayerSimulator(layer_type="Bias", run=bias),
     LayerSimulator(layer_type="Eltwise", run=eltwise),
     LayerSimulator(layer_type="Scale", run=scale),
-    LayerSimulator(layer_type="BatchNorm", run=batch_norm, exact=False),
-    LayerSimulator(layer_type="Sigmoid", run=sigmoid, exact=False),
-    LayerSimulator(layer_type="TanH", run=lambda node, x: [np.tanh(x[0])], exact=False),
 )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node
-from amct_core.graph.attributes import Concat, Flatten, Reshape, Slice
+from amct_core.graph.attributes import Concat, Crop, Flatten, Permute, Reshape, Slice, Tile
 
 Array = NDArray[Any]
 
@@ -52,7 +52,50 @@ def reshape(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [x.reshape(*x.shape[:start], *middle, *x.shape[end:])]
 
 
+def permute(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return the input with its axes reordered; axes that the order leaves out follow."""
+    a = node.attributes if isinstance(node.attributes, Permute) else Permute()
+    axes = range(inputs[0].ndim)
+    order = [*a.order, *(axis for axis in axes if axis not in a.order)]
+    return [np.ascontiguousarray(inputs[0].transpose(order))]
+
+
+def crop(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return the first input cut to the second one's size, from an axis on."""
+    a = node.attributes if isinstance(node.attributes, Crop) else Crop()
+    x, reference = inputs
+    first = a.axis if a.axis >= 0 else x.ndim + a.axis
+    offsets = a.offsets or (0,)
+    if len(offsets) == 1:
+        offsets *= x.ndim - first
+    cut = [slice(None)] * first
+    cut += [slice(offset, offset + size) for offset, size in zip(offsets, reference.shape[first:])]
+    return [x[tuple(cut)]]
+
+
+def tile(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return copies of the input, joined along an axis."""
+    a = node.attributes
+    assert isinstance(a, Tile)
+    return [np.concatenate([inputs[0]] * a.tiles, axis=a.axis)]
+
+
+def batch_reindex(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return the images that the second input's indices name."""
+    return [inputs[0][inputs[1].astype(np.int64)]]
+
+
+def silence(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return nothing: the layer only keeps its inputs from being outputs of the network."""
+    return []
+
+
 SIMULATORS = (
+    LayerSimulator(layer_type="BatchReindex", run=batch_reindex),
+    LayerSimulator(layer_type="Crop", run=crop),
+    LayerSimulator(layer_type="Permute", run=permute),
+    LayerSimulator(layer_type="Silence", run=silence),
+    LayerSimulator(layer_type="Tile", run=tile),
     LayerSimulator(layer_type="Dropout", run=same),
     LayerSimulator(layer_type="Split", run=same),
     LayerSimulator(layer_type="Concat", run=concat),

@@ -1,0 +1,40 @@
+"""Each layer type computes in float32 what real Caffe computes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amct_core.plugins import registries
+from cpu_sim_backend.layers import SIMULATORS
+from cpu_sim_backend.simulator import Simulator
+from plugins.cpu_sim_backend.tests.layers import cases
+from plugins.cpu_sim_backend.tests.layers.one_layer import Case, build, tops
+
+TOLERANCE = 1e-6  # of the largest magnitude, where libm or a BLAS fixes the last bits
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("case", cases.SIMULATED, ids=lambda case: case.label)
+def test_layer_computes_what_caffe_computes(caffe: Any, case: Case, tmp_path: Path) -> None:
+    built = build(caffe, case, tmp_path)
+    simulator = Simulator(built.prototxt, built.caffemodel)
+    found = simulator.run(built.inputs, tops(case))
+    node = simulator.graph.nodes[-1]
+    exact = registries().layer_simulators.get(case.kind).is_exact(node)
+    for name, expected in built.outputs.items():
+        assert found[name].shape == expected.shape
+        assert found[name].dtype == np.float32
+        if exact:
+            # Equal but for the sign of a zero, which a BLAS sets as it likes.
+            np.testing.assert_array_equal(found[name], expected)
+        else:
+            error = np.abs(found[name].astype(np.float64) - expected).max(initial=0)
+            assert error <= TOLERANCE * np.abs(expected).max(initial=0)
+
+
+def test_every_simulated_layer_type_is_compared() -> None:
+    assert {case.kind for case in cases.SIMULATED} == {s.layer_type for s in SIMULATORS}
