@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Dict, FrozenSet
 
 from amct_core.graph.shape_rules import layout, reductions, windows
-from amct_core.graph.shape_rules.rule import Rule, Shape, same
+from amct_core.graph.shape_rules.rule import Rule, Shape, same, with_four_axes
 
 _KEEP_SHAPE = (
     "AbsVal",
@@ -23,7 +23,6 @@ _KEEP_SHAPE = (
     "Exp",
     "LRN",
     "Log",
-    "MVN",
     "PReLU",
     "Power",
     "Quant",
@@ -52,6 +51,7 @@ RULES: Dict[str, Rule] = {
     "Flatten": layout.flatten,
     "HingeLoss": reductions.loss,
     "InnerProduct": windows.inner_product,
+    "MVN": with_four_axes,
     "Permute": layout.permute,
     "Pooling": windows.pooling,
     "Reduction": reductions.reduction,

@@ -22,6 +22,11 @@ def same(node: Node, inputs: Shapes) -> Outputs:
     return [inputs[0]] * len(node.tops)
 
 
+def with_four_axes(node: Node, inputs: Shapes) -> Outputs:
+    """Return the input's shape with sizes of 1 behind it, as Caffe's MVN makes it."""
+    return [inputs[0] + (1,) * (4 - len(inputs[0]))]
+
+
 def unknown(node: Node) -> Outputs:
     """Return no shape for any output."""
     return [None] * len(node.tops)
