@@ -199,6 +199,17 @@ def _layout() -> List[Case]:
     return found
 
 
+def _large() -> List[Case]:
+    """Return layers over inputs so large that a BLAS works in blocks, or in several threads."""
+    shape: Shape = (2, 40, 33, 31)
+    found = [Case(kind, (shape,)) for kind in ("BatchNorm", "Bias", "PReLU", "Softmax")]
+    found += _cases("Scale", "scale_param", [{"bias_term": True}], [(shape,)])
+    found += _cases("Eltwise", "eltwise_param", [{"coeff": [0.3, -0.7]}, {}], [(shape, shape)])
+    window = {"pool": 1, "kernel_size": 7, "stride": 3, "pad": 3}
+    found += _cases("Pooling", "pooling_param", [window, {**window, "pool": 0}], [(shape,)])
+    return found
+
+
 def _reductions() -> List[Case]:
     softmax = [{}, {"axis": 2}, {"axis": -1}]
     found = _cases("Softmax", "softmax_param", softmax, [(_IMAGE,), ((3, 5, 4),)])
@@ -222,6 +233,7 @@ SIMULATED: Tuple[Case, ...] = (
     *_activations(),
     *_layout(),
     *_reductions(),
+    *_large(),
 )
 """Layers that the simulator computes."""
 
