@@ -82,8 +82,20 @@ def permute(node: Node, inputs: Shapes) -> Outputs:
 def crop(node: Node, inputs: Shapes) -> Outputs:
     """Return the second input's dimensions from the axis on, the first one's before it."""
     a = node.attributes if isinstance(node.attributes, Crop) else Crop()
-    axis = canonical_axis(node, a.axis, inputs[0])
-    return [(*inputs[0][:axis], *inputs[1][axis : len(inputs[0])])]
+    shape, reference = inputs
+    axis = canonical_axis(node, a.axis, shape)
+    cut = reference[axis : len(shape)]
+    offsets = a.offsets or (0,)
+    offsets = offsets * len(cut) if len(offsets) == 1 else offsets
+    for offset, size, own in zip(offsets, cut, shape[axis:]):
+        if offset + size > own:
+            raise ModelError(
+                f"it cuts {size} values from {offset} on, but its input {shape} has {own} there.",
+                layer=node.name,
+                field="offset",
+                remedy="Check the offsets against the sizes of both inputs.",
+            )
+    return [(*shape[:axis], *cut)]
 
 
 def tile(node: Node, inputs: Shapes) -> Outputs:
