@@ -57,18 +57,14 @@ def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
             remedy="Remove the second top, or simulate the network in parts.",
         )
     if a.method == "MAX":
-        return [_reduce(x, rows, columns, _larger, np.float32(-np.finfo(np.float32).max))]
+        # In Caffe NaN is never larger, which fmax has in common with it.
+        return [_reduce(x, rows, columns, np.fmax, np.float32(-np.finfo(np.float32).max))]
     if a.method != "AVE":
         raise ModelError(f"{a.method} pooling cannot be simulated.", layer=node.name)
     sums = _reduce(x, rows, columns, np.add, np.float32(0))
     height, width = x.shape[2:]
     areas = numerics.window_areas(height, width, kernel, a.stride, a.pad, a.ceil_mode)
     return [sums / areas.astype(np.float32)]
-
-
-def _larger(result: Array, values: Array) -> Array:
-    # Of equal values (the zeros) the first stays, and NaN never wins; np.maximum has it otherwise.
-    return np.where(values > result, values, result)
 
 
 def _reduce(x: Array, rows: _Windows, columns: _Windows, combine: Any, first: Any) -> Array:
