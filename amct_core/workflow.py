@@ -173,7 +173,7 @@ def save(
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
     network = frontend.read_retrained(model_file, weights_file)
     if config is not None:
-        _check_config_fits(config, network, config_file)
+        _check_config_fits(config, network, plugins, config_file)
     record_path = record_file if record_file is not None else network.record_file
     record = records.read(record_path)
     _check_record(record, network, record_path)
@@ -234,14 +234,22 @@ def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str
         raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
 
 
-def _check_config_fits(config: QatConfig, network: RetrainedNetwork, file: object) -> None:
+def _check_config_fits(
+    config: QatConfig, network: RetrainedNetwork, plugins: Registries, file: object
+) -> None:
     enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
     trained = {layer.name for layer in network.layers}
-    if enabled == trained and config.shift_n_algo == network.shift_n_algo:
+    # Where nothing has an N, as in a network of poolings, the model does not tell how it was to be
+    # searched.
+    searches = any(
+        plugins.layer_quantizers.get(network.graph.node(name).op).searches_shift for name in trained
+    )
+    same_search = config.shift_n_algo == network.shift_n_algo or not searches
+    if enabled == trained and same_search:
         return
     differences = [f"'{name}' is enabled but was not inserted" for name in enabled - trained]
     differences += [f"'{name}' was inserted but is not enabled" for name in trained - enabled]
-    if config.shift_n_algo != network.shift_n_algo:
+    if not same_search:
         differences.append(
             f"shift_n_algo is '{config.shift_n_algo}' but '{network.shift_n_algo}' was inserted"
         )

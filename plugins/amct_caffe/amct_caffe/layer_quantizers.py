@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
+from amct_core.errors import ModelError
 from amct_core.extensions import LayerQuantizer, WeightLayout
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Convolution, InnerProduct, Pooling
 from amct_core.graph.shapes import known_shapes
+from amct_core.numerics import pooling
 
 
 def _convolution_attributes(node: Node) -> Convolution:
@@ -64,19 +66,25 @@ def check_pooling(node: Node, graph: Graph) -> Optional[str]:
     """Return why a Pooling does not qualify: AVE, and not over the whole input.
 
     A window that covers the whole unpadded input counts as global pooling, as in AMCT and ATC.
+    With a stride above the kernel, rounding the output size up can leave a last window without any
+    input, and Caffe's average of it is NaN.
     """
-    attributes = node.attributes
-    assert isinstance(attributes, Pooling)
-    if attributes.method != "AVE":
-        return f"its pooling method is {attributes.method}; expected AVE."
-    if attributes.global_pooling or attributes.kernel is None:
+    a = node.attributes
+    assert isinstance(a, Pooling)
+    if a.method != "AVE":
+        return f"its pooling method is {a.method}; expected AVE."
+    if a.global_pooling or a.kernel is None:
         return "global_pooling is true; expected false."
     shape = known_shapes(graph).get(node.inputs[0])
-    covers = (
-        shape is not None and attributes.pad == (0, 0) and tuple(shape[2:]) == (attributes.kernel)
-    )
-    if covers:
-        return f"its window {attributes.kernel} covers the whole input, which is global pooling."
+    if shape is None or len(shape) != 4:
+        return None
+    height, width = shape[2:]
+    if a.pad == (0, 0) and (height, width) == a.kernel:
+        return f"its window {a.kernel} covers the whole input, which is global pooling."
+    try:
+        pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+    except ModelError as error:
+        return error.problem
     return None
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.errors import ModelError, QuantizationError
+from amct_core.errors import AmctError, ModelError, QuantizationError
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
@@ -74,7 +74,13 @@ class Execution:
             ModelError: an input of the network is missing or has the wrong shape.
             QuantizationError: an accumulator leaves the int32 range.
         """
-        outputs = self._compute(node)
+        try:
+            outputs = self._compute(node)
+        except AmctError as error:
+            if error.layer is not None:
+                raise
+            # What computes a layer need not know its name.
+            raise type(error)(error.problem, layer=node.name, remedy=error.remedy) from error
         self.tensors.update(zip(node.outputs, outputs))
         return outputs
 

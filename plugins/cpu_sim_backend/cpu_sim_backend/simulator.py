@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
 from amct_core.plugins import Registries, registries
 from cpu_sim_backend.execution import Execution, as_array
 
@@ -130,6 +130,13 @@ class Simulator:
     def _check(self, node: Node) -> None:
         if isinstance(node.attributes, (Input, Quant, DeQuant)):
             return
+        if isinstance(node.attributes, (Convolution, InnerProduct)) and not node.weights:
+            raise ModelError(
+                "the weights file has no weights for it.",
+                file=self.graph.file,
+                layer=node.name,
+                remedy="Save a model whose layers were all trained, or take the layer out.",
+            )
         integer = node.name in self._integer_nodes
         found = self._simulators.get(node.op) if node.op in self._simulators else None
         if found is not None and (found.accumulate if integer else found.run) is not None:

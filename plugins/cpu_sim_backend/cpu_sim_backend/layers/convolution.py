@@ -6,7 +6,8 @@ folding of a matrix product (col2im).  Padding is zero, which in integers means 
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence, Tuple
+import math
+from typing import Any, Iterable, List, Sequence, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,28 +20,34 @@ from cpu_sim_backend.layers.products import add_bias, matmul
 Array = NDArray[Any]
 
 
-def unfold(x: Array, a: Convolution) -> Tuple[Array, Tuple[int, int]]:
-    """Return the windows of ``x`` (N, C, H, W) as (N, C * kh * kw, OH * OW), and (OH, OW)."""
+def unfold(x: Array, a: Convolution) -> Tuple[Array, Tuple[int, ...]]:
+    """Return the windows of ``x`` (N, C, *size) as (N, C * kernel, positions), and the output size.
+
+    Any number of spatial axes; two for an image.
+    """
     batch, channels = x.shape[:2]
-    padded = np.pad(x, ((0, 0), (0, 0), (a.pad[0], a.pad[0]), (a.pad[1], a.pad[1])))
+    padded = np.pad(x, ((0, 0), (0, 0), *((pad, pad) for pad in a.pad)))
     out = tuple(
         (size - (dilation * (kernel - 1) + 1)) // stride + 1
         for size, kernel, stride, dilation in zip(padded.shape[2:], a.kernel, a.stride, a.dilation)
     )
     windows = np.empty((batch, channels, *a.kernel, *out), x.dtype)
-    for row, column in np.ndindex(*a.kernel):
-        down, across = _taps(a, (row, column), out)
-        windows[:, :, row, column] = padded[:, :, down, across]
-    return windows.reshape(batch, -1, out[0] * out[1]), (out[0], out[1])
+    for tap in np.ndindex(*a.kernel):
+        windows[_at(tap)] = padded[_taps(a, tap, out)]
+    return windows.reshape(batch, channels * math.prod(a.kernel), math.prod(out)), out
 
 
-def _taps(a: Convolution, tap: Tuple[int, ...], out: Sequence[int]) -> Tuple[slice, slice]:
-    """Return which rows and columns of the padded input one tap of the kernel meets."""
-    rows, columns = (
+def _taps(a: Convolution, tap: Tuple[int, ...], out: Sequence[int]) -> Tuple[Any, ...]:
+    """Return which part of the padded input one tap of the kernel meets, all channels of it."""
+    return _at(
         slice(i * dilation, i * dilation + (size - 1) * stride + 1, stride)
         for i, dilation, stride, size in zip(tap, a.dilation, a.stride, out)
     )
-    return rows, columns
+
+
+def _at(places: Iterable[Any]) -> Tuple[Any, ...]:
+    """Return an index: all samples, all channels, and ``places`` of the axes behind them."""
+    return (slice(None), slice(None), *places)
 
 
 def convolve(node: Node, x: Array) -> Array:
@@ -67,30 +74,31 @@ def deconvolve(node: Node, x: Array) -> Array:
     a = node.attributes
     assert isinstance(a, Convolution)
     weights = node.weights[0]
-    batch, channels, height, width = x.shape
+    batch, channels, *size = x.shape
     inputs, outputs = channels // a.group, weights.shape[1]
     parts: List[Array] = []
     for g in range(a.group):
         part = weights[g * inputs : (g + 1) * inputs].reshape(inputs, -1)
         flat = x[:, g * inputs : (g + 1) * inputs].reshape(batch, inputs, -1)
         columns = matmul(np.ascontiguousarray(part.T), flat)
-        parts.append(_fold(columns.reshape(batch, outputs, *a.kernel, height, width), a))
+        parts.append(_fold(columns.reshape(batch, outputs, *a.kernel, *size), a))
     result = np.concatenate(parts, axis=1)
     return add_bias(result, node.weights[1]) if len(node.weights) > 1 else result
 
 
 def _fold(columns: Array, a: Convolution) -> Array:
-    """Add the windows (N, C, kh, kw, H, W) up where they overlap, and cut the padding off."""
-    batch, channels, _, _, *size = columns.shape
+    """Add the windows (N, C, *kernel, *size) up where they overlap, and cut the padding off."""
+    batch, channels = columns.shape[:2]
+    size = columns.shape[2 + len(a.kernel) :]
     full = [
         stride * (n - 1) + dilation * (kernel - 1) + 1
         for n, stride, dilation, kernel in zip(size, a.stride, a.dilation, a.kernel)
     ]
     result = np.zeros((batch, channels, *full), columns.dtype)
-    for row, column in np.ndindex(*a.kernel):
-        rows, across = _taps(a, (row, column), size)
-        result[:, :, rows, across] += columns[:, :, row, column]
-    return result[:, :, a.pad[0] : full[0] - a.pad[0], a.pad[1] : full[1] - a.pad[1]]
+    for tap in np.ndindex(*a.kernel):
+        result[_taps(a, tap, size)] += columns[_at(tap)]
+    cut: Array = result[_at(slice(pad, total - pad) for pad, total in zip(a.pad, full))]
+    return cut
 
 
 SIMULATORS = (

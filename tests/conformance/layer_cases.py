@@ -1,0 +1,138 @@
+"""One quantized layer at a time, over the product of its variations (every pair of them)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from tests.conformance.building import FOLLOWERS, loss, side, source
+from tests.conformance.case import Case
+from tests.conformance.pairwise import Choice, pairwise
+
+TRAINING = {
+    "batch_norm": ["keep", "fold"],
+    "shift_n_algo": ["search_n_v2", "search_n", "none"],
+    "bounds": ["found", "given"],
+    "image": [(9, 9), (7, 10)],
+    "input": ["signed", "after a ReLU"],
+}
+"""What holds for every layer type.  No size and stride leave a window of AVE pooling empty."""
+
+CONVOLUTION = {
+    "kernel": [1, 3, (1, 3), (3, 2)],
+    "stride": [1, 2, (2, 1)],
+    "pad": [0, 1, (0, 2)],
+    "dilation": [1, 2],
+    "groups": ["one", "two", "depthwise", "depthwise, two outputs each"],
+    "bias_term": [True, False],
+    "channel_wise": [True, False],
+    "follower": list(FOLLOWERS),
+    **TRAINING,
+}
+
+DECONVOLUTION = {
+    "kernel": [2, 3, 4, (2, 3)],
+    "stride": [1, 2, 3, (1, 2)],
+    "pad": [0, 1, (1, 0)],
+    "bias_term": [True, False],
+    "channel_wise": [True, False],
+    "follower": list(FOLLOWERS),
+    **TRAINING,
+}
+
+INNER_PRODUCT = {
+    "rank": [4, 2],
+    "bias_term": [True, False],
+    "follower": ["nothing", "relu_in_place", "leaky_relu", "dropout_in_place"],
+    **TRAINING,
+}
+
+AVE_POOLING = {
+    "kernel": [2, 3, (2, 3), 5],
+    "stride": [1, 2, (2, 1), (2, 3)],
+    "pad": [0, 1, (1, 0)],
+    "follower": ["nothing", "relu_in_place", "leaky_relu"],
+    **TRAINING,
+}
+
+GROUPS = {
+    "one": dict(num_output=6),
+    "two": dict(num_output=6, group=2),
+    "depthwise": dict(num_output=4, group=4),
+    "depthwise, two outputs each": dict(num_output=8, group=4),
+}
+
+
+def layer_cases() -> Iterator[Case]:
+    """Yield some hundreds of cases."""
+    for seed in range(3):
+        for choice in pairwise(CONVOLUTION, seed):
+            yield _case("convolution", choice, _convolution)
+    for seed in range(2):
+        for choice in pairwise(DECONVOLUTION, seed):
+            yield _case("deconvolution", choice, _deconvolution)
+    for choice in pairwise(INNER_PRODUCT):
+        yield _case("inner product", choice, _inner_product)
+    for choice in pairwise(AVE_POOLING):
+        yield _case("pooling", choice, _pooling)
+
+
+def _case(kind: str, choice: Choice, layer: Any) -> Case:
+    def build(n: Any, L: Any, P: Any) -> None:
+        height, width = choice["image"]
+        shape = (3, 4) if choice.get("rank") == 2 else (2, 4, height, width)
+        top = source(n, L, *shape)
+        if choice["input"] == "after a ReLU":
+            n.before = L.ReLU(top)
+            top = n.before
+        n.layer = layer(L, P, top, choice)
+        loss(n, L, FOLLOWERS[choice["follower"]](n, L, n.layer, "layer"))
+
+    activation = {"clip_max": 1.5, "clip_min": -1.0} if choice["bounds"] == "given" else {}
+    return Case(
+        name=kind + ": " + ", ".join(f"{key} {value}" for key, value in choice.items()),
+        build=build,
+        quantized=("layer",),
+        config={key: choice[key] for key in ("batch_norm", "shift_n_algo")},
+        activation=activation,
+        channel_wise=choice.get("channel_wise"),
+    )
+
+
+def _convolution(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    return L.Convolution(
+        top,
+        **GROUPS[choice["groups"]],
+        **side(choice["kernel"], "kernel_size", "kernel"),
+        **side(choice["stride"], "stride", "stride"),
+        **side(choice["pad"], "pad", "pad"),
+        dilation=choice["dilation"],
+        bias_term=choice["bias_term"],
+    )
+
+
+def _deconvolution(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    return L.Deconvolution(
+        top,
+        convolution_param=dict(
+            num_output=5,
+            **side(choice["kernel"], "kernel_size", "kernel"),
+            **side(choice["stride"], "stride", "stride"),
+            **side(choice["pad"], "pad", "pad"),
+            bias_term=choice["bias_term"],
+        ),
+    )
+
+
+def _inner_product(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    return L.InnerProduct(top, num_output=5, bias_term=choice["bias_term"])
+
+
+def _pooling(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    return L.Pooling(
+        top,
+        pool=P.Pooling.AVE,
+        **side(choice["kernel"], "kernel_size", "kernel"),
+        **side(choice["stride"], "stride", "stride"),
+        **side(choice["pad"], "pad", "pad"),
+    )

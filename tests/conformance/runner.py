@@ -1,0 +1,149 @@
+"""Takes a case through the workflow: with training in Caffe, or without Caffe."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Optional
+
+import attrs
+import numpy as np
+
+from amct_caffe.formats.caffemodel import writer
+from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.network import read_network
+from amct_caffe.passes.python_layers import is_python_layer
+from amct_core import record as records
+from amct_core import workflow
+from amct_core.graph.attributes import Input
+from amct_core.record import LayerRecord
+from tests.conformance.case import Case
+from tests.conformance.netspec import prototxt
+from tests.conformance.weights import write_random_weights
+
+SOLVER = """\
+net: "{net}"
+base_lr: 0.001
+lr_policy: "fixed"
+momentum: 0.9
+max_iter: 1
+test_iter: 1
+test_interval: 1
+test_initialization: false
+snapshot_prefix: "{prefix}"
+random_seed: 1
+"""
+
+Arrays = dict[str, np.ndarray]
+
+
+@attrs.frozen
+class Inserted:
+    """A case with fake quantization, as files in a folder."""
+
+    case: Case
+    folder: Path
+    quantizable: tuple[str, ...]
+
+    def path(self, name: str) -> str:
+        """Return the path of one of its files."""
+        return str(self.folder / name)
+
+    def save(self) -> str:
+        """Save the snapshot; return the prefix of what was written."""
+        prefix = self.path("saved")
+        arguments = ("modified.prototxt", "snapshot.caffemodel")
+        model, weights = map(self.path, arguments)
+        workflow.save(model, weights, prefix, "Both", self.path("record.txt"), self.path("c.json"))
+        return prefix
+
+    def inputs(self, seed: int, spread: float = 1.0) -> Arrays:
+        """Return random arrays for the inputs of the network, by blob name."""
+        generator = np.random.default_rng(seed)
+        graph = CaffeFrontend().read(self.path("net.prototxt")).test
+        arrays = {}
+        for node in graph.nodes:
+            if isinstance(node.attributes, Input):
+                for top, shape in zip(node.tops, node.attributes.shapes):
+                    arrays[top] = generator.normal(0, spread, shape).astype(np.float32)
+        return arrays
+
+
+def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
+    """Write the network, its weights and config, and insert."""
+    (folder / "net.prototxt").write_text(prototxt(case.build, caffe))
+    model, weights = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
+    write_random_weights(model, folder / "net.caffemodel")
+    config = folder / "c.json"
+    report = workflow.create_config(model, weights, str(config))
+    entries = json.loads(config.read_text())
+    for name in report.quantizable:
+        entry = entries[name]
+        entry["retrain_enable"] = not case.enable or name in case.enable
+        entry["retrain_data_config"].update(case.activation)
+        if case.channel_wise is not None and "retrain_weight_config" in entry:
+            entry["retrain_weight_config"]["channel_wise"] = case.channel_wise
+    entries.update(case.config)
+    config.write_text(json.dumps(entries))
+    modified = [str(folder / f"modified.{end}") for end in ("prototxt", "caffemodel")]
+    workflow.insert(model, weights, str(config), *modified, str(folder / "record.txt"))
+    return Inserted(case, folder, report.quantizable)
+
+
+def train(inserted: Inserted, caffe: Any) -> Any:
+    """Run one iteration and one TEST pass in Caffe; return the solver."""
+    solver_file = inserted.folder / "solver.prototxt"
+    solver_file.write_text(
+        SOLVER.format(net=inserted.path("modified.prototxt"), prefix=inserted.path("s"))
+    )
+    solver = caffe.get_solver(str(solver_file))
+    solver.net.copy_from(inserted.path("modified.caffemodel"))
+    for net in (solver.net, solver.test_nets[0]):
+        for blob, array in inserted.inputs(seed=1).items():
+            net.blobs[blob].data[...] = array
+    solver.solve()
+    solver.net.save(inserted.path("snapshot.caffemodel"))
+    return solver
+
+
+def pretend_training(inserted: Inserted) -> None:
+    """Write a snapshot and a record such as training leaves them, without Caffe.
+
+    Bounds become -2 and 2 (or 0 and 2), and N is 1, 2, 3, ... along the channels.
+    """
+    network = read_network(inserted.path("modified.prototxt"), inserted.path("modified.caffemodel"))
+    layers = []
+    for layer in network.document.layers:
+        blobs = list(network.weights.get(layer.name, ()))
+        if is_python_layer(layer, "ActivationQAT"):
+            high, low = np.float32([2.0]), np.float32([-2.0])
+            blobs = [high, low, np.float32([1, 1, 2, -2])]
+        if blobs:
+            layers.append((layer.name, layer.type, blobs))
+    with open(inserted.path("snapshot.caffemodel"), "wb") as stream:
+        writer.write(stream, "snapshot", layers)
+    _write_record(inserted, network)
+
+
+def _write_record(inserted: Inserted, network: Any) -> None:
+    path = inserted.path("record.txt")
+    record = records.read(path)
+    searches = inserted.case.config.get("shift_n_algo") != "none"
+    for name in record:
+        scales = network.weights.get(f"{name}_weight_qat")
+        scale_w = () if scales is None else tuple(scales[2].reshape(-1))
+        entry = LayerRecord(
+            scale_d=4 / 255,
+            offset_d=0,
+            scale_w=scale_w,
+            offset_w=(0,) * len(scale_w),
+            shift_bit=tuple(1 + i % 16 for i in range(len(scale_w))) if searches else (),
+        )
+        record = record.with_layer(name, entry)
+    Path(path).write_text(records.format(record))
+
+
+def layer_names(prototxt_file: str) -> list[str]:
+    """Return the names of the layers of a file."""
+    return [layer.name for layer in documents.read(prototxt_file).layers]
