@@ -10,10 +10,10 @@ import attrs
 import numpy as np
 
 from amct_caffe.formats.caffemodel import writer
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import CaffeFrontend
-from amct_caffe.network import read_network
-from amct_caffe.passes.python_layers import is_python_layer
+from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.passes.python_layers import is_python_layer, param_str
+from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.graph.attributes import Input
@@ -126,24 +126,30 @@ def pretend_training(inserted: Inserted) -> None:
     _write_record(inserted, network)
 
 
-def _write_record(inserted: Inserted, network: Any) -> None:
+def _write_record(inserted: Inserted, network: CaffeNetwork) -> None:
     path = inserted.path("record.txt")
     record = records.read(path)
     searches = inserted.case.config.get("shift_n_algo") != "none"
+    counts = _scale_counts(network)
     for name in record:
-        scales = network.weights.get(f"{name}_weight_qat")
-        scale_w = () if scales is None else tuple(scales[2].reshape(-1))
+        count = counts.get(name, 0)
         entry = LayerRecord(
             scale_d=4 / 255,
             offset_d=0,
-            scale_w=scale_w,
-            offset_w=(0,) * len(scale_w),
-            shift_bit=tuple(1 + i % 16 for i in range(len(scale_w))) if searches else (),
+            scale_w=(0.01,) * count,
+            offset_w=(0,) * count,
+            shift_bit=tuple(1 + i % 16 for i in range(count)) if searches else (),
         )
         record = record.with_layer(name, entry)
     Path(path).write_text(records.format(record))
 
 
-def layer_names(prototxt_file: str) -> list[str]:
-    """Return the names of the layers of a file."""
-    return [layer.name for layer in documents.read(prototxt_file).layers]
+def _scale_counts(network: CaffeNetwork) -> dict[str, int]:
+    """Return the number of scales of each layer's weights once BatchNorm and Scale are folded."""
+    counts = {}
+    for layer in network.document.layers:
+        if is_python_layer(layer, "WeightQAT"):
+            owner = from_param_str(WeightParameters, param_str(layer), layer.name)
+            per_channel = owner.channel_wise or bool(owner.folded)
+            counts[owner.layer] = owner.shape[owner.output_axis] if per_channel else 1
+    return counts

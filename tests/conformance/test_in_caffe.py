@@ -14,7 +14,10 @@ import numpy as np
 import pytest
 
 from amct_caffe.frontend import CaffeFrontend
+from amct_core.graph.attributes import DeQuant
 from amct_core.graph.shapes import infer_shapes
+from amct_core.numerics import dequant
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 from tests.conformance.case import Case
 from tests.conformance.graph_cases import CASES
@@ -54,6 +57,36 @@ def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
     if not case.inexact:
         assert report.exact, report.outputs
     check_shapes(inserted.path("net.prototxt"), caffe)
+
+
+WITHOUT_N = [
+    case
+    for case in layer_cases()
+    if case.config["shift_n_algo"] == "none" and not case.name.startswith("pooling")
+]
+
+
+@pytest.mark.parametrize("case", WITHOUT_N, ids=str)
+def test_folding_changes_nothing_but_the_rounding_of_the_bias(
+    case: Case, tmp_path: Path, caffe: Any
+) -> None:
+    """What is deployed is what was trained in every channel, with gammas below zero and at zero."""
+    inserted = insert(case, tmp_path, caffe)
+    net = train(inserted, caffe).test_nets[0]
+    inputs = inserted.inputs(seed=2, spread=1.5)
+    net.blobs["data"].data[...] = inputs["data"]
+    net.forward()
+    prefix = inserted.save()
+    simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    (output,) = simulator.outputs
+    deployed = simulator.run(inputs)[output]
+    trained = net.blobs[output].data
+    (dequant_node,) = (n for n in simulator.graph.nodes if isinstance(n.attributes, DeQuant))
+    deq_scale, _, _ = dequant.unpack(dequant_node.weights[0])
+    # The integer bias is rounded to a multiple of deq_scale; what follows only shrinks values.
+    step = deq_scale.reshape((1, -1) + (1,) * (deployed.ndim - 2))
+    tolerance = step / 2 + 2e-6 * np.abs(trained).max()
+    assert (np.abs(deployed - trained) <= tolerance).all()
 
 
 def check_shapes(model: str, caffe: Any) -> None:

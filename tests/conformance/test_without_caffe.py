@@ -1,0 +1,113 @@
+"""The half of the suite that needs no Caffe: insert, save, and the integers of the saved model.
+
+Training is stood in for by bounds and shift factors written into the snapshot and the record.  Each
+integer layer is recomputed from the deployable model's own blobs in the plainest way there is: one
+multiplication of Python-like integers (int64) per tap of the kernel.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amct_core.graph import Node
+from amct_core.graph.attributes import Convolution, InnerProduct, Pooling, Quant
+from amct_core.graph.shapes import infer_shapes
+from cpu_sim_backend import Simulator
+from tests.conformance.case import Case
+from tests.conformance.graph_cases import CASES
+from tests.conformance.layer_cases import layer_cases
+from tests.conformance.runner import insert, pretend_training
+
+ALL = [*layer_cases(), *CASES]
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_integers_of_the_saved_model(case: Case, tmp_path: Path) -> None:
+    inserted = insert(case, tmp_path)
+    pretend_training(inserted)
+    prefix = inserted.save()
+    simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    assert tuple(n.name for n in simulator.quantized_nodes) == (case.enable or case.quantized)
+    blobs = {b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0])}
+    outputs = simulator.run(inserted.inputs(seed=2, spread=1.5), [*blobs, *simulator.outputs])
+    for node in simulator.quantized_nodes:
+        quant = simulator.graph.producer(node.inputs[0])
+        assert quant is not None and isinstance(quant.attributes, Quant)
+        centered = outputs[node.bottoms[0]].astype(np.int64) - quant.attributes.offset
+        expected = accumulate(node, centered)
+        np.testing.assert_array_equal(outputs[node.tops[0]], expected, node.name)
+    shapes = infer_shapes(simulator.graph, {})
+    for blob in simulator.outputs:
+        assert np.isfinite(outputs[blob]).all()
+        assert shapes[simulator.graph.final_value(blob)] == outputs[blob].shape
+
+
+def accumulate(node: Node, x: np.ndarray) -> np.ndarray:
+    """Return the accumulators of an integer layer, bias included, int64."""
+    a: Any = node.attributes
+    if isinstance(a, Pooling):
+        return _sums(a, x)
+    weights = node.weights[0].astype(np.int64)
+    if isinstance(a, InnerProduct):
+        result = x.reshape(len(x), -1) @ weights.T
+    elif node.op == "Deconvolution":
+        result = _deconvolution(a, weights, x)
+    else:
+        assert isinstance(a, Convolution)
+        result = _convolution(a, weights, x)
+    if len(node.weights) > 1:
+        bias = node.weights[1].astype(np.int64)
+        result = result + bias.reshape((1, -1) + (1,) * (result.ndim - 2))
+    return result
+
+
+def _convolution(a: Convolution, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    x = np.pad(x, ((0, 0), (0, 0), (a.pad[0],) * 2, (a.pad[1],) * 2))
+    height, width = (
+        (size - dilation * (kernel - 1) - 1) // stride + 1
+        for size, kernel, stride, dilation in zip(x.shape[2:], a.kernel, a.stride, a.dilation)
+    )
+    result = np.zeros((len(x), len(weights), height, width), np.int64)
+    inputs, outputs = x.shape[1] // a.group, len(weights) // a.group
+    for output in range(len(weights)):
+        first = output // outputs * inputs
+        for channel, i, j in np.ndindex(*weights.shape[1:]):
+            top, left = i * a.dilation[0], j * a.dilation[1]
+            met = x[:, first + channel, top:, left:][:, :: a.stride[0], :: a.stride[1]]
+            result[:, output] += weights[output, channel, i, j] * met[:, :height, :width]
+    return result
+
+
+def _deconvolution(a: Convolution, weights: np.ndarray, x: np.ndarray) -> np.ndarray:
+    height, width = (
+        stride * (size - 1) + kernel
+        for size, kernel, stride in zip(x.shape[2:], a.kernel, a.stride)
+    )
+    result = np.zeros((len(x), weights.shape[1], height, width), np.int64)
+    for row, column in np.ndindex(*x.shape[2:]):
+        top, left = row * a.stride[0], column * a.stride[1]
+        met = result[:, :, top : top + a.kernel[0], left : left + a.kernel[1]]
+        met += np.tensordot(x[:, :, row, column], weights, axes=1)
+    return result[:, :, a.pad[0] : height - a.pad[0], a.pad[1] : width - a.pad[1]]
+
+
+def _sums(a: Pooling, x: np.ndarray) -> np.ndarray:
+    """Return the sums over the windows; what lies in the padding counts as zero."""
+    assert a.kernel is not None
+    outs = []
+    for size, kernel, stride, pad in zip(x.shape[2:], a.kernel, a.stride, a.pad):
+        out = -(-(size + 2 * pad - kernel) // stride) + 1
+        if any(a.pad) and (out - 1) * stride >= size + pad:
+            out -= 1
+        outs.append(out)
+    result = np.zeros((*x.shape[:2], *outs), np.int64)
+    for row, column in np.ndindex(*outs):
+        top, left = row * a.stride[0] - a.pad[0], column * a.stride[1] - a.pad[1]
+        rows = slice(max(top, 0), max(top + a.kernel[0], 0))
+        columns = slice(max(left, 0), max(left + a.kernel[1], 0))
+        result[:, :, row, column] = x[:, :, rows, columns].sum(axis=(2, 3))
+    return result
