@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
+from amct_caffe.batch_norm_training import reason_to_freeze
 from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.network import CaffeNetwork, read_network
@@ -67,7 +68,7 @@ class CaffeFrontend(Frontend):
         )
         searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
         passes: List[Pass[CaffeNetwork]] = [
-            FreezeBatchNorm(),
+            *_batch_norm_passes(network),
             InsertActivationQat(plan),
             InsertWeightQat(plan, plugins.weight_algorithms),
         ]
@@ -117,6 +118,14 @@ class CaffeFrontend(Frontend):
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
     return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"))
+
+
+def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
+    """Return what has to be done about the BatchNorm layers that the network keeps."""
+    if not any(layer.type == "BatchNorm" for layer in network.document.layers):
+        return []
+    reason = reason_to_freeze()
+    return [FreezeBatchNorm(reason)] if reason is not None else []
 
 
 def _enabled_layers(request: InsertionRequest) -> Tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import List
 
+import attrs
+
 from amct_caffe.network import CaffeNetwork
 from amct_core.graph import Pass
 from amct_core.textproto import Message
@@ -12,14 +14,17 @@ from amct_core.textproto import Message
 _log = logging.getLogger("amct_caffe.passes")
 
 
+@attrs.frozen
 class FreezeBatchNorm(Pass[CaffeNetwork]):
     """Freeze BatchNorm.
 
     1. Every BatchNorm layer that the network keeps gets ``use_global_stats: true``.
 
-    The pip package of Caffe cannot train BatchNorm: its forward always uses the stored statistics
-    while its backward assumes those of the batch, and training explodes without an error.
+    Attributes:
+        reason: why, for the log.
     """
+
+    reason: str = "it was asked for"
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with frozen BatchNorm layers."""
@@ -37,8 +42,9 @@ class FreezeBatchNorm(Pass[CaffeNetwork]):
                 frozen.append(layer.name)
         if frozen:
             _log.warning(
-                "%d BatchNorm layers are frozen (use_global_stats: true): their mean and variance "
-                "stay as they are; Scale layers are trained",
+                "BatchNorm is frozen in %d layers (use_global_stats: true), because %s: their mean "
+                "and variance stay as they are; Scale layers are trained",
                 len(frozen),
+                self.reason,
             )
         return network

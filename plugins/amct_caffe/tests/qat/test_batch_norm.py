@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Sequence, Tuple
 
 import numpy as np
@@ -152,3 +153,68 @@ def fold_multiplier(net: Any) -> np.ndarray:
     _, variance, factor = (np.asarray(blob.data, np.float64) for blob in net.params["bn"])
     gamma = np.asarray(net.params["scale"][0].data, np.float64)
     return np.asarray(gamma / np.sqrt(variance / factor + 1e-5))
+
+
+class TestTheProbe:
+    """Which Caffe trains BatchNorm is found out by running one layer."""
+
+    def test_the_caffe_of_the_package_index_cannot_and_its_layers_are_frozen_with_one_line(
+        self, bench: Bench, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        modified, _ = network(bench)
+        assert "use_global_stats: true" in Path(modified.model).read_text()
+        said = [r.getMessage() for r in caplog.records if "BatchNorm" in r.getMessage()]
+        (line,) = said
+        assert "BatchNorm is frozen in 1 layers" in line
+        assert "this Caffe cannot train them" in line
+
+    def test_where_caffe_can_the_layer_is_left_as_it_is(
+        self, bench: Bench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("amct_caffe.frontend.reason_to_freeze", lambda: None)
+        modified, _ = network(bench)
+        assert "use_global_stats" not in Path(modified.model).read_text()
+
+    def test_it_believes_a_caffe_that_normalises_by_the_batch(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from amct_caffe.runtime import batch_norm_probe
+
+        assert not batch_norm_probe.trains_batch_norm()
+        monkeypatch.setattr(batch_norm_probe, "_net", lambda: BatchNormByDefinition(True))
+        assert batch_norm_probe.trains_batch_norm()
+
+    def test_it_does_not_believe_one_whose_backward_forgets_the_statistics(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from amct_caffe.runtime import batch_norm_probe
+
+        monkeypatch.setattr(batch_norm_probe, "_net", lambda: BatchNormByDefinition(False))
+        assert not batch_norm_probe.trains_batch_norm()
+
+
+class Blob:
+    """Stands in for a Caffe blob."""
+
+    def __init__(self) -> None:
+        self.data, self.diff = (np.zeros((4, 2, 3, 3), np.float32) for _ in range(2))
+
+
+class BatchNormByDefinition:
+    """A net of one BatchNorm layer, as a Caffe that can train it computes it."""
+
+    def __init__(self, right_backward: bool) -> None:
+        self.blobs = {"data": Blob(), "norm": Blob()}
+        self.right_backward = right_backward
+
+    def forward(self) -> None:
+        x = self.blobs["data"].data
+        centered = x - x.mean((0, 2, 3), keepdims=True)
+        self.blobs["norm"].data[...] = centered / np.sqrt(x.var((0, 2, 3), keepdims=True) + 1e-5)
+
+    def backward(self) -> None:
+        y, dy = self.blobs["norm"].data, self.blobs["norm"].diff
+        dx = dy.copy()
+        if self.right_backward:
+            dx -= dy.mean((0, 2, 3), keepdims=True) + y * (dy * y).mean((0, 2, 3), keepdims=True)
+        self.blobs["data"].diff[...] = dx
