@@ -6,36 +6,44 @@ writes; that AMCT (Caffe) writes the same with Caffe's types and names is inferr
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
-from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step, lower
+from amct_caffe.formats.prototxt.document import Layer
+from amct_core.lowering import DequantStep, IntegerStep, QuantStep, Step, lower
 from amct_core.quantized_model import QuantizedModel
 
 _STRINGS = 1
 """``val_type`` of a list of strings."""
 
 
-def name_map(model: QuantizedModel) -> Dict[str, Any]:
-    """Return the contents of the file."""
-    operations = [_operation(step) for step in lower(model)]
+def name_map(model: QuantizedModel, layers: Sequence[Layer]) -> Dict[str, Any]:
+    """Return the contents of the file.
+
+    Args:
+        model: what was rendered.
+        layers: of the deployed model, in order.
+    """
+    steps = {_name(step): step for step in lower(model)}
+    operations = [_operation(layer, steps.get(layer.name)) for layer in layers]
     return {"name": model.graph.name, "graph": [{"op": operations}]}
 
 
-def _operation(step: Step) -> Dict[str, Any]:
-    if isinstance(step, FloatStep):
-        return {"name": step.node.name, "type": step.node.op}
+def _name(step: Step) -> str:
+    if isinstance(step, (QuantStep, DequantStep)):
+        return step.name
+    return step.node.name
+
+
+def _operation(layer: Layer, step: Optional[Step]) -> Dict[str, Any]:
+    operation: Dict[str, Any] = {"name": layer.name, "type": layer.type}
     if isinstance(step, QuantStep):
-        return {"name": step.name, "type": "Quant", "attr": [_original([])]}
-    name = step.layer.name
-    if isinstance(step, IntegerStep):
-        return {"name": name, "type": step.node.op, "attr": [_original([name])]}
-    assert isinstance(step, DequantStep)
-    return {
-        "name": step.name,
-        "type": "DeQuant",
-        "attr": [_original([name])],
-        "output_desc": [{"attr": _origin(name)}],
-    }
+        operation["attr"] = [_original([])]
+    elif isinstance(step, IntegerStep):
+        operation["attr"] = [_original([layer.name])]
+    elif isinstance(step, DequantStep):
+        operation["attr"] = [_original([step.layer.name])]
+        operation["output_desc"] = [{"attr": _origin(step.layer.name)}]
+    return operation
 
 
 def _original(names: List[str]) -> Dict[str, Any]:

@@ -34,4 +34,4 @@ def write_deploy_model(model: QuantizedModel, save_path: str, files: FileSet) ->
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
         caffemodel.write(stream, document.name, rendered.weighted_layers())
-    files.add(f"{save_path}_quant.json", json.dumps(name_map(model), indent=2) + "\n")
+    files.add(f"{save_path}_quant.json", json.dumps(name_map(model, layers), indent=2) + "\n")
