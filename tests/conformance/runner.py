@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
@@ -13,7 +14,7 @@ from amct_caffe.formats.caffemodel import writer
 from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.network import CaffeNetwork, read_network
 from amct_caffe.passes.python_layers import is_python_layer, param_str
-from amct_caffe.qat.parameters import WeightParameters, from_param_str
+from amct_caffe.qat.parameters import ActivationParameters, WeightParameters, from_param_str
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.graph.attributes import Input
@@ -49,6 +50,11 @@ class Inserted:
     def path(self, name: str) -> str:
         """Return the path of one of its files."""
         return str(self.folder / name)
+
+    @property
+    def searches(self) -> bool:
+        """Whether shift N is searched."""
+        return self.case.config.get("shift_n_algo") != "none"
 
     def save(self) -> str:
         """Save the snapshot; return the prefix of what was written."""
@@ -107,29 +113,34 @@ def train(inserted: Inserted, caffe: Any) -> Any:
     return solver
 
 
-def pretend_training(inserted: Inserted) -> None:
+def pretend_training(
+    folder: Path, bounds: Optional[Mapping[str, tuple[float, float]]] = None, searches: bool = True
+) -> None:
     """Write a snapshot and a record such as training leaves them, without Caffe.
 
-    Bounds become -2 and 2 (or 0 and 2), and N is 1, 2, 3, ... along the channels.
+    Args:
+        folder: of the modified model.
+        bounds: (clip_max, clip_min) by quantized layer; (2, -2) for others.
+        searches: whether there is an N for each layer with weights: 1, 2, 3, ... along the
+            channels.
     """
-    network = read_network(inserted.path("modified.prototxt"), inserted.path("modified.caffemodel"))
+    network = read_network(str(folder / "modified.prototxt"), str(folder / "modified.caffemodel"))
     layers = []
     for layer in network.document.layers:
         blobs = list(network.weights.get(layer.name, ()))
         if is_python_layer(layer, "ActivationQAT"):
-            high, low = np.float32([2.0]), np.float32([-2.0])
-            blobs = [high, low, np.float32([1, 1, 2, -2])]
+            owner = from_param_str(ActivationParameters, param_str(layer), layer.name)
+            high, low = (bounds or {}).get(owner.layers[0], (2.0, -2.0))
+            blobs = [np.float32([high]), np.float32([low]), np.float32([1, 1, high, low])]
         if blobs:
             layers.append((layer.name, layer.type, blobs))
-    with open(inserted.path("snapshot.caffemodel"), "wb") as stream:
+    with open(folder / "snapshot.caffemodel", "wb") as stream:
         writer.write(stream, "snapshot", layers)
-    _write_record(inserted, network)
+    _write_record(folder / "record.txt", network, searches)
 
 
-def _write_record(inserted: Inserted, network: CaffeNetwork) -> None:
-    path = inserted.path("record.txt")
-    record = records.read(path)
-    searches = inserted.case.config.get("shift_n_algo") != "none"
+def _write_record(path: Path, network: CaffeNetwork, searches: bool) -> None:
+    record = records.read(str(path))
     counts = _scale_counts(network)
     for name in record:
         count = counts.get(name, 0)
@@ -141,7 +152,7 @@ def _write_record(inserted: Inserted, network: CaffeNetwork) -> None:
             shift_bit=tuple(1 + i % 16 for i in range(count)) if searches else (),
         )
         record = record.with_layer(name, entry)
-    Path(path).write_text(records.format(record))
+    path.write_text(records.format(record))
 
 
 def _scale_counts(network: CaffeNetwork) -> dict[str, int]:

@@ -28,7 +28,7 @@ ALL = [*layer_cases(), *CASES]
 @pytest.mark.parametrize("case", ALL, ids=str)
 def test_integers_of_the_saved_model(case: Case, tmp_path: Path) -> None:
     inserted = insert(case, tmp_path)
-    pretend_training(inserted)
+    pretend_training(tmp_path, searches=inserted.searches)
     prefix = inserted.save()
     simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
     assert tuple(n.name for n in simulator.quantized_nodes) == (case.enable or case.quantized)
