@@ -7,10 +7,11 @@ exactly, else 9, as in the files that AMCT writes.
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from amct_core.errors import RecordError
+from amct_core.errors import AmctError, RecordError
 from amct_core.files import read_text, write_atomically
 from amct_core.record.model import LayerRecord, Record
 from amct_core.textproto import Message, format_message, parse
@@ -42,9 +43,33 @@ def read(path: str) -> Record:
             file=path,
             remedy="Run from the folder in which create_quant_retrain_model ran, or insert again.",
         )
-    message = parse(read_text(path), path)
+    text = read_text(path)
+    try:
+        entries = [entry for part in _parts(text) for entry in _entries(part, path)]
+        if len({name for name, _ in entries}) == len(entries):
+            return Record(dict(entries))
+    except AmctError:
+        pass  # the whole file tells the line
+    return Record(_entries_of_file(text, path))
+
+
+def _parts(text: str) -> List[str]:
+    """Split ``text`` behind each closing brace at the beginning of a line.
+
+    If every part is a sequence of whole fields, the file is their sequence.
+    """
+    return text.replace("\n}\n", "\n}\n\0").split("\0")
+
+
+@functools.lru_cache(maxsize=4096)
+def _entries(text: str, path: str) -> Tuple[Tuple[str, LayerRecord], ...]:
+    """Return the entries that ``text`` holds; training reads the same ones time and again."""
+    return tuple(_entries_of_file(text, path).items())
+
+
+def _entries_of_file(text: str, path: str) -> Dict[str, LayerRecord]:
     layers: Dict[str, LayerRecord] = {}
-    for field in message:
+    for field in parse(text, path):
         if field.name != "record" or not isinstance(field.value, Message):
             raise _unknown_field(path, field.name, field.line, "record")
         name, entry = _entry(path, field.value)
@@ -57,7 +82,7 @@ def read(path: str) -> Record:
                 remedy="Remove one of the two entries.",
             )
         layers[name] = entry
-    return Record(layers)
+    return layers
 
 
 def _entry(path: str, message: Message) -> tuple[str, LayerRecord]:
@@ -114,24 +139,24 @@ def _unknown_field(path: str, name: str, line: int, expected: str) -> RecordErro
 
 def format_record(record: Record) -> str:
     """Return the text of ``record``."""
-    return format_message(to_message(record))
+    return "".join(_entry_text(name, layer) for name, layer in record.layers.items())
 
 
-def to_message(record: Record) -> Message:
-    """Return ``record`` as a text format tree."""
+@functools.lru_cache(maxsize=4096)
+def _entry_text(name: str, layer: LayerRecord) -> str:
+    """Return the text of one entry; each update writes all entries and changes few."""
+    value = Message()
+    for field in _FIELDS:
+        content: Any = getattr(layer, field)
+        for item in content if field in _REPEATED else [content]:
+            if item is not None:
+                value.add(field, item)
+    entry = Message()
+    entry.add("key", name)
+    entry.add("value", value)
     message = Message()
-    for name, layer in record.layers.items():
-        value = Message()
-        for field in _FIELDS:
-            content: Any = getattr(layer, field)
-            for item in content if field in _REPEATED else [content]:
-                if item is not None:
-                    value.add(field, item)
-        entry = Message()
-        entry.add("key", name)
-        entry.add("value", value)
-        message.add("record", entry)
-    return message
+    message.add("record", entry)
+    return format_message(message)
 
 
 def write(path: str, record: Record) -> None:
