@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Tuple
+from typing import Sequence, Set, Tuple
 
 import attrs
 import numpy as np
 
+from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.to_graph import to_graph
 from amct_core.folding import batch_norm_of, scale_of
@@ -36,6 +37,8 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
         """Return the folded network."""
         network = state.copy()
         test, train = to_graph(network, "TEST"), to_graph(network, "TRAIN")
+        layers = network.document.by_name()
+        gone: Set[str] = set()
         for name in self.names:
             chain = find_chain(test, test.node(name))
             other = find_chain(train, train.node(name))
@@ -45,13 +48,20 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
                 _log.info("layer '%s' is not folded: %s", name, problem.reason)
             elif chain is not None and other is not None:
                 if [n.name for n in chain.nodes] == [n.name for n in other.nodes]:
-                    _fold(network, test.node(name), chain)
+                    _fold(network, layers[name], test.node(name), chain)
+                    gone.update(folded.name for folded in chain.nodes)
                 else:
                     _log.info("layer '%s' is not folded: TRAIN and TEST differ", name)
+        network.document.layers = [
+            layer for layer in network.document.layers if layer.name not in gone
+        ]
+        for name in gone:
+            network.weights.pop(name, None)
         return network
 
 
-def _fold(network: CaffeNetwork, node: Node, chain: FoldChain) -> None:
+def _fold(network: CaffeNetwork, layers: Sequence[Layer], node: Node, chain: FoldChain) -> None:
+    """Let ``layers``, those called like ``node``, compute what ``chain`` did."""
     axis = 1 if node.op == "Deconvolution" else 0
     bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None
     weights, folded_bias = bn_fold.fold(
@@ -62,14 +72,8 @@ def _fold(network: CaffeNetwork, node: Node, chain: FoldChain) -> None:
         axis,
     )
     network.weights[node.name] = [weights, folded_bias]
-    gone = {folded.name for folded in chain.nodes}
-    for name in gone:
-        network.weights.pop(name, None)
-    document = network.document
-    document.layers = [layer for layer in document.layers if layer.name not in gone]
-    for layer in document.layers:
-        if layer.name == node.name:
-            layer.tops = [chain.value.name]
-            parameters = layer.message.message("convolution_param")
-            assert isinstance(parameters, Message)
-            parameters.set("bias_term", True)
+    for layer in layers:
+        layer.tops = [chain.value.name]
+        parameters = layer.message.message("convolution_param")
+        assert isinstance(parameters, Message)
+        parameters.set("bias_term", True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List
 
 import attrs
 import numpy as np
@@ -36,15 +36,16 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with the layers and their blobs."""
         network = state.copy()
-        document = network.document
+        layers = network.document.by_name()
+        added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             layer = self._layer(group)
-            readers = {planned.name for planned in group.layers}
-            for reader in document.layers:
-                if reader.name in readers:
+            for planned in group.layers:
+                for reader in layers[planned.name]:
                     reader.bottoms = [layer.tops[0], *reader.bottoms[1:]]
-            document.insert_before(group.name, [layer])
+            added[group.name] = [layer]
             network.weights[layer.name] = self._blobs(group)
+        network.document.insert_before(added)
         return network
 
     def _layer(self, group: ActivationGroup) -> Layer:

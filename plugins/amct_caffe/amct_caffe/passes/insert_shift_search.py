@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Dict, List, Mapping, Sequence
+
 import attrs
 
+from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
-from amct_core.graph import Pass
+from amct_core.graph import Node, Pass
 from amct_core.graph.attributes import BatchNorm, Scale
 
 
@@ -29,15 +32,19 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with the layers."""
         network = state.copy()
+        layers = network.document.by_name()
+        added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             for planned in group.layers:
                 if planned.searches_shift and planned.layout is not None:
-                    self._insert(network, group, planned)
+                    added[_last_node(planned).name] = [self._layer(layers, group, planned)]
+        network.document.insert_after(added)
         return network
 
-    def _insert(self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer) -> None:
+    def _layer(
+        self, layers: Mapping[str, Sequence[Layer]], group: ActivationGroup, planned: PlannedLayer
+    ) -> Layer:
         chain = planned.chain.nodes if planned.chain is not None else ()
-        last = chain[-1] if chain else planned.node
         specs = [
             shares(shared_name(group.name, "clip_max")),
             shares(shared_name(group.name, "clip_min")),
@@ -45,11 +52,10 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             shares(shared_name(planned.name, "scale_w")),
         ]
         for node in chain:
-            for layer in network.document.layers:
-                if layer.name == node.name:
-                    specs += share_blobs(layer, len(node.weights))
-        blob = last.tops[0]
-        tap = python_layer(
+            named = [share_blobs(layer, len(node.weights)) for layer in layers[node.name]]
+            specs += named[0]
+        blob = _last_node(planned).tops[0]
+        return python_layer(
             f"{planned.name}_shift_search",
             "ShiftSearch",
             [blob],
@@ -57,7 +63,6 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             self._parameters(group, planned),
             specs,
         )
-        network.document.insert_after(last.name, [tap])
 
     def _parameters(self, group: ActivationGroup, planned: PlannedLayer) -> ShiftParameters:
         assert planned.layout is not None
@@ -85,3 +90,8 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             folds_scale=scale is not None,
             folds_scale_bias=has_bias,
         )
+
+
+def _last_node(planned: PlannedLayer) -> Node:
+    """Return the layer whose output is that of the layer after folding."""
+    return planned.chain.nodes[-1] if planned.chain is not None else planned.node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Mapping, Sequence
 
 import attrs
 import numpy as np
@@ -49,34 +49,38 @@ class InsertWeightQat(Pass[CaffeNetwork]):
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with the layers and their blobs."""
         network = state.copy()
+        layers = network.document.by_name()
+        added = {}
         for group in self.plan.groups:
-            added = [self._insert(network, group, planned) for planned in group.layers]
-            network.document.insert_after(
-                activation_layer_name(group), [layer for layer in added if layer is not None]
-            )
+            found = [self._insert(network, layers, group, planned) for planned in group.layers]
+            added[activation_layer_name(group)] = [layer for layer in found if layer is not None]
+        network.document.insert_after(added)
         return network
 
     def _insert(
-        self, network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer
+        self,
+        network: CaffeNetwork,
+        layers: Mapping[str, Sequence[Layer]],
+        group: ActivationGroup,
+        planned: PlannedLayer,
     ) -> Layer | None:
         if planned.layout is None or planned.config.weight is None:
             return None
         name = weight_layer_name(planned.name)
         quantized = shared_name(planned.name, "quantized")
-        specs = [self._master_spec(network, planned.name)]
+        specs = [_master_spec(layers[planned.name])]
         specs.append(ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0))
         specs.append(fixed(shared_name(planned.name, "scale_w")))
         specs.append(shares(shared_name(group.name, "state")))
-        for layer in network.document.layers:
-            if layer.name == planned.name:
-                own = ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0)
-                layer.param_specs = [own, *list(layer.param_specs)[1:]]
+        for layer in layers[planned.name]:
+            own = ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0)
+            layer.param_specs = [own, *list(layer.param_specs)[1:]]
         blob = activation_layer_name(group)
         scale = planned.chain.scale if planned.chain is not None else None
         blobs = self._blobs(planned)
         blobs.append(network.weights[blob][2])
         if scale is not None:
-            specs.append(_shared_gamma(network, scale.name))
+            specs.append(_shared_gamma(layers[scale.name]))
             blobs.append(np.asarray(scale.weights[0], np.float32))
         network.weights[name] = blobs
         network.weights[planned.name] = [blobs[1], *network.weights[planned.name][1:]]
@@ -93,12 +97,6 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         )
         return python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
 
-    def _master_spec(self, network: CaffeNetwork, name: str) -> ParamSpec:
-        for layer in network.document.layers:
-            if layer.name == name and layer.param_specs:
-                return layer.param_specs[0]
-        return ParamSpec()
-
     def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""
         assert planned.layout is not None and planned.config.weight is not None
@@ -114,8 +112,14 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         return [master, quantized.fake_quantized(), quantized.scale_w]
 
 
-def _shared_gamma(network: CaffeNetwork, scale: str) -> ParamSpec:
-    specs = [share_blobs(layer, 1) for layer in network.document.layers if layer.name == scale]
+def _master_spec(layers: Sequence[Layer]) -> ParamSpec:
+    """Return how the solver treats the weights of a layer, given in each of its phases."""
+    return next((layer.param_specs[0] for layer in layers if layer.param_specs), ParamSpec())
+
+
+def _shared_gamma(scales: Sequence[Layer]) -> ParamSpec:
+    """Give the gamma of a Scale, in each of its phases, a name; return a spec that shares it."""
+    specs = [share_blobs(layer, 1) for layer in scales]
     return specs[0][0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping, Sequence
 
 from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
@@ -26,12 +26,13 @@ class RemoveQat(Pass[CaffeNetwork]):
         """Return the network without QAT layers, with float32 master weights."""
         network = state.copy()
         document = network.document
+        layers = document.by_name()
         sources: Dict[str, str] = {}
         for layer in document.layers:
             if is_python_layer(layer, "ActivationQAT"):
                 sources[layer.tops[0]] = layer.bottoms[0]
             elif is_python_layer(layer, "WeightQAT"):
-                self._restore_weights(network, layer)
+                self._restore_weights(network, layers, layer)
         kept: List[Layer] = []
         for layer in document.layers:
             if any(is_python_layer(layer, kind) for kind in KINDS):
@@ -43,11 +44,12 @@ class RemoveQat(Pass[CaffeNetwork]):
         document.layers = kept
         return network
 
-    def _restore_weights(self, network: CaffeNetwork, weight_qat: Layer) -> None:
+    def _restore_weights(
+        self, network: CaffeNetwork, layers: Mapping[str, Sequence[Layer]], weight_qat: Layer
+    ) -> None:
         parameters = from_param_str(WeightParameters, param_str(weight_qat), weight_qat.name)
         name = parameters.layer
         master = network.weights[weight_qat.name][0]
         network.weights[name] = [master, *network.weights[name][1:]]
-        for layer in network.document.layers:
-            if layer.name == name:
-                layer.param_specs = [weight_qat.param_specs[0], *list(layer.param_specs)[1:]]
+        for layer in layers[name]:
+            layer.param_specs = [weight_qat.param_specs[0], *list(layer.param_specs)[1:]]

@@ -108,15 +108,15 @@ def test_layers_are_inserted_where_asked() -> None:
     layer { name: "e" type: "C" }
     """
     document = documents.from_text(text)
-    document.insert_after("d", [Layer.create("x", "X", ["a"], ["b"])])
-    document.insert_before("d", [Layer.create("y", "Y", [], []), Layer.create("z", "Z", [], [])])
+    document.insert_after({"d": [Layer.create("x", "X", ["a"], ["b"])]})
+    document.insert_before({"d": [Layer.create("y", "Y", [], []), Layer.create("z", "Z", [], [])]})
     assert [layer.name for layer in document.layers] == ["y", "z", "d", "d", "x", "e"]
 
 
 @pytest.mark.parametrize("insert", [NetDocument.insert_before, NetDocument.insert_after])
 def test_inserting_beside_a_layer_that_is_not_there_is_an_error(insert: Any) -> None:
     with pytest.raises(ModelError) as caught:
-        insert(documents.from_text(NET, "net.prototxt"), "none", [])
+        insert(documents.from_text(NET, "net.prototxt"), {"none": []})
     assert (caught.value.file, caught.value.layer) == ("net.prototxt", "none")
 
 

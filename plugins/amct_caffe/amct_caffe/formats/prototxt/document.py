@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Sequence
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 
 import attrs
 
@@ -69,21 +69,45 @@ class NetDocument:
         layers = [layer.copy() for layer in self.layers]
         return NetDocument(self.fields.copy(), layers, self.file)
 
-    def insert_before(self, name: str, layers: Sequence[Layer]) -> None:
-        """Put ``layers`` before the first layer called ``name``."""
-        index = self._indices(name)[0]
-        self.layers[index:index] = layers
+    def by_name(self) -> Dict[str, List[Layer]]:
+        """Return the layers of each name, in order; phases may have one each."""
+        found: Dict[str, List[Layer]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.name, []).append(layer)
+        return found
 
-    def insert_after(self, name: str, layers: Sequence[Layer]) -> None:
-        """Put ``layers`` behind the last layer called ``name`` (phases may have one each)."""
-        index = self._indices(name)[-1] + 1
-        self.layers[index:index] = layers
+    def insert_before(self, additions: Mapping[str, Sequence[Layer]]) -> None:
+        """Put layers before the first layer of each name in ``additions``.
 
-    def _indices(self, name: str) -> list[int]:
-        indices = [index for index, layer in enumerate(self.layers) if layer.name == name]
-        if not indices:
-            raise ModelError("the network has no layer of this name.", file=self.file, layer=name)
-        return indices
+        Raises:
+            ModelError: there is no layer of a name.
+        """
+        first = {name: id(layers[0]) for name, layers in self._named(additions).items()}
+        places = {first[name]: layers for name, layers in additions.items()}
+        self.layers = [
+            each for layer in self.layers for each in (*places.get(id(layer), ()), layer)
+        ]
+
+    def insert_after(self, additions: Mapping[str, Sequence[Layer]]) -> None:
+        """Put layers behind the last layer of each name in ``additions``.
+
+        Raises:
+            ModelError: there is no layer of a name.
+        """
+        last = {name: id(layers[-1]) for name, layers in self._named(additions).items()}
+        places = {last[name]: layers for name, layers in additions.items()}
+        self.layers = [
+            each for layer in self.layers for each in (layer, *places.get(id(layer), ()))
+        ]
+
+    def _named(self, names: Iterable[str]) -> Dict[str, List[Layer]]:
+        found = self.by_name()
+        for name in names:
+            if name not in found:
+                raise ModelError(
+                    "the network has no layer of this name.", file=self.file, layer=name
+                )
+        return {name: found[name] for name in names}
 
     def format(self) -> str:
         """Return the prototxt."""
