@@ -1,0 +1,168 @@
+"""The real networks that are measured: files, images, what they are trained for."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Dict, Mapping, Optional, Tuple
+
+import attrs
+import caffe
+import numpy as np
+from google.protobuf import text_format
+from numpy.typing import NDArray
+from PIL import Image
+
+Array = NDArray[np.float32]
+
+
+@attrs.frozen
+class Network:
+    """One network and how a user would train it.
+
+    Attributes:
+        model, weights: files below ``models``; without weights, random ones are drawn.
+        data: input blob.
+        size: height and width of the input.
+        mean: per channel, in BGR; subtracted first.
+        factor: images are multiplied by it then.
+        resized: whether the whole image is resized to ``size``; else ``size`` is cut from its
+            middle.
+        logits: blobs that training pulls to the labels, or without ``labelled`` to the values that
+            they had in float32.
+        labelled: whether the images' labels are classes of this network.
+        outputs: blobs to correlate with those of float32.
+        batch_size: images per iteration, and per batch of the comparison.
+        batch_num: batches from which the clip bounds are found.
+        solver, base_lr: type of the solver and its learning rate.
+    """
+
+    model: str
+    weights: Optional[str]
+    size: Tuple[int, int]
+    logits: Tuple[str, ...]
+    outputs: Tuple[str, ...]
+    data: str = "data"
+    mean: Tuple[float, float, float] = (104, 117, 123)
+    factor: float = 1.0
+    resized: bool = False
+    labelled: bool = False
+    batch_size: int = 4
+    batch_num: int = 2
+    solver: str = "SGD"
+    base_lr: float = 1e-5
+
+
+NETWORKS: Dict[str, Network] = {
+    "squeezenet": Network(
+        model="squeezenet/SqueezeNet_deploy.prototxt",
+        weights="squeezenet/squeezenet_v1.0.caffemodel",
+        size=(227, 227),
+        logits=("pool_final",),
+        outputs=("pool_final",),
+        labelled=True,
+        batch_size=8,
+    ),
+    "open_nsfw": Network(
+        model="open_nsfw/deploy.prototxt",
+        weights="open_nsfw/resnet_50_1by2_nsfw.caffemodel",
+        size=(224, 224),
+        logits=("fc_nsfw",),
+        outputs=("fc_nsfw", "prob"),
+    ),
+    "rfb320": Network(
+        model="ultralight_face/RFB-320.prototxt",
+        weights="ultralight_face/RFB-320.caffemodel",
+        data="input",
+        size=(240, 320),
+        mean=(127, 127, 127),
+        factor=1 / 128,
+        resized=True,
+        logits=("459", "boxes"),
+        outputs=("scores", "boxes"),
+        batch_size=1,  # its Reshape layers put all images into one
+        batch_num=4,
+        solver="Adam",
+    ),
+    "resnet50": Network(
+        model="prototxt_only/ResNet-50-deploy.prototxt",
+        weights=None,
+        size=(224, 224),
+        logits=("fc1000",),
+        outputs=("fc1000",),
+    ),
+    "mobilenet_v1": Network(
+        model="prototxt_only/mobilenet_v1_deploy.prototxt",
+        weights=None,
+        size=(224, 224),
+        mean=(103.94, 116.78, 123.68),
+        factor=0.017,
+        logits=("fc7",),
+        outputs=("fc7",),
+    ),
+}
+
+
+def load_images(shared: Path, network: Network, samples: int) -> Tuple[Array, NDArray[np.int64]]:
+    """Return the first images, float32 (N, 3, height, width), and their labels."""
+    if str(shared / "data") not in sys.path:
+        sys.path.insert(0, str(shared / "data"))
+    import load
+
+    images, labels = load.imagenet_sample()
+    inputs = np.stack([_input(image, network) for image in images[:samples]])
+    return inputs, np.asarray(labels[:samples], np.int64)
+
+
+def _input(image: NDArray[np.uint8], network: Network) -> Array:
+    height, width = network.size
+    if network.resized:
+        image = np.asarray(Image.fromarray(image).resize((width, height)))
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    cut = image[top : top + height, left : left + width, ::-1].astype(np.float32)
+    return ((cut - np.float32(network.mean)) * np.float32(network.factor)).transpose(2, 0, 1)
+
+
+def training_model(network: Network, model: str, targets: Mapping[str, Array]) -> str:
+    """Return the prototxt ``model`` with a loss for each of ``targets``.
+
+    It is fed through ``Input`` layers, as the definitions here are; so its shapes are known.
+    """
+    net = caffe.proto.caffe_pb2.NetParameter()
+    text_format.Merge(Path(model).read_text(), net)
+    layers = [layer for layer in net.layer if layer.type != "Input"]
+    for field in ("input", "input_dim", "input_shape", "layer"):
+        net.ClearField(field)
+    shapes = {network.data: (3, *network.size)}
+    shapes.update({name: target.shape[1:] for name, target in targets.items()})
+    for name, shape in shapes.items():
+        layer = net.layer.add(name=name, type="Input", top=[name])
+        layer.input_param.shape.add(dim=(network.batch_size, *shape))
+    net.layer.extend(layers)
+    for blob, (name, target) in zip(network.logits, targets.items()):
+        loss = net.layer.add(name=f"loss_{blob}", bottom=[blob, name], top=[f"loss_{blob}"])
+        loss.type = "SoftmaxWithLoss" if network.labelled else "EuclideanLoss"
+        # EuclideanLoss adds up over all values of an image; their mean leaves base_lr its meaning.
+        loss.loss_weight.append(1 if network.labelled else len(target) / target.size)
+    return str(text_format.MessageToString(net))
+
+
+def write_random_weights(model: str, weights: str, images: Array) -> None:
+    """Write random weights; BatchNorm has the statistics of ``images``, gamma both signs."""
+    generator = np.random.default_rng(0)
+    net = caffe.Net(model, caffe.TEST)
+    net.blobs["data"].reshape(*images.shape)
+    net.reshape()
+    net.blobs["data"].data[...] = images
+    for index, (name, layer) in enumerate(zip(net._layer_names, net.layers)):
+        blobs = [blob.data for blob in net.params.get(name, ())]
+        if layer.type == "BatchNorm":
+            x = net.blobs[net.bottom_names[name][0]].data
+            blobs[0][...], blobs[1][...], blobs[2][...] = x.mean((0, 2, 3)), x.var((0, 2, 3)), 1
+        elif blobs:
+            spread = 0.5 if layer.type == "Scale" else (2 / blobs[0][0].size) ** 0.5
+            blobs[0][...] = generator.normal(layer.type == "Scale", spread, blobs[0].shape)
+            for bias in blobs[1:]:
+                bias[...] = generator.normal(0, 0.1, bias.shape)
+        net._forward(index, index)
+    net.save(weights)
