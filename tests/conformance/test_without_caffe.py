@@ -30,7 +30,8 @@ def test_integers_of_the_saved_model(case: Case, tmp_path: Path) -> None:
     inserted = insert(case, tmp_path)
     pretend_training(tmp_path, searches=inserted.searches)
     prefix = inserted.save()
-    simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+    simulator = Simulator(*files, engine="reference")
     assert tuple(n.name for n in simulator.quantized_nodes) == (case.enable or case.quantized)
     blobs = {b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0])}
     outputs = simulator.run(inserted.inputs(seed=2, spread=1.5), [*blobs, *simulator.outputs])
@@ -111,3 +112,23 @@ def _sums(a: Pooling, x: np.ndarray) -> np.ndarray:
         columns = slice(max(left, 0), max(left + a.kernel[1], 0))
         result[:, :, row, column] = x[:, :, rows, columns].sum(axis=(2, 3))
     return result
+
+
+@pytest.mark.parametrize("case", ALL, ids=str)
+def test_the_engines_agree_in_every_bit(case: Case, tmp_path: Path) -> None:
+    """Whether every blob is asked for, so that nothing can be fused, or the outputs alone."""
+    pytest.importorskip("numba")
+    pytest.importorskip("onnxruntime")
+    inserted = insert(case, tmp_path)
+    pretend_training(tmp_path, searches=inserted.searches)
+    prefix = inserted.save()
+    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+    reference = Simulator(*files, engine="reference")
+    inputs = inserted.inputs(seed=2, spread=1.5)
+    everything = sorted({v.name for node in reference.graph.nodes for v in node.outputs})
+    expected = reference.run(inputs, everything)
+    for wanted in (everything, list(reference.outputs)):
+        found = Simulator(*files, engine="fast").run(inputs, wanted)
+        for blob in wanted:
+            assert found[blob].dtype == expected[blob].dtype
+            np.testing.assert_array_equal(found[blob], expected[blob], blob)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import FileFormatError
+from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.report import VerifyReport
 
 
@@ -37,9 +38,22 @@ def read_npz(path: str) -> Dict[str, NDArray[Any]]:
 @click.option("-o", "--output", required=True, help="The .npz file to write.")
 @click.option("--outputs", multiple=True, help="A blob to write; may be given often.")
 @click.option("--batch-size", default=100, show_default=True, help="Samples per batch.")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="What computes; both give the same bits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def simulate(
-    prefix: str, data: str, output: str, outputs: Tuple[str, ...], batch_size: int, as_json: bool
+    prefix: str,
+    data: str,
+    output: str,
+    outputs: Tuple[str, ...],
+    batch_size: int,
+    engine: str,
+    as_json: bool,
 ) -> None:
     """Run the deployable model saved as PREFIX in integers on the CPU.
 
@@ -49,7 +63,9 @@ def simulate(
     from cpu_sim_backend.simulator import Simulator
 
     arrays = read_npz(data)
-    simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    simulator = Simulator(
+        f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel", engine
+    )
     results: Dict[str, List[NDArray[Any]]] = {}
     samples = max((len(array) for array in arrays.values()), default=0)
     for start in range(0, samples, batch_size):
@@ -69,8 +85,15 @@ def simulate(
 @click.argument("prefix")
 @click.option("--data", required=True, help="An .npz file with one array per network input.")
 @click.option("--batch-size", default=100, show_default=True, help="Samples per batch.")
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="What computes; both give the same bits.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(prefix: str, data: str, batch_size: int, as_json: bool) -> None:
+def verify(prefix: str, data: str, batch_size: int, engine: str, as_json: bool) -> None:
     """Prove that the models saved as PREFIX compute alike.
 
     Runs the fake-quant model in Caffe and the deployable model in integers, and compares every int8
@@ -79,7 +102,7 @@ def verify(prefix: str, data: str, batch_size: int, as_json: bool) -> None:
     """
     from cpu_sim_backend.verify import verify as verify_models
 
-    report = verify_models(prefix, read_npz(data), batch_size)
+    report = verify_models(prefix, read_npz(data), batch_size, engine)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:

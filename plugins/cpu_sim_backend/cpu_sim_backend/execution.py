@@ -51,6 +51,29 @@ def as_array(tensor: Tensor) -> Array:
     return tensor.sums if isinstance(tensor, PooledSum) else tensor
 
 
+def input_array(
+    inputs: Mapping[str, Array], name: str, shape: Tuple[int, ...]
+) -> NDArray[np.float32]:
+    """Return the array that the caller gave for input ``name``, as float32.
+
+    Raises:
+        ModelError: there is none, or it does not have ``shape`` but for the batch size.
+    """
+    if name not in inputs:
+        raise ModelError(
+            f"no data for input '{name}'; given: {sorted(inputs)}.",
+            remedy="Give one array per network input, keyed by blob name.",
+        )
+    array = np.asarray(inputs[name])
+    if array.dtype.kind not in "fiu" or array.shape[1:] != tuple(shape[1:]) or not array.ndim:
+        raise ModelError(
+            f"input '{name}' is {array.dtype} of shape {array.shape}; expected numbers of "
+            f"shape (N, {', '.join(map(str, shape[1:]))}).",
+            remedy="Preprocess the data as in training.",
+        )
+    return array.astype(np.float32)
+
+
 @attrs.define
 class Execution:
     """One batch on its way through a graph.
@@ -87,7 +110,7 @@ class Execution:
     def _compute(self, node: Node) -> Sequence[Tensor]:
         a = node.attributes
         if isinstance(a, Input):
-            return [self._input(top, shape) for top, shape in zip(node.tops, a.shapes)]
+            return [input_array(self.inputs, top, shape) for top, shape in zip(node.tops, a.shapes)]
         arguments = [self.tensors[value] for value in node.inputs]
         if isinstance(a, Quant):
             q = affine.quantize(as_array(arguments[0]), a.scale, a.offset)
@@ -99,21 +122,6 @@ class Execution:
         simulator = self.simulators.get(node.op)
         assert simulator.run is not None
         return list(simulator.run(node, [as_array(x) for x in arguments]))
-
-    def _input(self, name: str, shape: Tuple[int, ...]) -> Array:
-        if name not in self.inputs:
-            raise ModelError(
-                f"no data for input '{name}'; given: {sorted(self.inputs)}.",
-                remedy="Give one array per network input, keyed by blob name.",
-            )
-        array = np.asarray(self.inputs[name])
-        if array.dtype.kind not in "fiu" or array.shape[1:] != tuple(shape[1:]) or not array.ndim:
-            raise ModelError(
-                f"input '{name}' is {array.dtype} of shape {array.shape}; expected numbers of "
-                f"shape (N, {', '.join(map(str, shape[1:]))}).",
-                remedy="Preprocess the data as in training.",
-            )
-        return array.astype(np.float32)
 
     def _accumulate(self, node: Node, tensor: Tensor) -> Tensor:
         assert isinstance(tensor, QuantizedTensor)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from numpy.typing import NDArray
 
@@ -10,7 +10,11 @@ from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
 from amct_core.plugins import Registries, registries
+from cpu_sim_backend.engines import available_cores, chosen_engine
 from cpu_sim_backend.execution import Execution, as_array
+
+if TYPE_CHECKING:
+    from cpu_sim_backend.fast.engine import FastEngine
 
 Array = NDArray[Any]
 
@@ -21,31 +25,52 @@ class Simulator:
     Args:
         prototxt: the model's prototxt.
         caffemodel: its weights, with int8, int32 and uint64 blobs.
+        engine: ``reference`` (plain NumPy, the specification), ``fast`` (the same bits), or
+            ``auto``: fast where its libraries are installed.
+        threads: of the fast engine; None: one per core that this process may use.
 
     Raises:
         AmctError: a file cannot be read, or a layer cannot be simulated; the message names it.
     """
 
-    def __init__(self, prototxt: str, caffemodel: str) -> None:
+    def __init__(
+        self,
+        prototxt: str,
+        caffemodel: str,
+        engine: str = "auto",
+        threads: Optional[int] = None,
+    ) -> None:
         from amct_core.workflow import frontend_for
 
         plugins = registries()
         graph = frontend_for(prototxt, plugins).read(prototxt, caffemodel).test
-        self._prepare(graph, plugins)
+        self._prepare(graph, plugins, engine, threads)
 
     @classmethod
-    def from_graph(cls, graph: Graph) -> Simulator:
+    def from_graph(
+        cls, graph: Graph, engine: str = "auto", threads: Optional[int] = None
+    ) -> Simulator:
         """Return a simulator of a graph that is in memory."""
         simulator = cls.__new__(cls)
-        simulator._prepare(graph, registries())
+        simulator._prepare(graph, registries(), engine, threads)
         return simulator
 
-    def _prepare(self, graph: Graph, plugins: Registries) -> None:
+    def _prepare(
+        self, graph: Graph, plugins: Registries, engine: str, threads: Optional[int]
+    ) -> None:
         self.graph = graph
         self._simulators = plugins.layer_simulators
         self._integer_nodes = frozenset(n.name for n in graph.nodes if self._follows_quant(n))
         for node in graph.nodes:
             self._check(node)
+        self.engine = chosen_engine(engine)
+        self._fast: Optional[FastEngine] = None
+        if self.engine == "fast":
+            from cpu_sim_backend.fast.engine import FastEngine
+
+            self._fast = FastEngine(
+                graph, self._simulators, self._integer_nodes, threads or available_cores()
+            )
 
     @property
     def inputs(self) -> Mapping[str, Tuple[int, ...]]:
@@ -100,6 +125,9 @@ class Simulator:
         """
         names = tuple(self.outputs if outputs is None else outputs)
         wanted = {self.graph.final_value(name): name for name in names}
+        if self._fast is not None:
+            found = self._fast.run(inputs, frozenset(wanted))
+            return {wanted[value]: found[value] for value in wanted}
         execution = Execution(self._simulators, self._integer_nodes, inputs)
         result: Dict[str, Array] = {}
         last_uses = self._last_uses()

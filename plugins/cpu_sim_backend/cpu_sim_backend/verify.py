@@ -24,7 +24,9 @@ Array = NDArray[Any]
 _TOLERANCE = 1e-6
 
 
-def verify(save_path: str, data: Mapping[str, Array], batch_size: int = 100) -> VerifyReport:
+def verify(
+    save_path: str, data: Mapping[str, Array], batch_size: int = 100, engine: str = "auto"
+) -> VerifyReport:
     """Compare the two models saved under ``save_path`` on ``data``.
 
     The int8 inputs and the int32 accumulators of every quantized layer, and the outputs, must not
@@ -35,6 +37,7 @@ def verify(save_path: str, data: Mapping[str, Array], batch_size: int = 100) -> 
         save_path: folder and prefix of the saved model.
         data: one array per network input, by blob name; all of the same length.
         batch_size: samples per batch; memory grows with it, not with the data.
+        engine: of the simulation, one of :data:`cpu_sim_backend.engines.ENGINES`.
 
     Raises:
         AmctError: a model cannot be read or run.
@@ -42,7 +45,7 @@ def verify(save_path: str, data: Mapping[str, Array], batch_size: int = 100) -> 
     model = f"{save_path}_fake_quant_model.prototxt"
     executor = frontend_for(model, registries()).fake_quant_executor(save_path)
     simulator = Simulator(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel", engine
     )
     return compare(executor, simulator, data, batch_size)
 

@@ -67,7 +67,7 @@ def test_an_update_parses_and_formats_only_the_entries_that_changed(tmp_path, mo
     "text",
     [
         'record { key: "a" value { scale_d: 1\n}\n} record { key: "b" value { scale_d: 2 } }',
-        'record {\nkey: "a"\nvalue {\nscale_d: 1\n}\n}\nrecord {\nkey: "b"\nvalue {scale_d: 2}\n}\n',
+        'record {\nkey: "a"\nvalue {\nscale_d: 1\n}\n}\nrecord {\nkey: "b"\nvalue {scale_d: 2}}\n',
         'record <\nkey: "a" value: <scale_d: 1>\n>\n;record { # }\nkey: "b" value {scale_d: 2}}\n',
     ],
 )

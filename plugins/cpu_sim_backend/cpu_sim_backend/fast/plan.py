@@ -1,0 +1,189 @@
+"""What the fast engine runs, and in which order: a network as operations on values.
+
+:func:`make_plan` translates a deployable network one layer at a time; :mod:`.fusion` then joins
+operations.  Both are pure: a plan holds no arrays but the network's own weights.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, FrozenSet, List, Optional, Tuple
+
+import attrs
+
+from amct_core.graph import Graph, Node, Value
+from amct_core.graph.attributes import Concat, DeQuant, Input, Pooling, Quant
+
+
+@attrs.define(eq=False)
+class Operation:
+    """One step: reads values, and makes values."""
+
+    inputs: List[Value]
+    outputs: List[Value]
+
+
+@attrs.define(eq=False)
+class InputOperation(Operation):
+    """Takes arrays that the caller gives; ``shapes`` as the network says."""
+
+    shapes: Tuple[Tuple[int, ...], ...]
+
+
+@attrs.define(eq=False)
+class QuantizeOperation(Operation):
+    """Quant: float32 to 8 bits."""
+
+    scale: float
+    offset: int
+
+
+@attrs.define(eq=False)
+class IntegerOperation(Operation):
+    """A quantized layer, its DeQuant, and what has been fused behind it.
+
+    The output is what DeQuant gives, or what the last fused layer makes of it; None in ``floats``
+    where nobody reads it as float32.
+
+    Attributes:
+        node, dequant: the layer and its DeQuant.
+        zero: the offset of its input.
+        accumulator: the value between the two.
+        relu: a ReLU follows DeQuant.
+        residual: a float value that is added then.
+        relu_after: a ReLU follows that.
+        floats: the result as float32.
+        quantize: the Quant of the result.
+        column: where in the rows of a concatenation its 8-bit result goes; None for rows of its
+            own.
+    """
+
+    node: Node
+    dequant: Node
+    zero: int
+    accumulator: Value
+    relu: bool = False
+    residual: Optional[Value] = None
+    relu_after: bool = False
+    floats: Optional[Value] = None
+    quantize: Optional[QuantizeOperation] = None
+    column: Optional[int] = None
+
+
+@attrs.define(eq=False)
+class PooledSumOperation(Operation):
+    """A quantized AVE Pooling and its DeQuant."""
+
+    node: Node
+    dequant: Node
+    zero: int
+    accumulator: Value
+
+
+@attrs.define(eq=False)
+class MaxPoolOperation(Operation):
+    """MAX pooling, of float32 or of 8-bit values: quantization keeps their order."""
+
+    node: Node
+
+
+@attrs.define(eq=False)
+class ConcatOperation(Operation):
+    """Concatenation along the channels, of float32 or of 8-bit values.
+
+    Attributes:
+        channels: of the result, where each input is written right into it; None: it is copied.
+    """
+
+    channels: Optional[int] = None
+
+
+@attrs.define(eq=False)
+class LayerOperation(Operation):
+    """Any other layer, as the reference engine computes it."""
+
+    node: Node
+
+
+@attrs.define(eq=False)
+class Plan:
+    """Operations in execution order.
+
+    Attributes:
+        operations: the steps.
+        wanted: values that must be there at the end.
+        aliases: values that are other values: outputs of Split and Dropout.
+    """
+
+    operations: List[Operation]
+    wanted: FrozenSet[Value]
+    aliases: Dict[Value, Value]
+
+    def resolve(self, value: Value) -> Value:
+        """Return the value that ``value`` is another name of."""
+        while value in self.aliases:
+            value = self.aliases[value]
+        return value
+
+    def uses(self) -> Dict[Value, List[Operation]]:
+        """Return who reads each value."""
+        found: Dict[Value, List[Operation]] = {}
+        for operation in self.operations:
+            for value in operation.inputs:
+                found.setdefault(value, []).append(operation)
+        return found
+
+    def producers(self) -> Dict[Value, Operation]:
+        """Return who makes each value."""
+        return {v: operation for operation in self.operations for v in operation.outputs}
+
+
+_SAME = frozenset({"Dropout", "Split"})
+
+
+def make_plan(graph: Graph, integer_nodes: FrozenSet[str], wanted: FrozenSet[Value]) -> Plan:
+    """Return the plan of a deployable network, one operation per layer."""
+    plan = Plan([], frozenset(), {})
+    for node in graph.nodes:
+        if node.op in _SAME:
+            plan.aliases.update(dict.fromkeys(node.outputs, node.inputs[0]))
+        elif not isinstance(node.attributes, DeQuant):
+            plan.operations.append(_operation(graph, node, integer_nodes))
+    for operation in plan.operations:
+        operation.inputs = [plan.resolve(value) for value in operation.inputs]
+    plan.wanted = frozenset(plan.resolve(value) for value in wanted)
+    return plan
+
+
+def _operation(graph: Graph, node: Node, integer_nodes: FrozenSet[str]) -> Operation:
+    a = node.attributes
+    inputs, outputs = list(node.inputs), list(node.outputs)
+    if isinstance(a, Input):
+        return InputOperation(inputs, outputs, a.shapes)
+    if isinstance(a, Quant):
+        return QuantizeOperation(inputs, outputs, a.scale, a.offset)
+    if node.name in integer_nodes:
+        return _integer_operation(graph, node)
+    if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:
+        return MaxPoolOperation(inputs, outputs, node)
+    if isinstance(a, Concat) and a.axis == 1:
+        return ConcatOperation(inputs, outputs)
+    return LayerOperation(inputs, outputs, node)
+
+
+def _integer_operation(graph: Graph, node: Node) -> Operation:
+    quant = graph.producer(node.inputs[0])
+    assert quant is not None and isinstance(quant.attributes, Quant)
+    (use,) = graph.uses(node.outputs[0])
+    dequant = use.node
+    kind = PooledSumOperation if isinstance(node.attributes, Pooling) else IntegerOperation
+    operation = kind(
+        inputs=list(node.inputs),
+        outputs=[node.outputs[0], dequant.outputs[0]],
+        node=node,
+        dequant=dequant,
+        zero=quant.attributes.offset,
+        accumulator=node.outputs[0],
+    )
+    if isinstance(operation, IntegerOperation):
+        operation.floats = dequant.outputs[0]
+    return operation
