@@ -173,7 +173,7 @@ class _Run:
     def _input(self, operation: InputOperation) -> None:
         for value, shape in zip(operation.outputs, operation.shapes):
             array = input_array(self._inputs, value.name, shape)
-            self._tensors[value] = Tensor(first=np.ascontiguousarray(array))
+            self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
 
     def _quantize(self, operation: QuantizeOperation) -> None:
         source = self._tensors[operation.inputs[0]]
@@ -290,7 +290,7 @@ class _Run:
         assert simulator.run is not None
         outputs = simulator.run(operation.node, self._arrays(operation))
         for value, array in zip(operation.outputs, outputs):
-            self._tensors[value] = Tensor(first=np.ascontiguousarray(array))
+            self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
 
 
 _STEPS: Mapping[Type[Operation], Callable[[_Run, Any], None]] = {
