@@ -1,0 +1,83 @@
+"""A second reader finds in every deployable model the integers that it was made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from amct_caffe.frontend import CaffeFrontend
+from amct_core import record as records
+from amct_core.derive import derive
+from amct_core.plugins import registries
+from amct_core.quantized_model import QuantizedLayer, QuantizedModel
+from tests.conformance.case import Case
+from tests.conformance.deploy_reader import Blob, TextLayer, read_prototxt, read_weights, unpack
+from tests.conformance.graph_cases import CASES
+from tests.conformance.layer_cases import layer_cases
+from tests.conformance.runner import Inserted, insert, pretend_training
+
+
+def derived(inserted: Inserted) -> QuantizedModel:
+    """Return the model that saving renders."""
+    frontend = CaffeFrontend()
+    files = inserted.path("modified.prototxt"), inserted.path("snapshot.caffemodel")
+    record = records.read(inserted.path("record.txt"))
+    return derive(frontend.read_retrained(*files), record, registries())
+
+
+@pytest.mark.parametrize("case", [*layer_cases(), *CASES], ids=str)
+def test_the_integers_are_there(case: Case, tmp_path: Path) -> None:
+    inserted = insert(case, tmp_path)
+    pretend_training(tmp_path, searches=inserted.searches)
+    model = derived(inserted)
+    prefix = inserted.save()
+    layers = {layer.name: layer for layer in read_prototxt(f"{prefix}_deploy_model.prototxt")}
+    weights = read_weights(f"{prefix}_deploy_weights.caffemodel")
+    for layer in model.layers:
+        check_quant(layer, layers)
+        check_blobs(layer, weights)
+        check_dequant(layer, layers, weights)
+    quants = [layer for layer in layers.values() if layer.type == "Quant"]
+    assert len(quants) == len(model.quant_groups())
+    assert set(weights) <= set(layers)
+
+
+def check_quant(layer: QuantizedLayer, layers: dict[str, TextLayer]) -> None:
+    (source,) = layers[layer.name].bottoms
+    (quant,) = (found for found in layers.values() if found.tops == [source])
+    assert quant.type == "Quant"
+    assert quant.name.endswith("_0_quant_layer")
+    assert np.float32(quant.scale) == layer.quant_scale
+    assert quant.offset == layer.offset
+
+
+def check_blobs(layer: QuantizedLayer, weights: dict[str, tuple[str, list[Blob]]]) -> None:
+    if layer.weights is None:
+        assert layer.name not in weights
+        return
+    kind, blobs = weights[layer.name]
+    assert kind == layer.op
+    assert blobs[0] == ("int8_data", layer.weights.shape, layer.weights.ravel().tolist())
+    if layer.bias is None:
+        assert len(blobs) == 1
+    else:
+        (bias,) = blobs[1:]
+        assert bias == ("int32_data", layer.bias.shape, layer.bias.tolist())
+
+
+def check_dequant(
+    layer: QuantizedLayer,
+    layers: dict[str, TextLayer],
+    weights: dict[str, tuple[str, list[Blob]]],
+) -> None:
+    name = f"{layer.name}_dequant_layer"
+    assert layers[name].type == "DeQuant"
+    assert layers[name].bottoms == layers[layer.name].tops
+    kind, (blob,) = weights[name]
+    assert (kind, blob.field, blob.shape) == ("DeQuant", "uint64_data", layer.deq_scale.shape)
+    words = [unpack(word) for word in blob.values]
+    assert [np.float32(word.deq_scale) for word in words] == list(layer.deq_scale)
+    assert [word.shift_n for word in words] == layer.shift_n.tolist()
+    assert {(word.offset_w, word.reserved) for word in words} == {(0, 0)}
