@@ -1,0 +1,152 @@
+"""What each Ascend processor does with a quantized Caffe model.
+
+The facts are data: ``targets.json`` beside this file.  Each one carries its source, and whether it
+is verified there, inferred from it, or unknown.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, TypeVar
+
+import attrs
+
+from amct_core.errors import AmctError
+
+T = TypeVar("T")
+
+VERIFIED, INFERRED, UNKNOWN = "verified", "inferred", "unknown"
+"""How well a fact is known."""
+
+_FILE = Path(__file__).with_name("targets.json")
+
+
+@attrs.frozen
+class Fact(Generic[T]):
+    """One thing known about a processor.
+
+    Attributes:
+        value: None where nothing is known.
+        status: ``verified`` (read in the source), ``inferred`` (follows from it) or ``unknown``.
+        source: where it is written.
+    """
+
+    value: Optional[T]
+    status: str = attrs.field(validator=attrs.validators.in_((VERIFIED, INFERRED, UNKNOWN)))
+    source: str
+
+
+@attrs.frozen
+class Target:
+    """A processor as ``--soc-version`` names it.
+
+    Attributes:
+        soc_version: the name, such as ``Ascend310P3``.
+        family: the processors that behave alike, such as ``Ascend310P``.
+        description: the products that have it.
+        isa: the instruction set of the AI cores: ``v100``, ``v200``, ``v220``, ``v300``, ``v350``.
+        accepts_caffe: whether ATC converts Caffe models for it.
+        honours_shift_n: whether a shift N other than 0 changes what DeQuant computes.
+        quantizes_in_fp16: whether Quant multiplies and adds in float16; false: in float32.
+        rolls_back_few_channels: whether quantized layers with at most 16 input channels are turned
+            back into float16 layers.
+        cuts_deq_scale: whether the float32 deq_scale loses its 13 lowest bits (fix-pipe).
+        requant: how DeQuant and a Quant behind it are merged.
+    """
+
+    soc_version: str
+    family: str
+    description: str
+    isa: Fact[str]
+    accepts_caffe: Fact[bool]
+    honours_shift_n: Fact[bool]
+    quantizes_in_fp16: Fact[bool]
+    rolls_back_few_channels: Fact[bool]
+    cuts_deq_scale: Fact[bool]
+    requant: Fact[str]
+
+    def facts(self) -> Dict[str, Fact[Any]]:
+        """Return every fact by its name."""
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(type(self))}
+        return {name: value for name, value in values.items() if isinstance(value, Fact)}
+
+
+@attrs.frozen
+class _Family:
+    """Processors that behave alike.
+
+    Attributes:
+        pattern: regular expression that the whole name matches.
+        examples: names that are known to exist.
+    """
+
+    name: str
+    description: str
+    pattern: str
+    examples: Tuple[str, ...]
+    facts: Mapping[str, Fact[Any]]
+
+    def target(self, soc_version: str) -> Target:
+        return Target(soc_version, self.name, self.description, **self.facts)
+
+
+def find_target(soc_version: str) -> Target:
+    """Return what is known about ``soc_version``.
+
+    Args:
+        soc_version: as for ATC's ``--soc_version``; a name that is not listed belongs to the family
+            whose pattern it matches (``Ascend310B4`` to that of ``Ascend310B1``).
+
+    Raises:
+        AmctError: no family has such names; the message lists the nearest ones.
+    """
+    for family in _families():
+        if re.fullmatch(family.pattern, soc_version):
+            return family.target(soc_version)
+    known = soc_versions()
+    by_folded = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(soc_version.lower(), list(by_folded), n=5, cutoff=0.6)
+    listed = [by_folded[name] for name in near] or known
+    raise AmctError(
+        f"found {soc_version!r}; expected the name of an Ascend processor, such as "
+        f"{', '.join(listed)}.",
+        field="--soc-version",
+        remedy="'npu-smi info' on the machine with the processor shows the name: write 'Ascend' "
+        "before it.",
+    )
+
+
+def soc_versions() -> List[str]:
+    """Return the names that are known to exist, family by family."""
+    return [name for family in _families() for name in family.examples]
+
+
+@functools.cache
+def _families() -> Tuple[_Family, ...]:
+    document = json.loads(_FILE.read_text(encoding="utf-8"))
+    return tuple(_family(entry) for entry in document["families"])
+
+
+def _family(entry: Mapping[str, Any]) -> _Family:
+    return _Family(
+        name=entry["name"],
+        description=entry["description"],
+        pattern=entry["pattern"],
+        examples=tuple(entry["examples"]),
+        facts={name: Fact(**fact) for name, fact in entry["facts"].items()},
+    )
+
+
+__all__ = [
+    "INFERRED",
+    "UNKNOWN",
+    "VERIFIED",
+    "Fact",
+    "Target",
+    "find_target",
+    "soc_versions",
+]
