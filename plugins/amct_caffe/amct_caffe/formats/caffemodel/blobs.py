@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Dict, List, Tuple
 
 import attrs
@@ -55,6 +56,28 @@ class BlobPlace:
         )
 
 
+@attrs.frozen(eq=False)
+class StoredBlob:
+    """A BlobProto as it stands in the file, consistent or not.
+
+    Attributes:
+        field: where its elements come from; ``data`` if it has none.
+        ignored: other fields that hold elements too, and lose against ``field``.
+        elements: 1-D; float32 data and int8 data are read-only views of the file.
+        shape: the legacy one (num, channels, height, width) where the blob has it, as in Caffe.
+    """
+
+    field: str
+    ignored: Tuple[str, ...]
+    elements: NDArray[Any] = attrs.field(repr=False)
+    shape: Tuple[int, ...]
+
+    @property
+    def expected_elements(self) -> int:
+        """The product of the shape."""
+        return math.prod(self.shape)
+
+
 def read_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> NDArray[Any]:
     """Return the array of the BlobProto in ``buffer[start:end]``.
 
@@ -65,22 +88,31 @@ def read_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> NDArray
     Raises:
         FileFormatError: the number of elements is not the product of the shape.
     """
+    blob = read_stored_blob(buffer, start, end, place)
+    count = blob.expected_elements
+    if blob.elements.size != count or any(dim < 0 for dim in blob.shape):
+        raise place.error(
+            f"found {blob.elements.size} elements in {blob.field}; expected {count}, the product "
+            f"of its shape {blob.shape}."
+        )
+    return blob.elements.reshape(blob.shape)
+
+
+def read_stored_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> StoredBlob:
+    """Return what the BlobProto in ``buffer[start:end]`` holds, even if it contradicts itself.
+
+    Raises:
+        FileFormatError: the bytes are no BlobProto.
+    """
     found: Dict[int, List[WireField]] = {}
     for field in walk(buffer, start, end, place.file):
         found.setdefault(field.number, []).append(field)
-    number = next((n for n in _PRECEDENCE if n in found), DATA)
+    number, *others = [n for n in _PRECEDENCE if n in found] or [DATA]
     parts = [_DECODERS[number](buffer, field, place) for field in found.get(number, [])]
     if number == INT8_DATA:
         parts = parts[-1:]  # of a field that is not repeated, the last one counts
-    data = _joined(parts)
-    shape = _shape(buffer, found, place)
-    count = int(np.prod(shape, dtype=np.int64))
-    if data.size != count or any(dim < 0 for dim in shape):
-        raise place.error(
-            f"found {data.size} elements in {_NAMES[number]}; expected {count}, the product of its "
-            f"shape {shape}."
-        )
-    return data.reshape(shape)
+    ignored = tuple(_NAMES[other] for other in others)
+    return StoredBlob(_NAMES[number], ignored, _joined(parts), _shape(buffer, found, place))
 
 
 def _joined(parts: List[NDArray[Any]]) -> NDArray[Any]:
