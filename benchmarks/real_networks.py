@@ -75,9 +75,10 @@ class Recording(Executor):
 
 def measure(shared: Path, name: str, arguments: argparse.Namespace) -> Dict[str, Any]:
     """Take one network through every step in the working folder."""
-    network = NETWORKS[name]
-    if arguments.batch_size:
-        network = attrs.evolve(network, batch_size=arguments.batch_size)
+    given = {"batch_size": arguments.batch_size, "base_lr": arguments.base_lr}
+    network = attrs.evolve(
+        NETWORKS[name], **{name: value for name, value in given.items() if value}
+    )
     os.makedirs("tmp")
     model = str(shared / "models" / network.model)
     weights = str(shared / "models" / network.weights) if network.weights else "tmp/w.caffemodel"
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="images to compare on")
     parser.add_argument("--iterations", type=int, default=10, help="of training")
     parser.add_argument("--batch-size", type=int, help="images per iteration; default: by network")
+    parser.add_argument("--base-lr", type=float, help="learning rate; default: by network")
     parser.add_argument("--batch-norm", choices=("keep", "fold"), default="keep")
     arguments = parser.parse_args()
     shared = Path(arguments.shared or root.parent / "shared").resolve()
