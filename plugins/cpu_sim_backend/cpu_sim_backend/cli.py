@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from typing import Any, Dict, List, Tuple
+import tempfile
+from typing import Optional, Tuple
 
 import click
-import numpy as np
-from numpy.typing import NDArray
 
-from amct_core.errors import FileFormatError
 from cpu_sim_backend.engines import ENGINES
+from cpu_sim_backend.progress import progress
 from cpu_sim_backend.report import VerifyReport
-
-
-def read_npz(path: str) -> Dict[str, NDArray[Any]]:
-    """Read an ``.npz`` file of arrays by blob name.
-
-    Raises:
-        FileFormatError: the file is missing or not an ``.npz`` file.
-    """
-    try:
-        with np.load(path) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, AttributeError) as error:
-        raise FileFormatError(
-            f"cannot be read as an .npz file: {error}.",
-            file=path,
-            remedy="Write it with numpy.savez(path, data=array).",
-        ) from error
 
 
 @click.command("simulate")
@@ -60,21 +43,19 @@ def simulate(
     Without --outputs the network's outputs are written; the blob of a Quant layer is int8, an
     accumulator int32.
     """
+    from cpu_sim_backend.data import NpzSource, NpzWriter
     from cpu_sim_backend.simulator import Simulator
 
-    arrays = read_npz(data)
+    source = NpzSource(data)
     simulator = Simulator(
         f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel", engine
     )
-    results: Dict[str, List[NDArray[Any]]] = {}
-    samples = max((len(array) for array in arrays.values()), default=0)
-    for start in range(0, samples, batch_size):
-        batch = {name: array[start : start + batch_size] for name, array in arrays.items()}
-        for name, array in simulator.run(batch, outputs or None).items():
-            results.setdefault(name, []).append(array)
-    merged = {name: np.concatenate(parts) for name, parts in results.items()}
-    np.savez(output, **merged)
-    shapes = {name: list(array.shape) for name, array in merged.items()}
+    samples = source.samples
+    with tempfile.TemporaryDirectory(prefix=".amct-", dir=_folder_of(output)) as folder:
+        writer = NpzWriter(output, samples, folder)
+        for batch in progress(source.read(batch_size), -(-samples // batch_size), "simulating"):
+            writer.add(simulator.run(batch, outputs or None))
+        shapes = {name: list(shape) for name, shape in writer.close().items()}
     if as_json:
         click.echo(json.dumps({"file": output, "samples": samples, "outputs": shapes}))
     else:
@@ -100,14 +81,22 @@ def verify(prefix: str, data: str, batch_size: int, engine: str, as_json: bool) 
     input and int32 accumulator of every quantized layer, and the outputs.  Exits with 0 if nothing
     differs, else with 1.
     """
+    from cpu_sim_backend.data import NpzSource
     from cpu_sim_backend.verify import verify as verify_models
 
-    report = verify_models(prefix, read_npz(data), batch_size, engine)
+    source = NpzSource(data)
+    report = verify_models(prefix, source, batch_size, engine)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
         print_report(report)
     sys.exit(0 if report.exact else 1)
+
+
+def _folder_of(path: str) -> Optional[str]:
+    """Return the folder of ``path`` if it is there already; None for the system's own."""
+    folder = os.path.dirname(os.path.abspath(path))
+    return folder if os.path.isdir(folder) else None
 
 
 def print_report(report: VerifyReport) -> None:

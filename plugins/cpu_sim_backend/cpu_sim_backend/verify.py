@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -16,7 +16,9 @@ from amct_core.graph.attributes import Pooling, Quant
 from amct_core.numerics import dequant, exactness, pooling
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
+from cpu_sim_backend.data import ArraySource, DataSource
 from cpu_sim_backend.layers.magnitude import largest_partial_sum
+from cpu_sim_backend.progress import progress
 from cpu_sim_backend.report import LayerReport, OutputReport, VerifyReport
 from cpu_sim_backend.simulator import Simulator
 
@@ -25,7 +27,10 @@ _TOLERANCE = 1e-6
 
 
 def verify(
-    save_path: str, data: Mapping[str, Array], batch_size: int = 100, engine: str = "auto"
+    save_path: str,
+    data: Union[DataSource, Mapping[str, Array]],
+    batch_size: int = 100,
+    engine: str = "auto",
 ) -> VerifyReport:
     """Compare the two models saved under ``save_path`` on ``data``.
 
@@ -35,7 +40,8 @@ def verify(
 
     Args:
         save_path: folder and prefix of the saved model.
-        data: one array per network input, by blob name; all of the same length.
+        data: one array per network input, by blob name; all of the same length, in memory or in a
+            file.
         batch_size: samples per batch; memory grows with it, not with the data.
         engine: of the simulation, one of :data:`cpu_sim_backend.engines.ENGINES`.
 
@@ -51,36 +57,31 @@ def verify(
 
 
 def compare(
-    executor: Executor, simulator: Simulator, data: Mapping[str, Array], batch_size: int = 100
+    executor: Executor,
+    simulator: Simulator,
+    data: Union[DataSource, Mapping[str, Array]],
+    batch_size: int = 100,
 ) -> VerifyReport:
     """Compare a loaded fake-quant model with a simulator; see :func:`verify`."""
-    samples = _sample_count(data)
+    source = data if isinstance(data, DataSource) else ArraySource(data)
+    samples, start = source.samples, 0
     layers = [_LayerComparison.of(simulator, node) for node in simulator.quantized_nodes]
     outputs = [_OutputComparison.of(simulator, blob) for blob in simulator.outputs]
     output_blobs = {output.blob for output in outputs}
     blobs = sorted({b for layer in layers for b in layer.blobs} | output_blobs)
     theirs = sorted({b for layer in layers for b in layer.framework_blobs} | output_blobs)
-    for start in range(0, samples, batch_size):
-        batch = {name: array[start : start + batch_size] for name, array in data.items()}
+    batches = -(-samples // batch_size)
+    for batch in progress(source.read(batch_size), batches, "comparing"):
         simulated = simulator.run(batch, blobs)
         framework = executor.run(batch, theirs)
         for layer in layers:
             layer.observe(simulated, framework, start)
         for output in outputs:
             output.observe(simulated, framework)
+        start += batch_size
     return VerifyReport(
         samples, tuple(layer.report() for layer in layers), tuple(o.report() for o in outputs)
     )
-
-
-def _sample_count(data: Mapping[str, Array]) -> int:
-    counts = {name: len(array) for name, array in data.items()}
-    if not counts or len(set(counts.values())) != 1 or 0 in counts.values():
-        raise ModelError(
-            f"the arrays have {counts} samples; expected the same number, above 0, for each.",
-            remedy="Give one array per network input, keyed by blob name.",
-        )
-    return next(iter(counts.values()))
 
 
 @attrs.define
