@@ -1,0 +1,40 @@
+"""Finds every reason for which ATC refuses a Caffe model, or silently changes it."""
+
+from __future__ import annotations
+
+from typing import Optional, Tuple
+
+from ascend_backend.lint.model import DeployModel
+from ascend_backend.lint.reading import read_model
+from ascend_backend.lint.rule import ERROR, WARNING, Finding, Problem, Rule
+from ascend_backend.lint.rules import RULES, find
+from ascend_backend.targets import Target
+
+
+def lint(
+    model_file: str, weights_file: str, target: Optional[Target] = None
+) -> Tuple[Finding, ...]:
+    """Return what is wrong with a model, in the order of the rules.
+
+    Args:
+        model_file: the prototxt, written by this project or not.
+        weights_file: the caffemodel.
+        target: the processor it is meant for; None: rules on processors are left out.
+
+    Raises:
+        AmctError: a file cannot be read at all.
+    """
+    return find(read_model(model_file, weights_file, target))
+
+
+__all__ = [
+    "ERROR",
+    "RULES",
+    "WARNING",
+    "DeployModel",
+    "Finding",
+    "Problem",
+    "Rule",
+    "lint",
+    "read_model",
+]

@@ -1,0 +1,88 @@
+"""A Caffe model as ATC's parser sees it: nothing upgraded, nothing repaired, nothing refused."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Tuple
+
+import attrs
+from numpy.typing import NDArray
+
+from amct_caffe.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.formats.prototxt.layer import Layer
+from amct_core.textproto import Message
+from ascend_backend.lint.wiring import Wiring
+from ascend_backend.targets import Target
+
+
+@attrs.frozen(eq=False)
+class StoredLayer:
+    """A layer of the weights file."""
+
+    name: str
+    type: str
+    blobs: Tuple[StoredBlob, ...] = attrs.field(repr=False)
+
+
+@attrs.frozen(eq=False)
+class WeightsFile:
+    """A weights file.
+
+    Attributes:
+        layers: the entries of ``layer``, in the file's order.
+        v1_layers: how many entries of ``layers``, the format before, there are.
+        file: its path.
+    """
+
+    layers: Tuple[StoredLayer, ...]
+    v1_layers: int = 0
+    file: str = ""
+
+
+@attrs.frozen(eq=False)
+class DeployModel:
+    """A prototxt and its weights file.
+
+    Attributes:
+        net: the prototxt, all fields.
+        declared: its ``layer`` entries, in order.
+        layers: those that ATC keeps, and an ``Input`` for each net-level ``input`` behind them.
+        weights: the weights file.
+        target: the processor it is meant for, if that is known.
+        file: path of the prototxt.
+    """
+
+    net: Message
+    declared: Tuple[Layer, ...]
+    layers: Tuple[Layer, ...]
+    weights: WeightsFile
+    target: Optional[Target] = None
+    file: str = ""
+    wiring: Wiring = attrs.field(init=False)
+    _stored: Dict[str, StoredLayer] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "wiring", Wiring.of(self.layers))
+        stored: Dict[str, StoredLayer] = {}
+        for layer in self.weights.layers:
+            stored.setdefault(layer.name, layer)
+        object.__setattr__(self, "_stored", stored)
+
+    def stored(self, layer: Layer) -> Optional[StoredLayer]:
+        """Return the entry of the weights file that ATC reads for ``layer``: the first one."""
+        return self._stored.get(layer.name)
+
+    def blobs(self, layer: Layer) -> Tuple[StoredBlob, ...]:
+        """Return the blobs of ``layer`` in the weights file."""
+        stored = self.stored(layer)
+        return stored.blobs if stored is not None else ()
+
+    def of_type(self, *types: str) -> List[Layer]:
+        """Return the layers of these types."""
+        return [layer for layer in self.layers if layer.type in types]
+
+    def words(self, dequant: Layer) -> Optional[NDArray[Any]]:
+        """Return the uint64 words of a DeQuant layer; None if it has none."""
+        blobs = self.blobs(dequant)
+        if not blobs or blobs[0].field != "uint64_data":
+            return None
+        return blobs[0].elements

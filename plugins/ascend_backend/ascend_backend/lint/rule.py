@@ -1,0 +1,67 @@
+"""A lint rule, and what it finds."""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterable, Optional
+
+import attrs
+
+from ascend_backend.lint.model import DeployModel
+
+ERROR, WARNING = "error", "warning"
+"""``error``: ATC refuses the model, or what it makes computes something else than the model says.
+``warning``: it converts the model, and the user should know what it changes."""
+
+
+@attrs.frozen
+class Problem:
+    """One place where a rule is broken.
+
+    Attributes:
+        message: what was found and what was expected.
+        layer: the layer at fault, if it is one.
+        field: the field at fault, if it is one.
+    """
+
+    message: str
+    layer: Optional[str] = None
+    field: Optional[str] = None
+
+
+@attrs.frozen
+class Rule:
+    """One reason for which ATC refuses a model or silently changes it.
+
+    Attributes:
+        id: ``A`` and three digits; never reused.
+        severity: :data:`ERROR` or :data:`WARNING`.
+        title: one line.
+        fix: what the user can do, one or two sentences.
+        check: finds the places where a model breaks the rule; reads the model only.
+    """
+
+    id: str = attrs.field(validator=attrs.validators.matches_re(r"A\d{3}"))
+    severity: str = attrs.field(validator=attrs.validators.in_((ERROR, WARNING)))
+    title: str
+    fix: str
+    check: Callable[[DeployModel], Iterable[Problem]] = attrs.field(repr=False)
+
+
+@attrs.frozen
+class Finding:
+    """A rule that a model breaks, and where."""
+
+    rule: Rule
+    problem: Problem
+
+    def as_json(self) -> Dict[str, Optional[str]]:
+        """Return the finding as ``amct lint --json`` prints it."""
+        return {
+            "rule": self.rule.id,
+            "severity": self.rule.severity,
+            "title": self.rule.title,
+            "layer": self.problem.layer,
+            "field": self.problem.field,
+            "message": self.problem.message,
+            "fix": self.rule.fix,
+        }

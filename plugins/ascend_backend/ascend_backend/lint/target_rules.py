@@ -1,0 +1,137 @@
+"""Rules on what the processor does with the model."""
+
+from __future__ import annotations
+
+from typing import Any, Iterator, Optional
+
+import numpy as np
+
+from ascend_backend.lint.channels import filter_channels, input_channels
+from ascend_backend.lint.model import DeployModel
+from ascend_backend.lint.quantized import WEIGHTED_TYPES, quantized_layers
+from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
+from ascend_backend.targets import UNKNOWN, Fact
+
+_FEW_CHANNELS = 16
+_CUT_BITS = np.uint64(0x1FFF)
+
+
+def _known(fact: Fact[Any]) -> str:
+    """Return how well a fact is known, to end a message with."""
+    return f"({fact.status}: {fact.source})"
+
+
+def check_caffe(model: DeployModel) -> Iterator[Problem]:
+    """Find processors for which ATC takes no Caffe models."""
+    target = model.target
+    if target is not None and target.accepts_caffe.value is False:
+        yield Problem(
+            f"ATC takes no Caffe models for {target.soc_version} {_known(target.accepts_caffe)}.",
+            field="--soc-version",
+        )
+
+
+def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
+    """Find a shift N that the processor does not apply."""
+    target = model.target
+    if target is None or target.honours_shift_n.value or target.honours_shift_n.status == UNKNOWN:
+        return
+    for dequant in model.of_type("DeQuant"):
+        words = model.words(dequant)
+        if words is not None and ((words >> 32) & 0xFF).any():
+            yield Problem(
+                f"{target.soc_version} passes over its N, and computes as with N = 0 "
+                f"{_known(target.honours_shift_n)}.",
+                dequant.name,
+                "blobs[0]",
+            )
+
+
+def check_few_channels(model: DeployModel) -> Iterator[Problem]:
+    """Find quantized layers with few input channels."""
+    target = model.target
+    if target is not None and not target.rolls_back_few_channels.value:
+        return
+    where = "ATC" if target is None else f"ATC for {target.soc_version}"
+    for group in quantized_layers(model):
+        channels = _channels(model, group.layer) if group.layer.type in WEIGHTED_TYPES else None
+        if channels is not None and channels <= _FEW_CHANNELS:
+            yield Problem(
+                f"its input has {channels} channels; {where} turns quantized layers with at most "
+                f"{_FEW_CHANNELS} back into float16.",
+                group.layer.name,
+            )
+
+
+def _channels(model: DeployModel, layer: Any) -> Optional[int]:
+    channels = filter_channels(model, layer)
+    return input_channels(model, layer) if channels is None else channels
+
+
+def check_cut(model: DeployModel) -> Iterator[Problem]:
+    """Find deq_scales that lose bits."""
+    target = model.target
+    if target is None or not target.cuts_deq_scale.value:
+        return
+    for dequant in model.of_type("DeQuant"):
+        words = model.words(dequant)
+        if words is not None and (words & _CUT_BITS).any():
+            yield Problem(
+                f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set here: "
+                f"up to 1/1024 of the output {_known(target.cuts_deq_scale)}.",
+                dequant.name,
+                "blobs[0]",
+            )
+
+
+def check_float16(model: DeployModel) -> Iterator[Problem]:
+    """Find models whose inputs are quantized in float16."""
+    target = model.target
+    if target is None or not target.quantizes_in_fp16.value:
+        return
+    quants = model.of_type("Quant")
+    if quants:
+        yield Problem(
+            f"{target.soc_version} computes {len(quants)} Quant layers in float16; the simulation "
+            f"computes them in float32 {_known(target.quantizes_in_fp16)}."
+        )
+
+
+RULES = (
+    Rule(
+        "A090",
+        ERROR,
+        "ATC takes no Caffe models for this processor",
+        "Choose a processor for which ATC takes Caffe models.",
+        check_caffe,
+    ),
+    Rule(
+        "A091",
+        WARNING,
+        "The processor passes over N",
+        "Save the model with shift_n_algo 'none': then the simulation does what the processor "
+        "does.",
+        check_shift_counts,
+    ),
+    Rule(
+        "A092",
+        WARNING,
+        "A quantized layer with few input channels runs in float16",
+        "Nothing needs to be done; leave the layer unquantized to save the effort.",
+        check_few_channels,
+    ),
+    Rule(
+        "A093",
+        WARNING,
+        "The processor cuts deq_scale to 19 bits",
+        "Nothing can be done; expect outputs that differ from the simulation in the last digits.",
+        check_cut,
+    ),
+    Rule(
+        "A094",
+        WARNING,
+        "The processor quantizes in float16",
+        "Nothing can be done; expect int8 inputs that differ from the simulation by 1 at times.",
+        check_float16,
+    ),
+)
