@@ -215,15 +215,14 @@ class _LayerBuilder:
 
 def updated_record(record: Record, model: QuantizedModel) -> Record:
     """Return ``record`` with the factors that ``model`` was made with; N and shapes stay."""
+    entries: Dict[str, LayerRecord] = {}
     for layer in model.layers:
-        entry = record.find(layer.name) or LayerRecord()
         scale_w = layer.provenance.scale_w
-        entry = attrs.evolve(
-            entry,
+        entries[layer.name] = attrs.evolve(
+            record.find(layer.name) or LayerRecord(),
             scale_d=layer.provenance.scale_d,
             offset_d=layer.offset,
             scale_w=() if scale_w is None else tuple(scale_w),
             offset_w=() if scale_w is None else (0,) * len(scale_w),
         )
-        record = record.with_layer(layer.name, entry)
-    return record
+    return record.with_layers(entries)

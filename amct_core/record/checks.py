@@ -28,7 +28,8 @@ def check_layers(record: Record, layers: Sequence[str], file: str) -> None:
                     "training."
                 ),
             )
-    extra = [name for name in record if name not in set(layers)]
+    known = frozenset(layers)
+    extra = [name for name in record if name not in known]
     if extra:
         raise RecordError(
             f"it has an entry for '{extra[0]}', which is not a quantized layer of the model; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Iterator, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -104,9 +104,11 @@ class Record:
 
     def with_layer(self, name: str, entry: LayerRecord) -> Record:
         """Return a record with this entry: in place of the layer's old one, or at the end."""
-        layers: Dict[str, LayerRecord] = dict(self.layers)
-        layers[name] = entry
-        return Record(layers)
+        return self.with_layers({name: entry})
+
+    def with_layers(self, entries: Mapping[str, LayerRecord]) -> Record:
+        """Return a record with these entries, as :meth:`with_layer` one after the other."""
+        return Record({**self.layers, **entries})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.layers)

@@ -61,10 +61,9 @@ class _Reader:
 
     def _tokenize(self) -> None:
         position, line, text = 0, 1, self._text
-        while position < len(text):
-            match = _TOKEN.match(text, position)
-            if match is None:
-                self._refuse_at(position, line, "a field name, a value or a bracket")
+        for match in _TOKEN.finditer(text):
+            if match.start() != position:
+                break
             kind, token = str(match.lastgroup), match.group()
             if kind != "space":
                 self._kinds.append("identifier" if kind == "negative" else kind)
@@ -73,6 +72,8 @@ class _Reader:
                 self._lines.append(line)
             line += token.count("\n")
             position = match.end()
+        if position != len(text):
+            self._refuse_at(position, line, "a field name, a value or a bracket")
         self._kinds.append("end")
         self._tokens.append("")
         self._starts.append(len(text))

@@ -47,13 +47,16 @@ def decode_bytes(scalar: Scalar) -> bytes:
     """
     if scalar.kind != "string":
         raise ValueError(scalar.text)
-    pieces = _PIECE.findall(scalar.text)
+    text = scalar.text
+    if "\\" not in text and text.find(text[0], 1) == len(text) - 1:  # one plain piece, as usual
+        return text[1:-1].encode("utf-8")
+    pieces = _PIECE.findall(text)
     return b"".join(_unescape((a or b).encode("utf-8")) for a, b in pieces)
 
 
 def quoted(data: bytes) -> str:
     """Return ``data`` in double quotes, non-printable bytes in octal, as protobuf writes it."""
-    return '"' + "".join(_quoted_byte(byte) for byte in data) + '"'
+    return '"' + data.decode("latin-1").translate(_QUOTED) + '"'
 
 
 def float_text(value: float) -> str:
@@ -71,6 +74,9 @@ def _quoted_byte(byte: int) -> str:
     if byte in _SHORT:
         return _SHORT[byte]
     return chr(byte) if 0x20 <= byte < 0x7F else f"\\{byte:03o}"
+
+
+_QUOTED = {byte: _quoted_byte(byte) for byte in range(256)}
 
 
 def _unescape(raw: bytes) -> bytes:

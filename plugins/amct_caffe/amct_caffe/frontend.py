@@ -148,8 +148,4 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
 def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
     """Return a record with an entry for each quantized layer, in network order."""
     planned = {layer.name for group in plan.groups for layer in group.layers}
-    record = Record()
-    for node in views.test.nodes:
-        if node.name in planned:
-            record = record.with_layer(node.name, LayerRecord())
-    return record
+    return Record({node.name: LayerRecord() for node in views.test.nodes if node.name in planned})

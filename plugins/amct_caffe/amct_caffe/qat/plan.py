@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
@@ -87,7 +87,7 @@ def make_plan(
             contradicts the graph; nothing is enabled.
         ModelError: TRAIN and TEST feed the layers differently.
     """
-    enabled = [name for name, layer in config.layers.items() if layer.retrain_enable]
+    enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
     if not enabled:
         raise ConfigError(
             "no layer has retrain_enable: true.",
@@ -104,22 +104,21 @@ def make_plan(
     return QatPlan(tuple(groups), config, record_file)
 
 
-def _by_input(graph: Graph, enabled: Sequence[str]) -> Dict[Value, List[Node]]:
-    wanted: Set[str] = set(enabled)
+def _by_input(graph: Graph, enabled: AbstractSet[str]) -> Dict[Value, List[Node]]:
     groups: Dict[Value, List[Node]] = {}
     for node in graph.nodes:
-        if node.name in wanted:
+        if node.name in enabled:
             groups.setdefault(node.inputs[0], []).append(node)
     return groups
 
 
-def _check_phases_agree(views: NetworkViews, enabled: Sequence[str], nodes: List[Node]) -> None:
+def _check_phases_agree(views: NetworkViews, enabled: AbstractSet[str], nodes: List[Node]) -> None:
     first = nodes[0]
     in_train = views.train.node(first.name)
     siblings = [
         use.node.name
         for use in views.train.uses(in_train.inputs[0])
-        if use.node.name in set(enabled) and use.index == 0
+        if use.node.name in enabled and use.index == 0
     ]
     here = [node.name for node in nodes]
     if sorted(siblings) != sorted(here):

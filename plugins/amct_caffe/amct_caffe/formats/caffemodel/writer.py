@@ -103,7 +103,7 @@ class _Encoder:
                 layer=layer,
             )
         size = int(varint_sizes(array).sum()) if field in _VARINT_FIELDS else array.nbytes
-        dims = encode_varints(np.asarray(array.shape, np.int64))
+        dims = b"".join(encode_varint(dim) for dim in array.shape)
         shape = encode_bytes(blob_format.SHAPE, encode_bytes(blob_format.SHAPE_DIM, dims))
         content = shape + encode_tag(field, LENGTH_DELIMITED) + encode_varint(size)
         prefix = encode_tag(field_number("LayerParameter", "blobs"), LENGTH_DELIMITED)
