@@ -23,7 +23,8 @@ class Case:
         channel_wise: of each layer's ``retrain_weight_config``; None: as the default has it.
         enable: the layers to enable; empty: all.
         inexact: quantized layers with a float layer upstream whose order of additions a BLAS or a
-            math library decides: they are simulated, but need not be equal to the last bit.
+            math library decides: on the same inputs they are equal to the last bit, but those may
+            differ.
         trains: whether real Caffe knows all of its layer types.
     """
 

@@ -317,7 +317,7 @@ def inner_products_that_do_not_qualify(n: Any, L: Any, P: Any) -> None:
     loss(n, L, inner_product(n, L, data, "last_axis", 3, axis=3), "loss3")
 
 
-@case("ip")
+@case("ip", inexact=("ip",))
 def a_convolution_over_three_axes_does_not_qualify(n: Any, L: Any, P: Any) -> None:
     data = source(n, L, 2, 3, 4, 4, 4)
     n.volume = L.Convolution(data, num_output=2, kernel_size=[2, 2, 2])

@@ -52,10 +52,9 @@ def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
     report = verify(prefix, inserted.inputs(seed=2, spread=1.5))
     assert tuple(layer.name for layer in report.layers) == expected
     for layer in report.layers:
-        if layer.name not in case.inexact:
-            assert layer.exact, layer
-    if not case.inexact:
-        assert report.exact, report.outputs
+        assert layer.accumulator_mismatches == 0, layer
+        assert bool(layer.inexact_upstream) == (layer.name in case.inexact)
+    assert report.exact, report
     check_shapes(inserted.path("net.prototxt"), caffe)
 
 

@@ -126,6 +126,9 @@ def print_report(report: VerifyReport) -> None:
     for layer in report.layers:
         if layer.first_difference is not None:
             console.print(f"{layer.name}: first difference: {layer.first_difference}")
+        if layer.inexact_upstream:
+            names = ", ".join(layer.inexact_upstream)
+            console.print(f"{layer.name}: behind float layers that agree to 1e-6 only: {names}")
         if not layer.proven:
             console.print(f"{layer.name}: float32 sums may exceed 2^24; exactness is not proven.")
     console.print("exact" if report.exact else "NOT exact")

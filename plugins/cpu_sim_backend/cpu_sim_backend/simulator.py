@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
@@ -11,7 +12,7 @@ from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
 from amct_core.plugins import Registries, registries
 from cpu_sim_backend.engines import available_cores, chosen_engine
-from cpu_sim_backend.execution import Execution, as_array
+from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
 
 if TYPE_CHECKING:
     from cpu_sim_backend.fast.engine import FastEngine
@@ -138,6 +139,25 @@ class Simulator:
             for value in last_uses.get(index, ()):
                 execution.tensors.pop(value, None)
         return {name: result[name] for name in names}
+
+    def accumulators(self, layer: str, q: NDArray[np.int8]) -> NDArray[np.int32]:
+        """Return the accumulators of one quantized layer, bias included, for given inputs.
+
+        Args:
+            layer: its name.
+            q: int8, as its Quant gives them.
+
+        Raises:
+            QuantizationError: an accumulator leaves the int32 range.
+        """
+        node = self.graph.node(layer)
+        quant = self.graph.producer(node.inputs[0])
+        assert quant is not None and isinstance(quant.attributes, Quant)
+        execution = Execution(self._simulators, self._integer_nodes, {})
+        execution.tensors[node.inputs[0]] = QuantizedTensor(q, quant.attributes.offset)
+        (result,) = execution.run(node)
+        found: NDArray[np.int32] = as_array(result)
+        return found
 
     def _last_uses(self) -> Dict[int, Set[Value]]:
         last: Dict[Value, int] = {}
