@@ -49,7 +49,9 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     3. A layer whose results only went there as labels (bottom 1 and up) goes too.
     4. Each data layer's surviving tops become one ``Input`` layer each, of the shape that
        ``shape_of`` tells; tops that nobody reads any more go.
-    5. So does an ``Input`` layer of which some tops are not read; others stay as they are.
+    5. So does an ``Input`` layer of several tops (ATC takes one each), or with a top that is not
+       read; others stay as they are.
+    6. ``include`` and ``exclude`` go: ATC takes an ``include`` without a phase for one of TRAIN.
 
     Args:
         layers: the layers of the TEST phase in execution order.
@@ -59,8 +61,10 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     result: List[Layer] = []
     read = {bottom for layer in kept for bottom in layer.bottoms}
     for layer in kept:
-        unread_input = layer.type == "Input" and not read.issuperset(layer.tops)
-        if not is_data(layer) and not unread_input:
+        layer.message.remove("include")
+        layer.message.remove("exclude")
+        single = len(layer.tops) == 1 and read.issuperset(layer.tops)
+        if not is_data(layer) and (layer.type != "Input" or single):
             result.append(layer)
             continue
         for top in layer.tops:

@@ -71,3 +71,19 @@ def test_5_an_input_that_is_read_stays_as_it_is_and_unread_tops_go() -> None:
         "input_param { shape { dim: 4 dim: 2 } shape { dim: 4 } } }\n"
     )
     assert inferred(both + IP + LOSS).startswith(after(INPUT))
+
+
+def test_5_an_input_of_several_tops_becomes_one_for_each() -> None:
+    both = (
+        'layer { name: "i" type: "Input" top: "data" top: "more" '
+        "input_param { shape { dim: 4 dim: 2 } } }\n"
+    )
+    add = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "more" top: "sum" }\n'
+    layers = documents.from_text(both + IP + add).layers
+    fed = to_inference(layers, lambda blob: {"data": (4, 2), "more": (4, 3)}[blob])
+    assert [(layer.name, layer.type) for layer in fed[:2]] == [("data", "Input"), ("more", "Input")]
+
+
+def test_6_rules_of_phase_go() -> None:
+    ruled = IP.replace("bottom", 'exclude { phase: TRAIN } include { stage: "s" } bottom', 1)
+    assert inferred(DATA + ruled) == after(INPUT + IP)
