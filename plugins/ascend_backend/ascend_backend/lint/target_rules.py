@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Optional
+from typing import Any, Iterator, List, Optional, Sequence
 
 import numpy as np
 
+from amct_caffe.formats.prototxt.layer import Layer
 from ascend_backend.lint.channels import filter_channels, input_channels
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import WEIGHTED_TYPES, quantized_layers
@@ -14,11 +15,17 @@ from ascend_backend.targets import UNKNOWN, Fact
 
 _FEW_CHANNELS = 16
 _CUT_BITS = np.uint64(0x1FFF)
+_SHIFT_BITS = np.uint64(0xFF << 32)
 
 
 def _known(fact: Fact[Any]) -> str:
-    """Return how well a fact is known, to end a message with."""
-    return f"({fact.status}: {fact.source})"
+    """Return how well a fact is known, to end a message with; the rule's page names the source."""
+    return f"({fact.status})"
+
+
+def _some(layers: Sequence[Layer]) -> str:
+    names = ", ".join(f"'{layer.name}'" for layer in layers[:3])
+    return f"{len(layers)} DeQuant layers ({names}{', ...' if len(layers) > 3 else ''})"
 
 
 def check_caffe(model: DeployModel) -> Iterator[Problem]:
@@ -36,15 +43,23 @@ def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     target = model.target
     if target is None or target.honours_shift_n.value or target.honours_shift_n.status == UNKNOWN:
         return
+    shifting = _with_bits(model, _SHIFT_BITS)
+    if shifting:
+        yield Problem(
+            f"{target.soc_version} passes over the N of {_some(shifting)}, and computes as with "
+            f"N = 0 {_known(target.honours_shift_n)}.",
+            field="N",
+        )
+
+
+def _with_bits(model: DeployModel, mask: np.uint64) -> List[Layer]:
+    """Return the DeQuant layers with a word that has bits of ``mask``."""
+    found = []
     for dequant in model.of_type("DeQuant"):
         words = model.words(dequant)
-        if words is not None and ((words >> 32) & 0xFF).any():
-            yield Problem(
-                f"{target.soc_version} passes over its N, and computes as with N = 0 "
-                f"{_known(target.honours_shift_n)}.",
-                dequant.name,
-                "blobs[0]",
-            )
+        if words is not None and (words & mask).any():
+            found.append(dequant)
+    return found
 
 
 def check_few_channels(model: DeployModel) -> Iterator[Problem]:
@@ -63,7 +78,7 @@ def check_few_channels(model: DeployModel) -> Iterator[Problem]:
             )
 
 
-def _channels(model: DeployModel, layer: Any) -> Optional[int]:
+def _channels(model: DeployModel, layer: Layer) -> Optional[int]:
     channels = filter_channels(model, layer)
     return input_channels(model, layer) if channels is None else channels
 
@@ -73,15 +88,13 @@ def check_cut(model: DeployModel) -> Iterator[Problem]:
     target = model.target
     if target is None or not target.cuts_deq_scale.value:
         return
-    for dequant in model.of_type("DeQuant"):
-        words = model.words(dequant)
-        if words is not None and (words & _CUT_BITS).any():
-            yield Problem(
-                f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set here: "
-                f"up to 1/1024 of the output {_known(target.cuts_deq_scale)}.",
-                dequant.name,
-                "blobs[0]",
-            )
+    cut = _with_bits(model, _CUT_BITS)
+    if cut:
+        yield Problem(
+            f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set in "
+            f"{_some(cut)}: up to 1/1024 of the output {_known(target.cuts_deq_scale)}.",
+            field="deq_scale",
+        )
 
 
 def check_float16(model: DeployModel) -> Iterator[Problem]:
