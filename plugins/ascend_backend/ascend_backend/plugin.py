@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable
 
-from amct_core.extensions import DeployBackend
+from amct_core.extensions import CliCommand, DeployBackend
 from amct_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    import click
+
     from amct_core.files import FileSet
     from amct_core.quantized_model import QuantizedModel
 
@@ -18,13 +20,38 @@ def _write(model: QuantizedModel, save_path: str, files: FileSet) -> None:
     write_deploy_model(model, save_path, files)
 
 
+def _write_with_training_layers(model: QuantizedModel, save_path: str, files: FileSet) -> None:
+    from ascend_backend.writer import write_deploy_model
+
+    write_deploy_model(model, save_path, files, keep_training_layers=True)
+
+
 @hookimpl
 def amct_deploy_backends() -> Iterable[DeployBackend]:
-    """Register the Caffe form that ATC converts to an ``.om``."""
+    """Register the Caffe form that ATC converts to an ``.om``, ready for it or as AMCT has it."""
     return [
         DeployBackend(
             name="ascend",
             description="Caffe model with Quant and DeQuant layers, for ATC",
             write=_write,
-        )
+        ),
+        DeployBackend(
+            name="ascend_with_training_layers",
+            description="the same with data, loss and accuracy layers left in, as AMCT writes it",
+            write=_write_with_training_layers,
+        ),
+    ]
+
+
+def _lint() -> click.Command:
+    from ascend_backend.lint.cli import command
+
+    return command
+
+
+@hookimpl
+def amct_cli_commands() -> Iterable[CliCommand]:
+    """The commands that look after a deployable model."""
+    return [
+        CliCommand(name="lint", help="Find every reason for which ATC refuses a model.", load=_lint)
     ]

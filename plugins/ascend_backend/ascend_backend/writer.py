@@ -8,9 +8,10 @@ some parameters differently from BVLC's (``PoolingParameter``).
 from __future__ import annotations
 
 import json
+from typing import Sequence
 
 from amct_caffe.formats.caffemodel import writer as caffemodel
-from amct_caffe.formats.prototxt.document import NetDocument
+from amct_caffe.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.passes.to_inference import to_inference
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
@@ -19,17 +20,28 @@ from ascend_backend.name_map import name_map
 from ascend_backend.rendering import render_deploy
 
 
-def write_deploy_model(model: QuantizedModel, save_path: str, files: FileSet) -> None:
+def write_deploy_model(
+    model: QuantizedModel, save_path: str, files: FileSet, keep_training_layers: bool = False
+) -> None:
     """Stage the deployable model.
 
     ``<save_path>_deploy_model.prototxt``, ``<save_path>_deploy_weights.caffemodel`` and
     ``<save_path>_quant.json``.
 
+    Args:
+        model: what to write.
+        save_path: folder and prefix of the files.
+        files: where they are staged.
+        keep_training_layers: leave data, loss and accuracy layers of the TEST phase in, for a user
+            who takes them out by hand; ATC refuses them.
+
     Raises:
         ModelError: the shape of a network input cannot be told.
     """
     rendered = render_deploy(model)
-    layers = to_inference(rendered.layers, InputShapes(model))
+    layers: Sequence[Layer] = rendered.layers
+    if not keep_training_layers:
+        layers = to_inference(layers, InputShapes(model))
     document = NetDocument.create(model.graph.name, layers)
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
