@@ -1,0 +1,1 @@
+"""Converts a deployable model to an ``.om`` with Huawei's ``atc``, or prepares that for elsewhere."""

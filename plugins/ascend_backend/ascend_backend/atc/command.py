@@ -1,0 +1,84 @@
+"""The command line of ``atc`` for a deployable model."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Sequence, Tuple
+
+import attrs
+
+from amct_core.errors import ConfigError
+
+FRAMEWORK_CAFFE = 0
+"""Value of ``--framework`` for Caffe (hicann/ge, error E10007 lists them all)."""
+
+OWN_OPTIONS = ("--model", "--weight", "--framework", "--output", "--soc_version", "--input_shape")
+"""What this command sets itself; not accepted among the options passed through."""
+
+_DIMENSION = r"-?\d+(?:~\d+)?"
+_SHAPE = re.compile(rf"[^:;,\s]+:{_DIMENSION}(?:,{_DIMENSION})*")
+
+
+@attrs.frozen
+class Conversion:
+    """What ``atc`` is asked to do.
+
+    Attributes:
+        model: the prototxt.
+        weights: the caffemodel.
+        output: the file to make, without the ``.om`` that ``atc`` adds.
+        soc_version: the processor, such as ``Ascend310P3``.
+        input_shape: ``name:1,3,224,224;name:1,8``; empty: the shapes in the prototxt.
+        extra: further options, passed through as they are.
+    """
+
+    model: str
+    weights: str
+    output: str
+    soc_version: str
+    input_shape: str = ""
+    extra: Tuple[str, ...] = ()
+
+
+def check(conversion: Conversion) -> None:
+    """Refuse what can be seen to be wrong before ``atc`` runs.
+
+    Raises:
+        ConfigError: the shapes are not written as ``atc`` reads them, or an option is set twice.
+    """
+    shape = conversion.input_shape
+    if shape and not all(_SHAPE.fullmatch(part) for part in shape.rstrip(";").split(";")):
+        raise ConfigError(
+            f"found {shape!r}; expected name:dimension,... for each input, separated by ';'.",
+            field="--input-shape",
+            remedy='Write it in quotes, for example "data:1,3,224,224".',
+        )
+    for option in conversion.extra:
+        name = "--" + option.lstrip("-").split("=", 1)[0]
+        if option.startswith("-") and name in OWN_OPTIONS:
+            raise ConfigError(
+                f"'{option}' is among the options for atc; 'amct atc' sets it itself.",
+                field=name,
+                remedy="Use the option of 'amct atc', or its PREFIX, in front of '--'.",
+            )
+
+
+def arguments(conversion: Conversion, executable: str = "atc") -> Tuple[str, ...]:
+    """Return the argument list, the executable first; made to be run without a shell."""
+    shape = (f"--input_shape={conversion.input_shape}",) if conversion.input_shape else ()
+    return (
+        executable,
+        f"--model={conversion.model}",
+        f"--weight={conversion.weights}",
+        f"--framework={FRAMEWORK_CAFFE}",
+        f"--output={conversion.output}",
+        f"--soc_version={conversion.soc_version}",
+        *shape,
+        *conversion.extra,
+    )
+
+
+def as_shell(argument_list: Sequence[str]) -> str:
+    """Return a line that a POSIX shell splits into exactly these arguments."""
+    return " ".join(shlex.quote(argument) for argument in argument_list)
