@@ -1,1 +1,1 @@
-"""Converts a deployable model to an ``.om`` with Huawei's ``atc``, or prepares that for elsewhere."""
+"""Converts a deployable model to an ``.om`` with ``atc``, or prepares that for another machine."""

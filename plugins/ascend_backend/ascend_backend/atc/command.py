@@ -17,7 +17,7 @@ OWN_OPTIONS = ("--model", "--weight", "--framework", "--output", "--soc_version"
 """What this command sets itself; not accepted among the options passed through."""
 
 _DIMENSION = r"-?\d+(?:~\d+)?"
-_SHAPE = re.compile(rf"[^:;,\s]+:{_DIMENSION}(?:,{_DIMENSION})*")
+_SHAPE = re.compile(rf"[^:;,\s]+:(?:{_DIMENSION}(?:,{_DIMENSION})*)?")
 
 
 @attrs.frozen
