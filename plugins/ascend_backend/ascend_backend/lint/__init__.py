@@ -35,6 +35,7 @@ __all__ = [
     "Finding",
     "Problem",
     "Rule",
+    "find",
     "lint",
     "read_model",
 ]

@@ -1,0 +1,74 @@
+"""``amct lint``: find out before ATC does."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Optional, Tuple
+
+import click
+
+from amct_core.errors import AmctError
+
+
+@click.command("lint")
+@click.argument("prefix", required=False)
+@click.option(
+    "--model", "model_file", help="The prototxt, in place of PREFIX_deploy_model.prototxt."
+)
+@click.option(
+    "--weights",
+    "weights_file",
+    help="The caffemodel, in place of PREFIX_deploy_weights.caffemodel.",
+)
+@click.option("--soc-version", help="The processor the model is for, such as Ascend310P3.")
+@click.option("--explain", metavar="ID", help="Print the explanation of a rule, such as A001.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    prefix: Optional[str],
+    model_file: Optional[str],
+    weights_file: Optional[str],
+    soc_version: Optional[str],
+    explain: Optional[str],
+    as_json: bool,
+) -> None:
+    """Find every reason for which ATC refuses the model saved as PREFIX, or changes it.
+
+    Any Caffe model will do: give --model and --weights.  The exit status is 1 if there are errors,
+    0 if there are only warnings.
+    """
+    from rich.console import Console
+
+    from ascend_backend.lint import find, read_model
+    from ascend_backend.lint.explanations import page
+    from ascend_backend.lint.report import as_json as document
+    from ascend_backend.lint.report import count, print_report
+    from ascend_backend.lint.rule import ERROR
+    from ascend_backend.lint.rules import rule
+    from ascend_backend.targets import find_target
+
+    try:
+        if explain is not None:
+            click.echo(page(rule(explain)), nl=False)
+            return
+        target = None if soc_version is None else find_target(soc_version)
+    except AmctError as error:
+        raise click.UsageError(str(error)) from error
+    model = read_model(*_files(prefix, model_file, weights_file), target)
+    findings = find(model)
+    if as_json:
+        click.echo(json.dumps(document(model, findings), indent=2))
+    else:
+        print_report(findings, Console())
+    sys.exit(1 if count(findings, ERROR) else 0)
+
+
+def _files(
+    prefix: Optional[str], model_file: Optional[str], weights_file: Optional[str]
+) -> Tuple[str, str]:
+    if prefix is None and (model_file is None or weights_file is None):
+        raise click.UsageError("Give PREFIX, or both --model and --weights.")
+    return (
+        model_file or f"{prefix}_deploy_model.prototxt",
+        weights_file or f"{prefix}_deploy_weights.caffemodel",
+    )
