@@ -56,25 +56,70 @@ def run(
 
     Raises:
         EnvironmentUnsuitableError: the program cannot be started.
+        OSError: the log or the echo could not be written; the program has been ended.
         KeyboardInterrupt, SystemExit: Ctrl-C, or a request to this process to end; the program and
             all that it had started are gone by then.
     """
-    with _shutdown_as_exit(), _start(arguments) as process:
-        assert process.stdout is not None
-        lines: List[bytes] = []
-        reader = threading.Thread(
-            target=_copy, args=(process.stdout, log, echo, lines), name="atc output", daemon=True
-        )
-        reader.start()
+    with _shutdown_as_exit():
+        process = _start(arguments)
+        tee = _Tee(process, log, echo)
         timed_out = False
         try:
+            tee.start()
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             timed_out = True
         finally:
             _end_group(process, grace)
-            reader.join()
-    return Outcome(process.returncode, b"".join(lines).decode("utf-8", "replace"), timed_out)
+            tee.finish(grace)
+    return Outcome(process.returncode, tee.text, timed_out)
+
+
+class _Tee:
+    """Copies what a program writes, in a thread, so that waiting for the program has a limit."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], log: IO[bytes], echo: Callable[[bytes], None]
+    ) -> None:
+        self._process = process
+        self._sinks = (log.write, lambda line: log.flush(), echo)
+        self._lines: List[bytes] = []
+        self._error: Optional[OSError] = None
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+
+    @property
+    def text(self) -> str:
+        return b"".join(self._lines).decode("utf-8", "replace")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def finish(self, grace: float) -> None:
+        """Wait for the last line; no longer than ``grace`` if a stray program holds the stream.
+
+        Raises:
+            OSError: what was written could not be copied.
+        """
+        if self._thread.is_alive():
+            self._thread.join(grace)
+        if self._error is not None:
+            raise self._error
+
+    def _copy(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                self._lines.append(line)
+                if self._error is None:
+                    self._pass_on(line)
+
+    def _pass_on(self, line: bytes) -> None:
+        try:
+            for sink in self._sinks:
+                sink(line)
+        except OSError as error:
+            self._error = error  # raised by finish; the program is to end, not to go on unseen
+            _signal_group(self._process, signal.SIGTERM)
 
 
 def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
@@ -92,16 +137,6 @@ def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
             file=arguments[0],
             remedy="Check that it is a program for this machine and that you may run it.",
         ) from error
-
-
-def _copy(
-    stream: IO[bytes], log: IO[bytes], echo: Callable[[bytes], None], lines: List[bytes]
-) -> None:
-    for line in stream:
-        lines.append(line)
-        log.write(line)
-        log.flush()
-        echo(line)
 
 
 def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
@@ -125,12 +160,14 @@ def _shutdown_as_exit() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers, and gets the signals
         return
-    previous = {number: signal.signal(number, _exit) for number in _SHUTDOWN_SIGNALS}
+    taken = [n for n in _SHUTDOWN_SIGNALS if signal.getsignal(n) is signal.SIG_DFL]
+    for number in taken:  # not one that nohup or a caller has made its own
+        signal.signal(number, _exit)
     try:
         yield
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _exit(number: int, _frame: Optional[FrameType]) -> None:
