@@ -31,6 +31,7 @@ from amct_core.numerics.arrays import (
     along_channels,
     channel_list,
     channel_rows,
+    row_chunks,
 )
 from amct_core.numerics.rounding import half_away
 
@@ -82,10 +83,15 @@ def quantize(
         QuantizationError: a weight is NaN, or the scales do not fit the weights.
     """
     values = np.asarray(weights, np.float32)
-    steps = half_away(values / along_channels(np.asarray(scale, np.float32), values, channel_axis))
-    if np.isnan(steps).any():
-        raise QuantizationError("a weight is NaN.", remedy="Check the weights file.")
-    return np.clip(steps, QUANT_MIN, QUANT_MAX, out=steps).astype(np.int8)
+    scales_along = along_channels(np.asarray(scale, np.float32), values, channel_axis)
+    divisors = np.broadcast_to(scales_along, values.shape)
+    integers = np.empty(values.shape, np.int8)
+    for rows in row_chunks(values):
+        steps = half_away(values[rows] / divisors[rows])
+        if np.isnan(steps).any():
+            raise QuantizationError("a weight is NaN.", remedy="Check the weights file.")
+        integers[rows] = np.clip(steps, QUANT_MIN, QUANT_MAX, out=steps)
+    return integers
 
 
 def fake_quantize(

@@ -66,6 +66,13 @@ def flat_chunks(*tensors: Array) -> Iterator[Tuple[Array, ...]]:
         yield tuple(tensor[start : start + CHUNK] for tensor in flat)
 
 
+def row_chunks(tensor: Array) -> Iterator[slice]:
+    """Yield slices of the first axis of ``tensor``, each of at most CHUNK elements or one row."""
+    step = max(1, CHUNK * len(tensor) // max(1, tensor.size))
+    for start in range(0, len(tensor), step):
+        yield slice(start, start + step)
+
+
 def channel_list(faulty: Sequence[bool] | Array) -> str:
     """Return "channel 3" or "channels 1, 4, 5, ..." for the true entries, for messages."""
     indices = np.flatnonzero(faulty)

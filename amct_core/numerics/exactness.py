@@ -23,6 +23,7 @@ from amct_core.numerics.affine import QUANT_MAX, QUANT_MIN
 from amct_core.numerics.arrays import (
     Float32Array,
     Int8Array,
+    Int16Array,
     Int32Array,
     Int64Array,
     channel_rows,
@@ -48,8 +49,8 @@ def partial_sum_bound(
         int64 ``[C]``; exact in float32 where below :data:`EXACT_LIMIT`.
     """
     rows = channel_rows(np.asarray(weights, np.int8), channel_axis)
-    sums: Int64Array = np.abs(rows.astype(np.int64)).sum(axis=1)
-    return sums * max(abs(QUANT_MIN - offset), abs(QUANT_MAX - offset))
+    sums: Int64Array = _magnitudes(rows).sum(axis=1, dtype=np.int64)
+    return sums * _largest_input(offset)
 
 
 def is_exact(bound: Int64Array) -> bool:
@@ -74,17 +75,29 @@ def input_parts(
     Returns:
         Slices of ``input_axis``; a single one where the layer as a whole is exact.
     """
-    magnitudes = np.abs(np.moveaxis(weights, (input_axis, output_axis), (0, 1)).astype(np.int64))
-    channels, outputs = magnitudes.shape[:2]
-    factor = max(abs(QUANT_MIN - offset), abs(QUANT_MAX - offset))
-    sums = magnitudes.reshape(channels, outputs, -1).sum(axis=2) * factor
+    channels, outputs = weights.shape[input_axis], weights.shape[output_axis]
+    if is_exact(partial_sum_bound(weights, offset, output_axis)):
+        return (slice(0, channels),)
     starts, running = [0], np.zeros(outputs, np.int64)
-    for channel in range(channels):
-        running += sums[channel]
+    for channel, own in enumerate(np.moveaxis(weights, (input_axis, output_axis), (0, 1))):
+        sums = _magnitudes(own.reshape(outputs, -1)).sum(axis=1, dtype=np.int64)
+        sums *= _largest_input(offset)
+        running += sums
         if running.max(initial=0) >= EXACT_LIMIT and channel > starts[-1]:
             starts.append(channel)
-            running = sums[channel].copy()
+            running = sums
     return tuple(slice(start, end) for start, end in zip(starts, [*starts[1:], channels]))
+
+
+def _magnitudes(integers: Int8Array) -> Int16Array:
+    # int16 holds the magnitude of -128, and large weights do not need much memory in it.
+    magnitudes: Int16Array = np.abs(integers, dtype=np.int16)
+    return magnitudes
+
+
+def _largest_input(offset: int) -> int:
+    """Return the largest magnitude of ``q - offset``."""
+    return max(abs(QUANT_MIN - offset), abs(QUANT_MAX - offset))
 
 
 def split_bias(bias: Int32Array) -> Tuple[Float32Array, Float32Array]:

@@ -93,7 +93,7 @@ class CaffeFrontend(Frontend):
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
         files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
         with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
-            caffemodel.write(stream, document.name, rendered.weighted_layers())
+            caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""

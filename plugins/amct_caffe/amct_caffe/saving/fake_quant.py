@@ -7,7 +7,7 @@ sums could exceed what float32 holds exactly is split into parts, which DeQuant 
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import attrs
 import numpy as np
@@ -24,6 +24,9 @@ from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, S
 from amct_core.numerics import exactness
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
+WeightedLayer = Tuple[str, str, List[NDArray[Any]]]
+"""Name, type and blobs of a layer."""
+
 
 @attrs.frozen
 class RenderedNetwork:
@@ -32,7 +35,7 @@ class RenderedNetwork:
     layers: Tuple[Layer, ...]
     blobs: Dict[str, List[NDArray[Any]]]
 
-    def weighted_layers(self) -> List[Tuple[str, str, List[NDArray[Any]]]]:
+    def weighted_layers(self) -> List[WeightedLayer]:
         """Return (name, type, blobs) of each layer that has blobs."""
         return [
             (layer.name, layer.type, self.blobs[layer.name])
@@ -40,9 +43,17 @@ class RenderedNetwork:
             if layer.name in self.blobs
         ]
 
+    def weighted_layers_in_float32(self) -> Iterator[WeightedLayer]:
+        """Yield the same with all blobs in float32, which need memory one layer at a time."""
+        for name, kind, blobs in self.weighted_layers():
+            yield name, kind, [blob.astype(np.float32, copy=False) for blob in blobs]
+
 
 def render_fake_quant(model: QuantizedModel) -> RenderedNetwork:
-    """Return the layers and blobs of the fake-quant model; data and score layers stay."""
+    """Return the layers and blobs of the fake-quant model; data and score layers stay.
+
+    Integer weights are still int8 in it, to be written as float32.
+    """
     layers: List[Layer] = []
     blobs: Dict[str, List[NDArray[Any]]] = {}
     quant_tops: Dict[str, str] = {}
@@ -74,7 +85,7 @@ def _integer_layers(step: IntegerStep) -> List[Rendered]:
     parts = accumulator_parts(step.node.op, weights, step.layer.offset)
     if len(parts) > 1:
         return split_layer(step, parts)
-    blobs = [] if weights is None else [weights.astype(np.float32)]
+    blobs = [] if weights is None else [weights]
     return [(integer_layer(step, bias_term=False), blobs)]
 
 

@@ -35,9 +35,9 @@ def split_layer(step: IntegerStep, parts: Sequence[slice]) -> List[Rendered]:
         layer = integer_layer(step, bias_term=False)
         layer.message.set("name", name)
         layer.bottoms, layer.tops = [bottom], [name]
-        own = weights_of_part(op, weights, part).astype(np.float32)
+        own = weights_of_part(op, weights, part)
         if _is_grouped(step):
-            whole = np.zeros(weights.shape, np.float32)
+            whole = np.zeros_like(weights)
             weights_of_part(op, whole, part)[...] = own
             own = whole
         rendered.append((layer, [own]))
