@@ -27,8 +27,8 @@ SECONDS_LIMIT = 5.0
 """What we promise for each step on 1,000 layers, start of Python included."""
 MEMORY_LIMIT = 2.5
 """What we promise of save: memory, in bytes per byte of float32 weights."""
-LARGE_CHANNELS, LARGE_DEPTH = 1024, 6
-"""About 220 MiB of weights."""
+LARGE_NETWORKS = {"several_layers": (1024, 6), "one_layer": (3600, 1)}
+"""Channels and number of convolutions; about 200 MB of weights, over seven layers or in one."""
 BATCH_NUM = 1
 
 MODEL, WEIGHTS = "net.prototxt", "net.caffemodel"
@@ -205,7 +205,9 @@ def main() -> None:
         sizes = arguments.layers or LAYERS
         results["time"] = [measure_time(layers, arguments.repeat) for layers in sizes]
     if arguments.only != "time":
-        results["memory_of_save"] = measure_memory(LARGE_CHANNELS, LARGE_DEPTH)
+        results["memory_of_save"] = {
+            name: measure_memory(*sizes) for name, sizes in LARGE_NETWORKS.items()
+        }
     print(json.dumps(results, indent=2))
 
 
