@@ -1,0 +1,648 @@
+"""A model that breaks no rule, and for each rule models that break it and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+import attrs
+import numpy as np
+
+from amct_caffe.formats.caffemodel.wire import encode_bytes, encode_varints
+from ascend_backend.lint import DeployModel, read_model
+from ascend_backend.targets import find_target
+
+NET = r"""
+name: "whole"
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 32 dim: 8 dim: 8 } } }
+layer { name: "conv_q" type: "Quant" bottom: "data" top: "conv_in"
+  quant_param { scale: 12.5 offset: "\200" } }
+layer { name: "conv" type: "Convolution" bottom: "conv_in" top: "conv_sum"
+  convolution_param { num_output: 32 kernel_size: 3 pad: 1 } }
+layer { name: "conv_d" type: "DeQuant" bottom: "conv_sum" top: "conv" }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "up_q" type: "Quant" bottom: "conv" top: "up_in"
+  quant_param { scale: 25 offset: "\001" } }
+layer { name: "up" type: "Deconvolution" bottom: "up_in" top: "up_sum"
+  convolution_param { num_output: 32 kernel_size: 2 stride: 2 bias_term: false } }
+layer { name: "up_d" type: "DeQuant" bottom: "up_sum" top: "up" }
+layer { name: "pool_q" type: "Quant" bottom: "up" top: "pool_in"
+  quant_param { scale: 25 offset: "\002" } }
+layer { name: "pool" type: "Pooling" bottom: "pool_in" top: "pool_sum"
+  pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+layer { name: "pool_d" type: "DeQuant" bottom: "pool_sum" top: "pool" }
+layer { name: "fc_q" type: "Quant" bottom: "pool" top: "fc_in"
+  quant_param { scale: 25 offset: "\003" } }
+layer { name: "fc" type: "InnerProduct" bottom: "fc_in" top: "fc_sum"
+  inner_product_param { num_output: 10 } }
+layer { name: "fc_d" type: "DeQuant" bottom: "fc_sum" top: "fc" }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+
+SHAPE, DIM = 7, 1
+FIELDS = {"float32": 5, "int8": 10, "int32": 11, "uint64": 12}
+DEQ_SCALE = 2.0**-7
+
+
+def words(count: int, deq_scale: float = DEQ_SCALE, n: Any = 0, high: int = 0) -> np.ndarray:
+    """Return DeQuant words; ``high`` are bits 40 and up."""
+    scales = np.full(count, deq_scale, np.float32).view(np.uint32).astype(np.uint64)
+    shifts = np.broadcast_to(np.asarray(n, np.uint64), count) << np.uint64(32)
+    return scales | shifts | (np.uint64(high) << np.uint64(40))
+
+
+def payload(array: np.ndarray) -> bytes:
+    """Return the elements of a blob as protobuf has them."""
+    raw = array.tobytes() if array.dtype.name in ("float32", "int8") else encode_varints(array)
+    return encode_bytes(FIELDS[array.dtype.name], raw)
+
+
+def blob(array: np.ndarray, shape: Optional[tuple[int, ...]] = None) -> bytes:
+    """Return a BlobProto; ``shape`` in place of the array's own."""
+    dims = encode_varints(np.asarray(array.shape if shape is None else shape, np.int64))
+    return encode_bytes(SHAPE, encode_bytes(DIM, dims)) + payload(array)
+
+
+@attrs.define
+class Entry:
+    """A layer of the weights file."""
+
+    name: str
+    type: str
+    blobs: list[bytes]
+
+    def encoded(self, numbers: tuple[int, int, int, int] = (100, 1, 2, 7)) -> bytes:
+        """Return the entry; ``numbers`` of layer, name, type and blobs."""
+        layer, name, kind, blobs = numbers
+        content = encode_bytes(name, self.name.encode()) + encode_bytes(kind, self.type.encode())
+        return encode_bytes(layer, content + b"".join(encode_bytes(blobs, b) for b in self.blobs))
+
+
+@attrs.define
+class Model:
+    """A prototxt, a weights file, and the processor they are linted for."""
+
+    net: str
+    entries: list[Entry]
+    raw_weights: Optional[bytes] = None
+    soc_version: Optional[str] = None
+
+    @classmethod
+    def whole(cls) -> Model:
+        """Return the model that breaks no rule."""
+        ones = np.ones
+        entries = [
+            Entry("conv", "Convolution", [blob(ones((32, 32, 3, 3), np.int8)), bias(32)]),
+            Entry("conv_d", "DeQuant", [blob(words(32))]),
+            Entry("up", "Deconvolution", [blob(ones((32, 32, 2, 2), np.int8))]),
+            Entry("up_d", "DeQuant", [blob(words(32))]),
+            Entry("pool_d", "DeQuant", [blob(words(1))]),
+            Entry("fc", "InnerProduct", [blob(ones((10, 2048), np.int8)), bias(10)]),
+            Entry("fc_d", "DeQuant", [blob(words(1))]),
+        ]
+        return cls(NET, entries)
+
+    def replace(self, old: str, new: str) -> None:
+        """Change the prototxt at its first ``old``."""
+        assert old in self.net
+        self.net = self.net.replace(old, new, 1)
+
+    def add(self, layer: str) -> None:
+        """Append a layer to the prototxt."""
+        self.net += f"layer {{ {layer} }}\n"
+
+    def entry(self, name: str) -> Entry:
+        """Return a layer of the weights file."""
+        return next(entry for entry in self.entries if entry.name == name)
+
+    def write(self, folder: Path) -> tuple[str, str]:
+        """Write both files; return their paths."""
+        model, weights = folder / "m_deploy_model.prototxt", folder / "m_deploy_weights.caffemodel"
+        model.write_text(self.net)
+        encoded = b"".join(entry.encoded() for entry in self.entries)
+        weights.write_bytes(encoded if self.raw_weights is None else self.raw_weights)
+        return str(model), str(weights)
+
+    def read(self, folder: Path) -> DeployModel:
+        """Write both files and read them."""
+        target = None if self.soc_version is None else find_target(self.soc_version)
+        return read_model(*self.write(folder), target)
+
+
+def bias(count: int) -> bytes:
+    """Return an int32 bias."""
+    return blob(np.arange(-1, count - 1, dtype=np.int32))
+
+
+def floats(*shape: int, value: float = 0.5) -> bytes:
+    """Return a float blob."""
+    return blob(np.full(shape, value, np.float32))
+
+
+@attrs.frozen
+class Broken:
+    """A change that makes the whole model break one rule.
+
+    Attributes:
+        rule: its id.
+        layer: the layer that is named, if it is one.
+        change: applied to :meth:`Model.whole`.
+    """
+
+    rule: str
+    layer: Optional[str]
+    change: Callable[[Model], None]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.change.__name__}"
+
+
+CASES: list[Broken] = []
+
+
+def breaks(rule: str, layer: Optional[str] = None) -> Callable[[Callable[[Model], None]], None]:
+    """Register a change."""
+
+    def register(change: Callable[[Model], None]) -> None:
+        CASES.append(Broken(rule, layer, change))
+
+    return register
+
+
+def _only_a_name(m: Model) -> None:
+    m.net, m.entries = 'name: "n"', [Entry("nothing", "ReLU", [])]
+
+
+def _only_an_input(m: Model) -> None:
+    m.net = m.net[: m.net.index('layer { name: "conv_q"')]
+
+
+@breaks("A001")
+def v1_prototxt(m: Model) -> None:
+    _only_a_name(m)
+    m.net += 'layers { name: "r" type: RELU bottom: "d" top: "r" }'
+
+
+@breaks("A002")
+def no_layer(m: Model) -> None:
+    _only_a_name(m)
+
+
+@breaks("A003", "pr ob")
+def space_in_a_name(m: Model) -> None:
+    m.replace('name: "prob"', 'name: "pr ob"')
+
+
+@breaks("A003", "próba")
+def letter_of_another_alphabet(m: Model) -> None:
+    m.replace('name: "prob"', 'name: "próba"')
+
+
+@breaks("A004", "last")
+def no_type(m: Model) -> None:
+    m.add('name: "last" bottom: "prob" top: "last"')
+
+
+@breaks("A004")
+def no_name(m: Model) -> None:
+    m.add('type: "ReLU" bottom: "prob" top: "last"')
+
+
+@breaks("A005", "relu")
+def repeated_name(m: Model) -> None:
+    m.add('name: "relu" type: "ReLU" bottom: "prob" top: "last"')
+
+
+@breaks("A010", "last")
+def unknown_bottom(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "nowhere" top: "last"')
+
+
+@breaks("A010", "prob")
+def bottom_of_a_layer_that_is_dropped(m: Model) -> None:
+    m.add('name: "t" type: "ReLU" bottom: "up" top: "t" include { phase: TRAIN }')
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "t" top: "prob"')
+
+
+@breaks("A011", "last")
+def repeated_top(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "up" top: "prob"')
+
+
+@breaks("A012", "last")
+def no_top(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "prob"')
+
+
+@breaks("A013", "loss")
+def loss(m: Model) -> None:
+    m.add('name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "prob" top: "loss"')
+
+
+@breaks("A013", "labels")
+def data_layer(m: Model) -> None:
+    m.add('name: "labels" type: "Data" top: "label"')
+
+
+@breaks("A013", "code")
+def python_layer(m: Model) -> None:
+    m.add('name: "code" type: "Python" bottom: "prob" top: "code"')
+
+
+@breaks("A014", "swish")
+def unlisted_type(m: Model) -> None:
+    m.add('name: "swish" type: "Swish" bottom: "prob" top: "swish"')
+
+
+@breaks("A015", "boxes")
+def ambiguous_type(m: Model) -> None:
+    m.add('name: "boxes" type: "DetectionOutput" bottom: "prob" top: "boxes"')
+
+
+@breaks("A016", "last")
+def include_without_phase(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "prob" top: "last" include { stage: "deploy" }')
+
+
+@breaks("A016", "last")
+def exclude(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "prob" top: "last" exclude { phase: TEST }')
+
+
+@breaks("A020", "more")
+def input_without_a_shape(m: Model) -> None:
+    m.add('name: "more" type: "Input" top: "more" input_param { }')
+
+
+@breaks("A021", "more")
+def input_without_parameters(m: Model) -> None:
+    m.add('name: "more" type: "Input" top: "more"')
+
+
+@breaks("A021", "more")
+def net_input_without_a_shape(m: Model) -> None:
+    m.net += 'input: "more"'
+
+
+@breaks("A022", "data")
+def batch_of_0(m: Model) -> None:
+    m.replace("dim: 1 ", "dim: 0 ")
+
+
+@breaks("A022", "data")
+def batch_of_minus_1(m: Model) -> None:
+    m.replace("dim: 1 ", "dim: -1 ")
+
+
+@breaks("A023", "more")
+def input_of_two_tops(m: Model) -> None:
+    m.add('name: "more" type: "Input" top: "x" top: "y" input_param { shape { dim: 1 } }')
+
+
+@breaks("A024")
+def too_few_input_dims(m: Model) -> None:
+    m.net += 'input: "more" input_dim: 1 input_dim: 3 input_dim: 8'
+
+
+@breaks("A024")
+def too_many_input_shapes(m: Model) -> None:
+    m.net += 'input: "more" input_shape { dim: 1 } input_shape { dim: 1 }'
+
+
+@breaks("A024")
+def input_dims_and_shapes(m: Model) -> None:
+    dims = "input_dim: 1 " * 4
+    m.net += f'input: "more" {dims} input_shape {{ dim: 1 }}'
+
+
+@breaks("A030")
+def v1_weights(m: Model) -> None:
+    _only_an_input(m)
+    m.raw_weights = Entry("conv", "Convolution", []).encoded((2, 4, 5, 6))
+
+
+@breaks("A031")
+def empty_weights_file(m: Model) -> None:
+    _only_an_input(m)
+    m.raw_weights = b""
+
+
+@breaks("A032", "fc")
+def bias_with_an_element_missing(m: Model) -> None:
+    m.entry("fc").blobs[1] = blob(np.zeros(9, np.int32), (10,))
+
+
+@breaks("A032", "conv")
+def weights_with_a_byte_too_many(m: Model) -> None:
+    m.entry("conv").blobs[0] = blob(np.zeros(9217, np.int8), (32, 32, 3, 3))
+
+
+@breaks("A033", "fc")
+def bias_of_size_0(m: Model) -> None:
+    m.entry("fc").blobs[1] = blob(np.zeros(10, np.int32), (0,))
+
+
+@breaks("A033", "fc")
+def too_many_elements(m: Model) -> None:
+    m.entry("fc").blobs[1] = blob(np.zeros(10, np.int32), (2**16, 2**16))
+
+
+@breaks("A034", "fc")
+def weights_missing(m: Model) -> None:
+    m.entries.remove(m.entry("fc"))
+
+
+@breaks("A034", "fc")
+def entry_without_blobs(m: Model) -> None:
+    m.entry("fc").blobs = []
+
+
+@breaks("A035", "fc")
+def types_differ(m: Model) -> None:
+    m.entry("fc").type = "innerproduct"
+
+
+@breaks("A036", "up")
+def bias_though_bias_term_is_false(m: Model) -> None:
+    m.entry("up").blobs.append(bias(32))
+
+
+@breaks("A036", "fc")
+def no_bias_though_bias_term_is_true(m: Model) -> None:
+    m.entry("fc").blobs.pop()
+
+
+@breaks("A037", "fc")
+def two_entries(m: Model) -> None:
+    m.entries.append(m.entry("fc"))
+
+
+@breaks("A038", "gone")
+def weights_of_a_layer_that_is_not_there(m: Model) -> None:
+    m.entries.append(Entry("gone", "InnerProduct", [floats(2, 2)]))
+
+
+@breaks("A039", "conv")
+def filter_of_another_size(m: Model) -> None:
+    m.entry("conv").blobs[0] = blob(np.ones((32, 32, 5, 5), np.int8))
+
+
+@breaks("A040", "fc")
+def integers_and_floats_in_one_blob(m: Model) -> None:
+    m.entry("fc").blobs[1] += payload(np.ones(10, np.float32))
+
+
+@breaks("A041", "b")
+def sharing_of_weights_alone(m: Model) -> None:
+    for name, value in (("a", 1.0), ("b", 2.0)):
+        m.add(
+            f'name: "{name}" type: "InnerProduct" bottom: "prob" top: "{name}" '
+            'param { name: "w" } inner_product_param { num_output: 2 }'
+        )
+        m.entries.append(Entry(name, "InnerProduct", [floats(2, 10), floats(2, value=value)]))
+
+
+@breaks("A050", "fc_q")
+def quant_without_scale(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'offset: "\003"')
+
+
+@breaks("A051", "fc_q")
+def negative_scale(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'scale: -25 offset: "\003"')
+
+
+@breaks("A051", "fc_q")
+def scale_beyond_float32(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'scale: 1e39 offset: "\003"')
+
+
+@breaks("A051", "fc_q")
+def scale_of_nan(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'scale: nan offset: "\003"')
+
+
+@breaks("A052", "fc_q")
+def scale_beyond_float16(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'scale: 65505 offset: "\003"')
+
+
+@breaks("A052", "fc_q")
+def scale_below_float16(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', r'scale: 6.1e-5 offset: "\003"')
+
+
+@breaks("A053", "fc_q")
+def offset_in_letters(m: Model) -> None:
+    m.replace(r'offset: "\003"', 'offset: "-128"')
+
+
+@breaks("A053", "fc_q")
+def empty_offset(m: Model) -> None:
+    m.replace(r'offset: "\003"', 'offset: ""')
+
+
+@breaks("A054", "fc_q")
+def no_offset(m: Model) -> None:
+    m.replace(r'scale: 25 offset: "\003"', "scale: 25")
+
+
+def _quant(m: Model, name: str, bottom: str, scale: float = 25) -> None:
+    m.add(
+        f'name: "{name}" type: "Quant" bottom: "{bottom}" top: "{name}" '
+        rf'quant_param {{ scale: {scale} offset: "\000" }}'
+    )
+
+
+@breaks("A055", "extra_q")
+def quant_before_a_relu(m: Model) -> None:
+    _quant(m, "extra_q", "prob")
+    m.add('name: "last" type: "ReLU" bottom: "extra_q" top: "last"')
+
+
+@breaks("A055", "extra_q")
+def quant_that_nothing_reads(m: Model) -> None:
+    _quant(m, "extra_q", "prob")
+
+
+@breaks("A056", "second_q")
+def siblings_of_other_scales(m: Model) -> None:
+    _quant(m, "first_q", "prob")
+    _quant(m, "second_q", "prob", 26)
+    for name in ("first", "second"):
+        m.add(f'name: "{name}" type: "AntiQuant" bottom: "{name}_q" top: "{name}"')
+
+
+@breaks("A060", "conv")
+def accumulators_with_a_second_reader(m: Model) -> None:
+    m.add('name: "last" type: "ReLU" bottom: "conv_sum" top: "last"')
+
+
+@breaks("A060", "fc")
+def no_dequant(m: Model) -> None:
+    m.replace('layer { name: "fc_d" type: "DeQuant" bottom: "fc_sum" top: "fc" }', "")
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "fc_sum" top: "prob"')
+    m.entry("fc_d").blobs = []
+
+
+@breaks("A061", "last")
+def dequant_of_floats(m: Model) -> None:
+    m.add('name: "last" type: "DeQuant" bottom: "prob" top: "last"')
+    m.entries.append(Entry("last", "DeQuant", [blob(words(1))]))
+
+
+@breaks("A062", "last")
+def integer_weights_without_quant(m: Model) -> None:
+    m.add(
+        'name: "last" type: "InnerProduct" bottom: "prob" top: "last" '
+        "inner_product_param { num_output: 2 bias_term: false }"
+    )
+    m.entries.append(Entry("last", "InnerProduct", [blob(np.ones((2, 10), np.int8))]))
+
+
+@breaks("A063", "fc")
+def float_weights(m: Model) -> None:
+    m.entry("fc").blobs[0] = floats(10, 2048)
+
+
+@breaks("A064", "fc")
+def float_bias(m: Model) -> None:
+    m.entry("fc").blobs[1] = floats(10)
+
+
+@breaks("A065", "fc")
+def axis_2(m: Model) -> None:
+    m.replace("num_output: 10", "num_output: 10 axis: 2")
+
+
+@breaks("A065", "fc")
+def transposed(m: Model) -> None:
+    m.replace("num_output: 10", "num_output: 10 transpose: true")
+    m.entry("fc").blobs[0] = blob(np.ones((2048, 10), np.int8))
+
+
+@breaks("A066", "conv")
+def filter_with_three_dimensions(m: Model) -> None:
+    m.entry("conv").blobs[0] = blob(np.ones((32, 32, 3), np.int8))
+
+
+@breaks("A067", "up")
+def dilation(m: Model) -> None:
+    m.replace("kernel_size: 2 stride: 2 bias_term", "kernel_size: 2 dilation: 2 bias_term")
+
+
+@breaks("A068", "up")
+def groups(m: Model) -> None:
+    m.replace("kernel_size: 2 stride: 2 bias_term", "kernel_size: 2 group: 2 bias_term")
+    m.entry("up").blobs[0] = blob(np.ones((32, 16, 2, 2), np.int8))
+
+
+@breaks("A069", "pool")
+def global_pooling(m: Model) -> None:
+    m.replace("pool: AVE kernel_size: 2 stride: 2", "pool: AVE global_pooling: true")
+
+
+@breaks("A070", "pool_d")
+def shift_on_pooling(m: Model) -> None:
+    m.entry("pool_d").blobs = [blob(words(1, n=1))]
+
+
+@breaks("A071", "last")
+def product_of_int8(m: Model) -> None:
+    _quant(m, "extra_q", "prob")
+    m.add(
+        'name: "last" type: "Eltwise" bottom: "extra_q" bottom: "extra_q" top: "last" '
+        "eltwise_param { operation: PROD }"
+    )
+
+
+@breaks("A080", "fc_d")
+def dequant_of_two_dimensions(m: Model) -> None:
+    m.entry("fc_d").blobs = [blob(words(1), (1, 1))]
+
+
+@breaks("A080", "fc_d")
+def dequant_of_floats_as_in_the_fake_quantized_model(m: Model) -> None:
+    m.entry("fc_d").blobs = [floats(1), floats(1), floats(1)]
+
+
+@breaks("A080", "fc_d")
+def dequant_without_a_blob(m: Model) -> None:
+    m.entry("fc_d").blobs = []
+
+
+@breaks("A081", "conv_d")
+def words_for_other_channels(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(31))]
+
+
+@breaks("A082", "conv_d")
+def shift_for_some_channels(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, n=[0] + [3] * 31))]
+
+
+@breaks("A082", "conv_d")
+def shift_of_17(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, n=17))]
+
+
+@breaks("A083", "conv_d")
+def weight_offset(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, high=0xFF))]
+
+
+@breaks("A084", "conv_d")
+def upper_bits(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, high=0x100))]
+
+
+@breaks("A085", "conv_d")
+def deq_scale_of_0(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, 0.0))]
+
+
+@breaks("A085", "conv_d")
+def infinite_deq_scale(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, np.inf))]
+
+
+@breaks("A086", "conv_d")
+def huge_deq_scale(m: Model) -> None:
+    m.entry("conv_d").blobs = [blob(words(32, 2.0**24))]
+
+
+@breaks("A090")
+def processor_without_caffe(m: Model) -> None:
+    m.soc_version = "Ascend910B1"
+
+
+@breaks("A091")
+def processor_that_passes_over_n(m: Model) -> None:
+    m.soc_version = "Ascend310B1"
+    m.entry("conv_d").blobs = [blob(words(32, n=3))]
+
+
+@breaks("A092", "conv")
+def sixteen_input_channels(m: Model) -> None:
+    m.replace("dim: 32", "dim: 16")
+    m.entry("conv").blobs[0] = blob(np.ones((32, 16, 3, 3), np.int8))
+
+
+@breaks("A092", "fc")
+def inner_product_behind_few_channels(m: Model) -> None:
+    m.replace("num_output: 32 kernel_size: 2", "num_output: 16 kernel_size: 2")
+    m.entry("up").blobs = [blob(np.ones((32, 16, 2, 2), np.int8))]
+    m.entry("up_d").blobs = [blob(words(16))]
+    m.entry("fc").blobs[0] = blob(np.ones((10, 1024), np.int8))
+
+
+@breaks("A093")
+def processor_that_cuts_deq_scale(m: Model) -> None:
+    m.soc_version = "Ascend310B1"
+    m.entry("conv_d").blobs = [blob(words(32, 0.01))]
+
+
+@breaks("A094")
+def processor_that_quantizes_in_float16(m: Model) -> None:
+    m.soc_version = "Ascend310P3"

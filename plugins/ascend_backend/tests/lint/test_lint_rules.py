@@ -1,0 +1,69 @@
+"""Every rule finds the models that break it, and them only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ascend_backend.lint import RULES, find
+from ascend_backend.lint.explanations import FOLDER, page
+from plugins.ascend_backend.tests.lint.broken_models import CASES, Broken, Model, blob, words
+
+
+def test_the_whole_model_breaks_no_rule(tmp_path: Path) -> None:
+    assert find(Model.whole().read(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_a_rule_is_broken_alone_and_names_the_layer(case: Broken, tmp_path: Path) -> None:
+    model = Model.whole()
+    case.change(model)
+    found = find(model.read(tmp_path))
+    assert [(each.rule.id, each.problem.layer) for each in found] == [(case.rule, case.layer)]
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case.rule for case in CASES} == {rule.id for rule in RULES}
+
+
+def test_ids_are_unique_and_in_order() -> None:
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))
+
+
+def test_there_is_a_page_for_each_rule_and_no_other() -> None:
+    assert {path.stem for path in FOLDER.iterdir()} == {rule.id for rule in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_page_tells_what_atc_does_why_what_to_do_and_the_source(rule) -> None:
+    first, *rest = page(rule).splitlines()
+    assert first == f"# {rule.id}: {rule.title}"
+    assert f"Severity: {rule.severity}" in rest
+    headings = [line for line in rest if line.startswith("#")]
+    assert headings == ["## What ATC does", "## Why", "## What to do", "## Source"]
+    assert rest[-1].startswith("* ")
+
+
+def test_several_faults_are_all_found(tmp_path: Path) -> None:
+    model = Model.whole()
+    model.replace('name: "prob"', 'name: "pr ob"')
+    model.entry("fc_d").blobs = [blob(words(1, 0.0, n=17))]
+    assert [each.rule.id for each in find(model.read(tmp_path))] == ["A003", "A082", "A085"]
+
+
+@pytest.mark.parametrize("soc_version", ["Ascend310B1", "Ascend310P3"])
+def test_channels_count_only_where_the_processor_rolls_back(soc_version, tmp_path: Path) -> None:
+    model = Model.whole()
+    next(case for case in CASES if case.rule == "A092").change(model)
+    model.soc_version = soc_version
+    found = {each.rule.id for each in find(model.read(tmp_path))}
+    assert ("A092" in found) == (soc_version == "Ascend310P3")
+
+
+def test_a_layer_that_shares_all_names_needs_no_blobs_of_its_own(tmp_path: Path) -> None:
+    model = Model.whole()
+    next(case for case in CASES if case.rule == "A041").change(model)
+    model.entries.remove(model.entry("b"))
+    assert find(model.read(tmp_path)) == ()
