@@ -1,0 +1,116 @@
+"""``amct atc``: from a deployable model to an ``.om``."""
+
+from __future__ import annotations
+
+import os
+from typing import Optional, Tuple
+
+import click
+
+from ascend_backend.atc.command import Conversion
+from ascend_backend.atc.find import Atc
+
+
+@click.command("atc")
+@click.argument("prefix")
+@click.option("--soc-version", required=True, help="The processor, such as Ascend310P3.")
+@click.option(
+    "--input-shape",
+    default="",
+    help='Such as "data:1,3,224,224"; several separated by ";".  Default: as in the prototxt.',
+)
+@click.option("-o", "--output", help="The .om to make.  Default: PREFIX.om.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds after which atc is stopped.  Default: never.",
+)
+@click.option("--log", "log_file", help="Keeps what atc writes.  Default: beside the .om.")
+@click.option("--no-lint", is_flag=True, help="Run atc even where 'amct lint' expects a refusal.")
+@click.argument("extra", nargs=-1, type=click.UNPROCESSED)
+def command(
+    prefix: str,
+    soc_version: str,
+    input_shape: str,
+    output: Optional[str],
+    timeout: Optional[float],
+    log_file: Optional[str],
+    no_lint: bool,
+    extra: Tuple[str, ...],
+) -> None:
+    """Convert the deployable model saved as PREFIX with ATC; options for atc itself go behind '--'.
+
+    On a machine without atc, PREFIX_atc_bundle.tar.gz is written, to be taken to one that has it,
+    and the command to run there is printed; the exit status is 0 then, too.  Else the only result
+    on standard output is the path of the .om; what atc writes goes to standard error.
+    """
+    from ascend_backend.atc.command import check
+    from ascend_backend.atc.convert import SUFFIX
+    from ascend_backend.atc.find import find_atc
+
+    output = output or prefix
+    conversion = Conversion(
+        model=f"{prefix}_deploy_model.prototxt",
+        weights=f"{prefix}_deploy_weights.caffemodel",
+        output=output[: -len(SUFFIX)] if output.endswith(SUFFIX) else output,
+        soc_version=soc_version,
+        input_shape=input_shape,
+        extra=extra,
+    )
+    check(conversion)
+    if not no_lint:
+        _lint(conversion)
+    atc = find_atc(os.environ)
+    if atc is None:
+        _bundle(conversion, prefix)
+    else:
+        _convert(conversion, atc, log_file or f"{conversion.output}.atc.log", timeout)
+
+
+def _lint(conversion: Conversion) -> None:
+    """Show what ``amct lint`` finds, and stop if it is an error."""
+    from rich.console import Console
+
+    from amct_core.errors import ModelError
+    from ascend_backend.lint import ERROR, lint
+    from ascend_backend.lint.report import count, print_report
+    from ascend_backend.targets import find_target
+
+    findings = lint(conversion.model, conversion.weights, find_target(conversion.soc_version))
+    if findings:
+        print_report(findings, Console(stderr=True))
+    errors = count(findings, ERROR)
+    if errors:
+        raise ModelError(
+            f"found {errors} reasons for which atc would refuse the model or make something else "
+            "of it.",
+            file=conversion.model,
+            remedy="Mend what is listed above, or pass --no-lint to try nevertheless.",
+        )
+
+
+def _convert(conversion: Conversion, atc: Atc, log_file: str, timeout: Optional[float]) -> None:
+    from ascend_backend.atc.convert import convert
+
+    click.echo(f"Running {atc.path} (found by {atc.origin}); log: {log_file}", err=True)
+    made = convert(conversion, atc, log_file, lambda line: click.echo(line, nl=False, err=True))
+    click.echo(made)
+
+
+def _bundle(conversion: Conversion, prefix: str) -> None:
+    from ascend_backend.atc.bundle import SCRIPT, write_bundle
+
+    path = f"{prefix}_atc_bundle.tar.gz"
+    bundle = write_bundle(conversion, f"{prefix}_quant.json", path)
+    name = os.path.basename(path)
+    click.echo(
+        "atc was not found: neither on PATH, nor below ASCEND_TOOLKIT_HOME, ASCEND_HOME_PATH or "
+        "the usual folders.  Nothing has been converted.",
+        err=True,
+    )
+    for left_out in bundle.left_out:
+        click.echo(f"Take this file along, too, and correct its path: {left_out}", err=True)
+    click.echo(f"Wrote {path}.  On the machine that has atc:", err=True)
+    click.echo(f"tar xzf {name} && sh {name.split('.tar')[0]}/{SCRIPT}", err=True)
+    click.echo("which checks the files and runs", err=True)
+    click.echo(bundle.command)
