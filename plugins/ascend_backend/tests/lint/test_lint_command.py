@@ -1,0 +1,103 @@
+"""``amct lint``: what it prints, and its exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from amct_core.cli.main import cli
+from plugins.ascend_backend.tests.lint.broken_models import Model
+
+
+def amct(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["lint", *arguments])
+
+
+def written(folder: Path, *changes: tuple[str, str]) -> str:
+    model = Model.whole()
+    for old, new in changes:
+        model.replace(old, new)
+    model.write(folder)
+    return str(folder / "m")
+
+
+ERROR = ('name: "prob"', 'name: "pr ob"')
+WARNING = (r'scale: 12.5 offset: "\200"', "scale: 12.5")
+
+
+def test_a_clean_model_exits_with_0(tmp_path: Path) -> None:
+    result = amct(written(tmp_path))
+    assert (result.exit_code, result.stdout) == (0, "0 errors, 0 warnings\n")
+
+
+def test_warnings_exit_with_0(tmp_path: Path) -> None:
+    result = amct(written(tmp_path, WARNING))
+    assert result.exit_code == 0
+    assert "A054" in result.stdout and "0 errors, 1 warnings" in result.stdout
+
+
+def test_errors_exit_with_1_and_tell_layer_and_fix(tmp_path: Path) -> None:
+    result = amct(written(tmp_path, ERROR, WARNING))
+    assert result.exit_code == 1
+    assert "pr ob" in result.stdout and "Rename the layer" in result.stdout
+    assert "1 errors, 1 warnings" in result.stdout
+
+
+def test_json_has_stable_keys(tmp_path: Path) -> None:
+    prefix = written(tmp_path, ERROR)
+    result = amct(prefix, "--json", "--soc-version", "Ascend910B1")
+    document = json.loads(result.stdout)
+    findings = document.pop("findings")
+    assert document == {
+        "model": f"{prefix}_deploy_model.prototxt",
+        "weights": f"{prefix}_deploy_weights.caffemodel",
+        "soc_version": "Ascend910B1",
+        "errors": 2,
+        "warnings": 0,
+    }
+    assert [finding["rule"] for finding in findings] == ["A003", "A090"]
+    keys = {"rule", "severity", "title", "layer", "field", "message", "fix"}
+    assert all(set(finding) == keys for finding in findings)
+
+
+def test_any_model_can_be_named(tmp_path: Path) -> None:
+    model, weights = Model.whole().write(tmp_path)
+    assert amct("--model", model, "--weights", weights).exit_code == 0
+
+
+def test_explain_prints_the_page_of_a_rule() -> None:
+    result = amct("--explain", "a032")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("# A032: ") and "E11033" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--model", "m.prototxt"),
+        ("prefix", "--soc-version", "Ascend301"),
+        ("--explain", "A999"),
+        ("prefix", "--unknown"),
+    ],
+)
+def test_wrong_usage_exits_with_2(arguments: tuple[str, ...]) -> None:
+    assert amct(*arguments).exit_code == 2
+
+
+def test_files_that_cannot_be_read_are_errors_that_name_them(tmp_path: Path) -> None:
+    prefix = str(tmp_path / "nothing")
+    result = CliRunner().invoke(cli, ["lint", prefix])
+    assert result.exit_code == 1
+    assert f"{prefix}_deploy_model.prototxt" in result.output
+
+
+def test_a_damaged_weights_file_is_an_error_that_names_it(tmp_path: Path) -> None:
+    model, weights = Model.whole().write(tmp_path)
+    Path(weights).write_bytes(Path(weights).read_bytes()[:-5])
+    result = amct("--model", model, "--weights", weights)
+    assert result.exit_code == 1
+    assert weights in result.output
