@@ -75,7 +75,7 @@ class Recording(Executor):
 
 def measure(shared: Path, name: str, arguments: argparse.Namespace) -> Dict[str, Any]:
     """Take one network through every step in the working folder."""
-    given = {"batch_size": arguments.batch_size, "base_lr": arguments.base_lr}
+    given = {name: getattr(arguments, name) for name in ("batch_size", "batch_num", "base_lr")}
     network = attrs.evolve(
         NETWORKS[name], **{name: value for name, value in given.items() if value}
     )
@@ -98,6 +98,7 @@ def measure(shared: Path, name: str, arguments: argparse.Namespace) -> Dict[str,
     results: Dict[str, Any] = {
         "iterations": arguments.iterations,
         "images_per_iteration": network.batch_size,
+        "batch_num": network.batch_num,
         "solver": network.solver,
         "base_lr": network.base_lr,
         "losses": losses,
@@ -208,6 +209,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=400, help="images to compare on")
     parser.add_argument("--iterations", type=int, default=10, help="of training")
     parser.add_argument("--batch-size", type=int, help="images per iteration; default: by network")
+    parser.add_argument("--batch-num", type=int, help="batches to find clip bounds and N from")
     parser.add_argument("--base-lr", type=float, help="learning rate; default: by network")
     parser.add_argument("--batch-norm", choices=("keep", "fold"), default="keep")
     arguments = parser.parse_args()
