@@ -49,9 +49,18 @@ def _lint() -> click.Command:
     return command
 
 
+def _atc() -> click.Command:
+    from ascend_backend.atc.cli import command
+
+    return command
+
+
 @hookimpl
 def amct_cli_commands() -> Iterable[CliCommand]:
     """The commands that look after a deployable model."""
     return [
-        CliCommand(name="lint", help="Find every reason for which ATC refuses a model.", load=_lint)
+        CliCommand(
+            name="lint", help="Find every reason for which ATC refuses a model.", load=_lint
+        ),
+        CliCommand(name="atc", help="Convert a deployable model to an .om.", load=_atc),
     ]

@@ -44,6 +44,7 @@ def command(
     and the command to run there is printed; the exit status is 0 then, too.  Else the only result
     on standard output is the path of the .om; what atc writes goes to standard error.
     """
+    from ascend_backend.atc.cautions import cautions
     from ascend_backend.atc.command import check
     from ascend_backend.atc.convert import SUFFIX
     from ascend_backend.atc.find import find_atc
@@ -58,6 +59,8 @@ def command(
         extra=extra,
     )
     check(conversion)
+    for caution in cautions(conversion):
+        click.echo(f"Warning: {caution}", err=True)
     if not no_lint:
         _lint(conversion)
     atc = find_atc(os.environ)
