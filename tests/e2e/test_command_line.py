@@ -135,3 +135,12 @@ def test_a_solver_that_would_not_search_n_is_refused_before_training(digits):
 
 def test_usage_errors_exit_with_2(digits):
     assert amct(digits, "verify", check=False).returncode == 2
+
+
+def test_simulate_writes_an_onnx_model(saved):
+    onnx = pytest.importorskip("onnx")
+    amct(saved, "simulate", "q/result/model", "--onnx", "m.onnx")
+    model = onnx.load(str(saved.folder / "m.onnx"))
+    onnx.checker.check_model(model, full_check=True)
+    assert [value.name for value in model.graph.output] == ["prob"]
+    assert amct(saved, "simulate", "q/result/model", check=False).returncode == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import sys
@@ -17,8 +18,9 @@ from cpu_sim_backend.report import VerifyReport
 
 @click.command("simulate")
 @click.argument("prefix")
-@click.option("--data", required=True, help="An .npz file with one array per network input.")
-@click.option("-o", "--output", required=True, help="The .npz file to write.")
+@click.option("--data", help="An .npz file with one array per network input.")
+@click.option("-o", "--output", help="The .npz file to write.")
+@click.option("--onnx", "onnx_file", help="Write the same computation as an ONNX model here.")
 @click.option("--outputs", multiple=True, help="A blob to write; may be given often.")
 @click.option("--batch-size", default=100, show_default=True, help="Samples per batch.")
 @click.option(
@@ -31,8 +33,9 @@ from cpu_sim_backend.report import VerifyReport
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def simulate(
     prefix: str,
-    data: str,
-    output: str,
+    data: Optional[str],
+    output: Optional[str],
+    onnx_file: Optional[str],
     outputs: Tuple[str, ...],
     batch_size: int,
     engine: str,
@@ -41,8 +44,45 @@ def simulate(
     """Run the deployable model saved as PREFIX in integers on the CPU.
 
     Without --outputs the network's outputs are written; the blob of a Quant layer is int8, an
-    accumulator int32.
+    accumulator int32.  --onnx writes a model of standard operators with the same integers; then
+    --data and --output may be left out.
     """
+    if (data is None) != (output is None) or (data is None and onnx_file is None):
+        raise click.UsageError("give --data and --output, or --onnx, or all three.")
+    if onnx_file is not None:
+        _export(prefix, onnx_file)
+        if data is None:
+            click.echo(json.dumps({"onnx": onnx_file}) if as_json else onnx_file)
+    if data is not None and output is not None:
+        _simulate(prefix, data, output, outputs, batch_size, engine, as_json)
+
+
+def _export(prefix: str, onnx_file: str) -> None:
+    from amct_core.errors import EnvironmentUnsuitableError
+    from amct_core.files import FileSet
+    from cpu_sim_backend.simulator import Simulator
+
+    if importlib.util.find_spec("onnx") is None:
+        raise EnvironmentUnsuitableError(
+            "the export needs the onnx package.", remedy="Install amct-cpu-sim-backend[onnx]."
+        )
+    from cpu_sim_backend.onnx_export import export
+
+    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+    model = export(Simulator(*files, engine="reference").graph)
+    with FileSet() as staged:
+        staged.add(onnx_file, model.SerializeToString())
+
+
+def _simulate(
+    prefix: str,
+    data: str,
+    output: str,
+    outputs: Tuple[str, ...],
+    batch_size: int,
+    engine: str,
+    as_json: bool,
+) -> None:
     from cpu_sim_backend.data import NpzSource, NpzWriter
     from cpu_sim_backend.simulator import Simulator
 

@@ -1,0 +1,45 @@
+"""Writes the ONNX model of a deployable model."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from amct_core.errors import ModelError
+from amct_core.graph import Graph, Value
+from amct_core.graph.attributes import DeQuant, Input, Quant
+from cpu_sim_backend.onnx_export.builder import GraphBuilder
+from cpu_sim_backend.onnx_export.floats import float_layer
+from cpu_sim_backend.onnx_export.integers import dequant_layer, integer_layer, quant
+
+
+def export(graph: Graph) -> Any:
+    """Return the ONNX model of a deployable network.
+
+    Inputs and outputs are float32, for any batch size, and have the names of their blobs.  The
+    blobs of quantized layers are there under their names, too, as uint8 ``q + 128`` and int32.
+
+    Args:
+        graph: a deployable network with its weights.
+
+    Raises:
+        ModelError: a layer has no form in ONNX; the message names it.
+    """
+    builder = GraphBuilder(graph)
+    inputs: List[Value] = []
+    for node in graph.nodes:
+        producer = graph.producer(node.inputs[0]) if node.inputs else None
+        if isinstance(node.attributes, Input):
+            inputs.extend(node.outputs)
+        elif isinstance(node.attributes, Quant):
+            quant(builder, node)
+        elif isinstance(node.attributes, DeQuant):
+            assert producer is not None
+            dequant_layer(builder, node, producer)
+        elif producer is not None and isinstance(producer.attributes, Quant):
+            integer_layer(builder, node, producer.attributes.offset)
+        else:
+            float_layer(builder, node)
+    outputs = [value for value in graph.outputs if graph.producer(value) is not None]
+    if not outputs:
+        raise ModelError("the network has no output.", file=graph.file)
+    return builder.model(graph.name, inputs, outputs)
