@@ -11,6 +11,7 @@ from ascend_backend.lint.channels import filter_channels, input_channels
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import WEIGHTED_TYPES, quantized_layers
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
+from ascend_backend.lint.windows import quantized_window_areas
 from ascend_backend.targets import UNKNOWN, Fact
 
 _FEW_CHANNELS = 16
@@ -83,6 +84,22 @@ def _channels(model: DeployModel, layer: Layer) -> Optional[int]:
     return input_channels(model, layer) if channels is None else channels
 
 
+def check_pooling_windows(model: DeployModel) -> Iterator[Problem]:
+    """Find quantized Poolings whose windows have no int8 form."""
+    target = model.target
+    if target is not None and not target.rolls_back_few_channels.value:
+        return
+    for name, areas in quantized_window_areas(model).items():
+        if areas.shape[1] == 1:
+            yield Problem("its output has a width of 1; ATC computes it in float16.", name)
+        elif target is not None and target.isa.value == "v200" and (areas != areas[0, 0]).any():
+            yield Problem(
+                f"its windows have areas from {areas.min()} to {areas.max()}; ATC for "
+                f"{target.soc_version} computes it in float16.",
+                name,
+            )
+
+
 def check_cut(model: DeployModel) -> Iterator[Problem]:
     """Find deq_scales that lose bits."""
     target = model.target
@@ -109,6 +126,10 @@ def check_float16(model: DeployModel) -> Iterator[Problem]:
             f"computes them in float32 {_known(target.quantizes_in_fp16)}."
         )
 
+
+_POOLING_FIX = (
+    "Nothing needs to be done; leave the layer unquantized, or choose a window that fits the input."
+)
 
 RULES = (
     Rule(
@@ -146,5 +167,12 @@ RULES = (
         "The processor quantizes in float16",
         "Nothing can be done; expect int8 inputs that differ from the simulation by 1 at times.",
         check_float16,
+    ),
+    Rule(
+        "A095",
+        WARNING,
+        "A quantized AVE Pooling runs in float16",
+        _POOLING_FIX,
+        check_pooling_windows,
     ),
 )

@@ -646,3 +646,9 @@ def processor_that_cuts_deq_scale(m: Model) -> None:
 @breaks("A094")
 def processor_that_quantizes_in_float16(m: Model) -> None:
     m.soc_version = "Ascend310P3"
+
+
+@breaks("A095", "pool")
+def pooling_to_a_width_of_1(m: Model) -> None:
+    m.replace("AVE kernel_size: 2 stride: 2", "AVE kernel_h: 2 kernel_w: 16 stride: 2")
+    m.entry("fc").blobs[0] = blob(np.ones((10, 256), np.int8))

@@ -67,3 +67,13 @@ def test_a_layer_that_shares_all_names_needs_no_blobs_of_its_own(tmp_path: Path)
     next(case for case in CASES if case.rule == "A041").change(model)
     model.entries.remove(model.entry("b"))
     assert find(model.read(tmp_path)) == ()
+
+
+@pytest.mark.parametrize(("soc_version", "broken"), [("Ascend310P3", True), ("Ascend310", False)])
+def test_windows_that_are_cut_off_count_on_v200_alone(soc_version, broken, tmp_path: Path) -> None:
+    model = Model.whole()
+    model.replace("AVE kernel_size: 2 stride: 2", "AVE kernel_size: 3 stride: 2")
+    model.soc_version = soc_version
+    found = [each.problem for each in find(model.read(tmp_path)) if each.rule.id == "A095"]
+    assert bool(found) == broken
+    assert all("areas from 4 to 9" in problem.message for problem in found)
