@@ -93,3 +93,26 @@ def test_the_halves_are_16_bits_each() -> None:
 def test_halves_that_no_bias_has_are_an_error(high: float, low: float) -> None:
     with pytest.raises(QuantizationError, match="halves"):
         exactness.join_bias(np.array([high], np.float32), np.array([low], np.float32))
+
+
+@given(
+    st.lists(st.tuples(st.integers(-128, 127), st.integers(-128, 127)), min_size=1, max_size=12),
+    st.integers(1, 400),
+    offsets,
+    st.booleans(),
+)
+def test_parts_are_exact_and_as_long_as_they_can_be(
+    channels: list[tuple[int, int]], window: int, offset: int, outputs_first: bool
+) -> None:
+    weights = np.repeat(np.array(channels, np.int8)[:, :, None], window, axis=2)
+    if outputs_first:
+        weights = np.swapaxes(weights, 0, 1)
+    axes = (0, 1) if outputs_first else (1, 0)
+    parts = exactness.input_parts(weights, offset, *axes)
+    assert [c for part in parts for c in range(part.start, part.stop)] == list(range(len(channels)))
+    factor = max(128 + offset, 127 - offset)
+    sums = np.abs(np.array(channels, np.int64)) * window * factor
+    for part in parts:
+        assert part.stop - part.start == 1 or sums[part].sum(axis=0).max() < 2**24
+    for part, following in zip(parts, parts[1:]):
+        assert sums[part.start : following.start + 1].sum(axis=0).max() >= 2**24
