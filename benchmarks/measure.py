@@ -17,7 +17,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"
-MEASUREMENTS = ("start_up", "lenet_mnist", "resnet20_cifar", "real_networks", "large_networks")
+MEASUREMENTS = (
+    "start_up",
+    "lenet_mnist",
+    "resnet20_cifar",
+    "real_networks",
+    "large_networks",
+    "simulation_speed",
+)
 DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe")
 
 
