@@ -20,8 +20,18 @@ def _from(module: str) -> Callable[[], click.Command]:
 
 
 COMMANDS = (
-    CliCommand("doctor", "Check that this machine has what the workflow needs.", _from("doctor")),
-    CliCommand("plugins", "List what the installed plugins provide.", _from("plugins")),
+    CliCommand(
+        "doctor",
+        "Check that this machine has what the workflow needs.",
+        _from("doctor"),
+        writes_log=False,
+    ),
+    CliCommand(
+        "plugins",
+        "List what the installed plugins provide.",
+        _from("plugins"),
+        writes_log=False,
+    ),
     CliCommand("qat config", "Write the config of what to quantize, and how.", _from("qat_config")),
     CliCommand("qat insert", "Put fake quantization into a model.", _from("qat_insert")),
     CliCommand("qat save", "Turn a trained model into its saved forms.", _from("qat_save")),

@@ -13,9 +13,6 @@ from amct_core.plugins import BUILTIN
 
 GROUP_HELP = {"qat": "Quantization-aware training, step by step."}
 
-WRITES_NO_LOG = ("doctor", "plugins")
-"""Commands that only look around, and leave no log folder behind."""
-
 
 class CommandGroup(click.Group):
     """The commands that plugins registered below one prefix ("" for ``amct`` itself)."""
@@ -40,7 +37,7 @@ class CommandGroup(click.Group):
         if described is None:
             return CommandGroup(cmd_name, prefix=cmd_name, help=_group_help(cmd_name))
         command = available.load(described)
-        return command if described.name in WRITES_NO_LOG else _logging(command)
+        return _logging(command) if described.writes_log else command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading one."""

@@ -31,11 +31,13 @@ class CliCommand:
         name: the words after ``amct``: ``doctor``, or ``qat config`` for a command of a group.
         help: one line for the list of commands.
         load: ``() -> click.Command``; imports what the command needs.
+        writes_log: whether it keeps a log in ``amct_log``; false for one that only looks.
     """
 
     name: str = attrs.field(validator=_command_path)
     help: str
     load: Callable[[], click.Command] = attrs.field(validator=is_callable)
+    writes_log: bool = True
 
     @property
     def group(self) -> Optional[str]:

@@ -60,7 +60,10 @@ def amct_cli_commands() -> Iterable[CliCommand]:
     """The commands that look after a deployable model."""
     return [
         CliCommand(
-            name="lint", help="Find every reason for which ATC refuses a model.", load=_lint
+            name="lint",
+            help="Find every reason for which ATC refuses a model.",
+            load=_lint,
+            writes_log=False,
         ),
         CliCommand(name="atc", help="Convert a deployable model to an .om.", load=_atc),
     ]
