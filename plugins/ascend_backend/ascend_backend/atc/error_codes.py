@@ -52,6 +52,6 @@ def known_codes() -> Mapping[str, ErrorCode]:
 def _explanation(code: str) -> ErrorCode:
     return known_codes().get(code) or ErrorCode(
         code,
-        "this code is not in our table; the line of atc that holds it says more.",
+        "This code is not in our table; the line of atc that holds it says more.",
         "Look it up in the error codes of your CANN version.",
     )

@@ -9,6 +9,7 @@ and, before that, one folder per version with ``atc/bin``.
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,9 @@ SYSTEM_FOLDER = Path("/usr/local/Ascend")
 """Where CANN is installed for all users."""
 
 _BELOW_TOOLKIT = ("bin/atc", "compiler/bin/atc", "atc/bin/atc")
+_LEVELS_ABOVE = 5
+"""``<install>/latest/<arch>-linux/bin/atc`` lies that deep, a link followed."""
+
 _TOOLKITS = ("cann", "ascend-toolkit/latest")
 
 
@@ -62,7 +66,7 @@ def find_atc(environment: Mapping[str, str], system_folder: Path = SYSTEM_FOLDER
 
 def _found(path: Path, origin: str) -> Atc:
     """Describe an executable; its environment script lies above it, if anywhere."""
-    for folder in path.resolve().parents[:5]:
+    for folder in itertools.islice(path.resolve().parents, _LEVELS_ABOVE):
         script = folder / "set_env.sh"
         if script.is_file():
             return Atc(path, origin, script)
