@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from amct_caffe.formats.caffemodel import writer
 from amct_caffe.formats.prototxt import document as documents
 from amct_core import workflow
 from cpu_sim_backend.verify import verify
@@ -171,3 +172,25 @@ def solve(caffe: Any, fed: bool) -> None:
         for net in (solver.net, solver.test_nets[0]):
             net.set_input_arrays(*images())
     solver.solve()
+
+
+def test_a_pooling_over_the_whole_map_is_left_alone_behind_a_database_with_a_crop(
+    tmp_path: Path,
+) -> None:
+    """As in ImageNet's ResNet-50, whose pool5 is 7 x 7 over 7 x 7: that is global pooling."""
+    text = (
+        'layer { name: "source" type: "Data" top: "data" top: "label" '
+        'transform_param { crop_size: 8 } data_param { source: "x" batch_size: 4 backend: LMDB } }'
+        'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
+        "convolution_param { num_output: 4 kernel_size: 2 bias_term: false } }"
+        'layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" '
+        "pooling_param { pool: AVE kernel_size: 7 } }"
+    )
+    model, weights = tmp_path / "n.prototxt", tmp_path / "n.caffemodel"
+    model.write_text(text)
+    with weights.open("wb") as stream:
+        blobs = [np.ones((4, 3, 2, 2), np.float32)]
+        writer.write(stream, "n", [("conv", "Convolution", blobs)])
+    report = workflow.create_config(str(model), str(weights), str(tmp_path / "c.json"))
+    assert report.quantizable == ("conv",)
+    assert "covers the whole input" in report.unsupported["pool"]

@@ -23,6 +23,20 @@ def data_shapes(layer: Layer) -> Tuple[Optional[Shape], ...]:
     return tuple((*known, *[None] * tops)[:tops])
 
 
+def with_channels(layer: Layer, channels: int) -> Tuple[Optional[Shape], ...]:
+    """Return the shapes of a ``Data`` layer whose images have ``channels`` channels.
+
+    The database knows their number, and so do the weights of a layer that reads them; with a
+    ``crop_size`` nothing else is missing.
+    """
+    known = data_shapes(layer)
+    crop = Parameters(layer, "transform_param").integer("crop_size")
+    if layer.type != "Data" or not known or known[0] is not None or not crop:
+        return known
+    batch = Parameters(layer, "data_param").integer("batch_size")
+    return ((batch, channels, crop, crop), *known[1:])
+
+
 def _data(layer: Layer) -> List[Optional[Shape]]:
     # Channels, height and width are in the database.
     return [None, (Parameters(layer, "data_param").integer("batch_size"),)]

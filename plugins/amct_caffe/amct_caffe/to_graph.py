@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 
+import attrs
 from numpy.typing import NDArray
 
 from amct_caffe.attributes import attributes_of
+from amct_caffe.data_shapes import with_channels
 from amct_caffe.network import CaffeNetwork
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import Convolution, Data
 
 
 def to_graph(network: CaffeNetwork, phase: str) -> Graph:
@@ -43,7 +46,22 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
                 source=layer,
             )
         )
-    return Graph(network.document.name, nodes, network.model_file)
+    return Graph(network.document.name, _with_data_channels(nodes), network.model_file)
+
+
+def _with_data_channels(nodes: Sequence[Node]) -> List[Node]:
+    """Complete the shapes of databases by the weights of the convolutions that read them."""
+    channels: Dict[str, int] = {}
+    for node in nodes:
+        if node.op == "Convolution" and node.weights and isinstance(node.attributes, Convolution):
+            count = node.weights[0].shape[1] * node.attributes.group
+            channels.setdefault(node.bottoms[0], count)
+    return [
+        attrs.evolve(node, attributes=Data(with_channels(node.source, channels[node.tops[0]])))
+        if isinstance(node.attributes, Data) and node.tops and node.tops[0] in channels
+        else node
+        for node in nodes
+    ]
 
 
 def _spatial_axes(weights: Tuple[NDArray[Any], ...]) -> Optional[int]:
