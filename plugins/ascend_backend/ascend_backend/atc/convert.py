@@ -62,7 +62,11 @@ def convert(
         try:
             outcome = run(command, log, echo, timeout)
         except OSError as error:
-            raise _cannot_write(log_file, error) from error
+            raise AmctError(
+                f"what atc writes cannot be passed on: {error.strerror or error}; it has been "
+                "stopped.",
+                remedy=f"Check that the terminal is open and that {log_file} has space to grow.",
+            ) from error
         _check(outcome, atc, log_file, timeout)
         made = _move(folder, output, log_file)
     for line in _explained(outcome.output).splitlines(keepends=True)[1:]:
