@@ -1,0 +1,61 @@
+"""Reads the prototxt of a deployable model as ATC does, without any code of ours.
+
+Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant and
+DeQuant (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields passed over.
+Names and types: ``caffe.proto`` of Ascend/parser and hicann/ge.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
+
+
+def read_prototxt(path: str) -> List[Any]:
+    """Return the layers of a text file.
+
+    Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``input_param`` and
+    ``quant_param``.
+    """
+    net = _net_class()()
+    with open(path, encoding="utf-8") as stream:
+        text_format.Parse(stream.read(), net, allow_unknown_field=True)
+    return list(net.layer)
+
+
+def _net_class() -> Any:
+    """Return the message class of a network, as far as ATC reads the text of one."""
+    file = descriptor_pb2.FileDescriptorProto(name="atc.proto", package="atc", syntax="proto2")
+    _message(file, "Quant", ("scale", 2, "FLOAT"), ("offset", 3, "BYTES"))
+    _message(file, "Shape", ("dim[]", 1, "INT64"))
+    _message(file, "Input", ("shape[]", 1, "Shape"))
+    _message(
+        file,
+        "Layer",
+        ("name", 1, "STRING"),
+        ("type", 2, "STRING"),
+        ("bottom[]", 3, "STRING"),
+        ("top[]", 4, "STRING"),
+        ("input_param", 143, "Input"),
+        ("quant_param", 208, "Quant"),
+    )
+    _message(file, "Net", ("layer[]", 100, "Layer"))
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(file.SerializeToString())
+    descriptor = pool.FindMessageTypeByName("atc.Net")
+    if hasattr(message_factory, "GetMessageClass"):
+        return message_factory.GetMessageClass(descriptor)
+    return message_factory.MessageFactory(pool).GetPrototype(descriptor)  # protobuf below 4.22
+
+
+def _message(file: Any, name: str, *fields: Tuple[str, int, str]) -> None:
+    """Add a message; ``[]`` marks a repeated field, a type not in capitals is a message."""
+    message = file.message_type.add(name=name)
+    for label, number, kind in fields:
+        field = message.field.add(name=label.replace("[]", ""), number=number)
+        field.label = field.LABEL_REPEATED if label.endswith("[]") else field.LABEL_OPTIONAL
+        if kind.isupper():
+            field.type = getattr(field, f"TYPE_{kind}")
+        else:
+            field.type, field.type_name = field.TYPE_MESSAGE, f".atc.{kind}"
