@@ -168,10 +168,12 @@ def solve(caffe: Any, fed: bool) -> None:
     Path("s.prototxt").write_text(SOLVER.format(net="m.prototxt", prefix="s"))
     solver = caffe.get_solver("s.prototxt")
     solver.net.copy_from("m.caffemodel")
+    arrays = images()  # Caffe reads them while it runs, and keeps no reference of its own
     if fed:
         for net in (solver.net, solver.test_nets[0]):
-            net.set_input_arrays(*images())
+            net.set_input_arrays(*arrays)
     solver.solve()
+    del arrays
 
 
 def test_a_pooling_over_the_whole_map_is_left_alone_behind_a_database_with_a_crop(
