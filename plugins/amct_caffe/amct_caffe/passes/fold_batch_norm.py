@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Sequence, Set, Tuple
+from typing import Dict, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import attrs
 import numpy as np
@@ -19,6 +19,9 @@ from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.passes")
 
+Found = Union[FoldChain, NotFoldable, None]
+"""What :func:`~amct_core.graph.batch_norm.find_chain` returns."""
+
 
 @attrs.frozen
 class FoldBatchNorm(Pass[CaffeNetwork]):
@@ -28,7 +31,10 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
        and whose output nobody else reads, weights and bias take over what they compute.
     2. The folded layers go; the layer writes the blob that the last of them wrote.
     3. The layer has a bias afterwards; a new one learns as fast as Caffe's default.
-    4. Where folding is not possible the layers stay, and the reason is logged.
+    4. A layer that shares weights or bias with another by parameter name is left alone: folding
+       makes the numbers of the two differ.
+    5. So is one whose output has another name, or other followers, in TRAIN than in TEST.
+    6. Where folding is not possible the layers stay, and the reason is logged.
     """
 
     names: Tuple[str, ...]
@@ -38,26 +44,59 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
         network = state.copy()
         test, train = to_graph(network, "TEST"), to_graph(network, "TRAIN")
         layers = network.document.by_name()
+        owners = _owners_of_names(network)
         gone: Set[str] = set()
         for name in self.names:
             chain = find_chain(test, test.node(name))
             other = find_chain(train, train.node(name))
-            if isinstance(chain, NotFoldable) or isinstance(other, NotFoldable):
-                problem = chain if isinstance(chain, NotFoldable) else other
-                assert isinstance(problem, NotFoldable)
-                _log.info("layer '%s' is not folded: %s", name, problem.reason)
-            elif chain is not None and other is not None:
-                if [n.name for n in chain.nodes] == [n.name for n in other.nodes]:
-                    _fold(network, layers[name], test.node(name), chain)
-                    gone.update(folded.name for folded in chain.nodes)
-                else:
-                    _log.info("layer '%s' is not folded: TRAIN and TEST differ", name)
+            if chain is None and other is None:
+                continue
+            obstacle = _obstacle(chain, other) or _sharing(name, layers[name], owners)
+            if obstacle is not None:
+                _log.info("layer '%s' is not folded: %s", name, obstacle)
+                continue
+            assert isinstance(chain, FoldChain)
+            _fold(network, layers[name], test.node(name), chain)
+            gone.update(folded.name for folded in chain.nodes)
         network.document.layers = [
             layer for layer in network.document.layers if layer.name not in gone
         ]
         for name in gone:
             network.weights.pop(name, None)
         return network
+
+
+def _obstacle(test: Found, train: Found) -> Optional[str]:
+    """Return why what follows a layer in TEST and in TRAIN cannot be folded into it, if so."""
+    for found in (test, train):
+        if isinstance(found, NotFoldable):
+            return found.reason
+    if not isinstance(test, FoldChain) or not isinstance(train, FoldChain):
+        return "TRAIN and TEST differ"
+    same_layers = [node.name for node in test.nodes] == [node.name for node in train.nodes]
+    if not same_layers or test.value.name != train.value.name:
+        return "TRAIN and TEST differ"
+    return None
+
+
+def _owners_of_names(network: CaffeNetwork) -> Mapping[str, Set[str]]:
+    """Return which layers use each parameter name; blobs of one name are one blob in Caffe."""
+    owners: Dict[str, Set[str]] = {}
+    for layer in network.document.layers:
+        for spec in layer.param_specs:
+            if spec.name:
+                owners.setdefault(spec.name, set()).add(layer.name)
+    return owners
+
+
+def _sharing(name: str, layers: Sequence[Layer], owners: Mapping[str, Set[str]]) -> Optional[str]:
+    """Return that layer ``name`` shares parameters with others, if so."""
+    for shared in (spec.name for layer in layers for spec in layer.param_specs if spec.name):
+        others = sorted(owners[shared] - {name})
+        if others:
+            found = ", ".join(repr(other) for other in others)
+            return f"it shares the parameters '{shared}' with {found}."
+    return None
 
 
 def _fold(network: CaffeNetwork, layers: Sequence[Layer], node: Node, chain: FoldChain) -> None:

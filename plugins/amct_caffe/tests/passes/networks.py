@@ -72,3 +72,38 @@ def conv(name: str, bottom: str, top: str = "", extra: str = "", outputs: int = 
 
 CONV = [(2, 2, 1, 1), (2,)]
 """Blobs of :func:`conv` over two channels."""
+
+
+def batch_norm(name: str, bottom: str, top: str = "", extra: str = "") -> str:
+    """Return a BatchNorm."""
+    return (
+        f'layer {{ name: "{name}" type: "BatchNorm" bottom: "{bottom}" top: "{top or name}" '
+        f"{extra} }}\n"
+    )
+
+
+def scale(name: str, bottom: str, top: str = "", extra: str = "") -> str:
+    """Return a Scale with a bias."""
+    return (
+        f'layer {{ name: "{name}" type: "Scale" bottom: "{bottom}" top: "{top or name}" {extra} '
+        "scale_param { bias_term: true } }\n"
+    )
+
+
+def relu(name: str, blob: str, extra: str = "") -> str:
+    """Return a ReLU in place."""
+    return f'layer {{ name: "{name}" type: "ReLU" bottom: "{blob}" top: "{blob}" {extra} }}\n'
+
+
+BATCH_NORM = [(2,), (2,), (1,)]
+SCALE = [(2,), (2,)]
+"""Blobs of :func:`batch_norm` and :func:`scale` over two channels."""
+
+TRAIN = "include { phase: TRAIN }"
+TEST = "include { phase: TEST }"
+
+UNKNOWN = (
+    'layer { name: "odd" type: "Invented" bottom: "data" top: "odd" odd_field: 7 '
+    "invented_param { depth: 3 kind: DEEP } }\n"
+)
+"""A layer of a type, and with fields, that nothing here knows."""
