@@ -19,6 +19,7 @@ class FreezeBatchNorm(Pass[CaffeNetwork]):
     """Freeze BatchNorm.
 
     1. Every BatchNorm layer that the network keeps gets ``use_global_stats: true``.
+    2. How many there are, and why, is logged; those that are frozen already do not count.
 
     Attributes:
         reason: why, for the log.
