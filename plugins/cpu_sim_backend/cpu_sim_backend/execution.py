@@ -127,7 +127,7 @@ class Execution:
         assert isinstance(tensor, QuantizedTensor)
         simulator = self.simulators.get(node.op)
         assert simulator.accumulate is not None
-        accumulator = _as_int32(node, simulator.accumulate(node, tensor.centered))
+        accumulator = as_int32(node, simulator.accumulate(node, tensor.centered))
         a = node.attributes
         if not isinstance(a, Pooling):
             return accumulator
@@ -140,7 +140,12 @@ class Execution:
         )
 
 
-def _as_int32(node: Node, accumulator: Array) -> NDArray[np.int32]:
+def as_int32(node: Node, accumulator: Array) -> NDArray[np.int32]:
+    """Return the accumulators of ``node``, channels on axis 1, as int32.
+
+    Raises:
+        QuantizationError: one does not fit; the message names it and its channel.
+    """
     low, high = int(accumulator.min(initial=0)), int(accumulator.max(initial=0))
     if low < _INT32.min or high > _INT32.max:
         worst = high if high > _INT32.max else low

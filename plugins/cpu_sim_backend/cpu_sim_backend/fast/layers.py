@@ -12,11 +12,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.errors import QuantizationError
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.numerics import exactness
+from cpu_sim_backend.execution import as_int32
 from cpu_sim_backend.fast import kernels
 from cpu_sim_backend.fast.matmul import IntegerProduct
 from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of
@@ -60,6 +60,9 @@ def _fits_int32(node: Node, zero: int) -> bool:
     """Return whether no input can drive an accumulator, bias included, out of int32."""
     axis = 1 if node.op == "Deconvolution" else 0
     bound = exactness.partial_sum_bound(node.weights[0], zero, axis).astype(np.float64)
+    if node.op == "Deconvolution":
+        assert isinstance(node.attributes, Convolution)
+        bound = np.tile(bound, node.attributes.group)  # the groups have channels of their own
     if len(node.weights) > 1:
         bound = bound + np.abs(node.weights[1].astype(np.float64))
     return bool(bound.max() <= _INT32.max)
@@ -203,17 +206,10 @@ class ReferenceAccumulator:
         """Return accumulators with the bias taken off again, so that all kinds are alike."""
         centered = int8_of(x.channels_first()).astype(np.int32) - np.int32(self.zero)
         assert self.simulator.accumulate is not None
-        total = self.simulator.accumulate(self.node, centered)
-        if total.size and (total.min() < _INT32.min or total.max() > _INT32.max):
-            raise QuantizationError(
-                "an accumulator does not fit int32.",
-                layer=self.node.name,
-                remedy="Disable the layer in the config.",
-            )
+        accumulators = as_int32(self.node, self.simulator.accumulate(self.node, centered))
         # Undone modulo 2**32, as the pass behind adds it again.
-        accumulators = total.astype(np.int32)
         if len(self.node.weights) > 1:
-            along = (1, -1) + (1,) * (total.ndim - 2)
+            along = (1, -1) + (1,) * (accumulators.ndim - 2)
             with np.errstate(over="ignore"):
                 accumulators = accumulators - self.node.weights[1].astype(np.int32).reshape(along)
         return Tensor(first=accumulators).rows(), accumulators.shape
