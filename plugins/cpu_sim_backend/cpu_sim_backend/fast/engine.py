@@ -21,6 +21,7 @@ from cpu_sim_backend.fast import kernels
 from cpu_sim_backend.fast.fusion import fuse
 from cpu_sim_backend.fast.layers import Accumulator, ReferenceAccumulator, prepare
 from cpu_sim_backend.fast.plan import (
+    AveragePoolOperation,
     ConcatOperation,
     InputOperation,
     IntegerOperation,
@@ -120,6 +121,17 @@ def _prepare(node: Node, dequant_node: Node, accumulate: Accumulator) -> _Prepar
         _along(shift_n, channels, np.int32) if shift_n.any() else _NO_SHIFT,
         _along(deq_scale, channels, np.float32),
     )
+
+
+def _windows(node: Node, x: Array) -> Tuple[Tuple[int, ...], Array]:
+    """Return a pooling's geometry as the kernels take it, and the areas of its windows."""
+    a = node.attributes
+    assert isinstance(a, Pooling)
+    height, width = x.shape[1:3]
+    kernel = (height, width) if a.kernel is None else a.kernel
+    out = pooling.output_size(height, width, kernel, a.stride, a.pad, a.ceil_mode)
+    areas = pooling.window_areas(height, width, kernel, a.stride, a.pad, a.ceil_mode)
+    return (*kernel, *a.stride, *a.pad, 1, 1, *out), areas
 
 
 def _along(values: Array, channels: int, dtype: Type[np.generic]) -> Array:
@@ -257,18 +269,21 @@ class _Run:
         self._tensors[operation.outputs[1]] = Tensor(first=floats)
 
     def _max_pool(self, operation: MaxPoolOperation) -> None:
-        a = operation.node.attributes
-        assert isinstance(a, Pooling)
         value = operation.inputs[0]
         x = self._tensors[value].channels_last()
-        batch, height, width, channels = x.shape
-        kernel = (height, width) if a.kernel is None else a.kernel
-        out = pooling.output_size(height, width, kernel, a.stride, a.pad, a.ceil_mode)
-        result = np.empty((batch, *out, channels), x.dtype)
-        kernels.max_pool(x, (*kernel, *a.stride, *a.pad, 1, 1, *out), result)
+        sizes, _ = _windows(operation.node, x)
+        result = np.empty((len(x), *sizes[8:], x.shape[3]), x.dtype)
+        kernels.max_pool(x, sizes, result)
         self._tensors[operation.outputs[0]] = Tensor(last=result)
         if value in self._integers:
             self._integers.add(operation.outputs[0])
+
+    def _average_pool(self, operation: AveragePoolOperation) -> None:
+        x = self._tensors[operation.inputs[0]].channels_last()
+        sizes, areas = _windows(operation.node, x)
+        result = np.empty((len(x), *sizes[8:], x.shape[3]), np.float32)
+        kernels.average_pool(x, sizes, areas.astype(np.float32), result)
+        self._tensors[operation.outputs[0]] = Tensor(last=result)
 
     def _concat(self, operation: ConcatOperation) -> None:
         value = operation.outputs[0]
@@ -299,6 +314,7 @@ _STEPS: Mapping[Type[Operation], Callable[[_Run, Any], None]] = {
     IntegerOperation: _Run._integer,
     PooledSumOperation: _Run._pooled_sum,
     MaxPoolOperation: _Run._max_pool,
+    AveragePoolOperation: _Run._average_pool,
     ConcatOperation: _Run._concat,
     LayerOperation: _Run._layer,
 }

@@ -151,6 +151,33 @@ def max_pool(x: Any, geometry: Any, out: Any) -> None:
 
 
 @_compiled
+def average_pool(x: Any, geometry: Any, areas: Any, out: Any) -> None:
+    """Write the averages of windows: sums row by row, left to right, each divided once.
+
+    Args:
+        x: float32 ``[batch, height, width, channels]``.
+        geometry: see :func:`unfold`.
+        areas: float32 ``[oh, ow]``, what Caffe divides by.
+        out: float32 ``[batch, oh, ow, channels]``.
+    """
+    kh, kw, sh, sw, ph, pw, _, _, oh, ow = geometry
+    height, width, channels = x.shape[1], x.shape[2], x.shape[3]
+    for line in numba.prange(x.shape[0] * oh):
+        sample, row = line // oh, line % oh
+        for column in range(ow):
+            target = out[sample, row, column]
+            target[:] = 0
+            for y in range(max(row * sh - ph, 0), min(row * sh - ph + kh, height)):
+                for z in range(max(column * sw - pw, 0), min(column * sw - pw + kw, width)):
+                    source = x[sample, y, z]
+                    for c in range(channels):
+                        target[c] = target[c] + source[c]
+            area = areas[row, column]
+            for c in range(channels):
+                target[c] = target[c] / area
+
+
+@_compiled
 def finish(
     accumulators: Any,
     bias: Any,

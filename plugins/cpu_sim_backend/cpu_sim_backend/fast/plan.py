@@ -87,6 +87,13 @@ class MaxPoolOperation(Operation):
 
 
 @attrs.define(eq=False)
+class AveragePoolOperation(Operation):
+    """AVE pooling of float32."""
+
+    node: Node
+
+
+@attrs.define(eq=False)
 class ConcatOperation(Operation):
     """Concatenation along the channels, of float32 or of 8-bit values.
 
@@ -165,6 +172,8 @@ def _operation(graph: Graph, node: Node, integer_nodes: FrozenSet[str]) -> Opera
         return _integer_operation(graph, node)
     if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:
         return MaxPoolOperation(inputs, outputs, node)
+    if isinstance(a, Pooling) and a.method == "AVE":
+        return AveragePoolOperation(inputs, outputs, node)
     if isinstance(a, Concat) and a.axis == 1:
         return ConcatOperation(inputs, outputs)
     return LayerOperation(inputs, outputs, node)
