@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from amct_caffe.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.network import CaffeNetwork
-from amct_caffe.passes.python_layers import fixed, python_layer, shared_name
+from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
+from amct_caffe.passes.python_layers import fixed, is_python_layer, python_layer, shared_name
 from amct_caffe.qat.bounds import BoundState, configured
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_caffe.qat.plan import ActivationGroup, QatPlan
+from amct_core.errors import ModelError
 from amct_core.graph import Pass
 
 
@@ -29,9 +31,25 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     4. ``clip_max`` and ``clip_min`` learn with ``clip_lr_mult`` and never decay; ``state`` stands
        still.
     5. Bounds that the config gives go into the weights; the others are found in training.
+    6. In each phase it reads the tensor that the group's layers read before.  A network where one
+       layer cannot do that (the phases read different blobs) is refused.
+    7. A network that has such layers already is refused.
     """
 
     plan: QatPlan
+
+    def requires(self, state: CaffeNetwork) -> None:
+        """Raise a ModelError if ``state`` is a modified model already."""
+        for layer in state.document.layers:
+            if is_python_layer(layer, "ActivationQAT"):
+                raise ModelError(
+                    "it is an ActivationQAT, so this is a modified model already; expected the "
+                    "original model.",
+                    file=state.model_file,
+                    layer=layer.name,
+                    field="type",
+                    remedy="Give the original model and its weights.",
+                )
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with the layers and their blobs."""
@@ -46,7 +64,19 @@ class InsertActivationQat(Pass[CaffeNetwork]):
             added[group.name] = [layer]
             network.weights[layer.name] = self._blobs(group)
         network.document.insert_before(added)
+        self._check_phases(state, network)
         return network
+
+    def _check_phases(self, state: CaffeNetwork, network: CaffeNetwork) -> None:
+        for phase, before, after in zip(PHASES, graphs_of(state), graphs_of(network)):
+            for group in self.plan.groups:
+                inserted = after.node(activation_layer_name(group))
+                for planned in group.layers:
+                    value = before.node(planned.name).inputs[0]
+                    producer = before.producer(value)
+                    check_same_tensor(after, value, producer, inserted, planned.name, phase)
+                    top, reader = inserted.outputs[0], after.node(planned.name)
+                    check_same_tensor(after, top, inserted, reader, planned.name, phase)
 
     def _layer(self, group: ActivationGroup) -> Layer:
         name = activation_layer_name(group)

@@ -8,9 +8,10 @@ import attrs
 
 from amct_caffe.formats.prototxt.document import Layer
 from amct_caffe.network import CaffeNetwork
+from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
 from amct_caffe.qat.parameters import ShiftParameters
-from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
+from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan, planned_layers
 from amct_core.graph import Node, Pass
 from amct_core.graph.attributes import BatchNorm, Scale
 
@@ -25,6 +26,9 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
        any reader.
     3. Its blobs are those of the layers that own them, shared by parameter name.  BatchNorm and
        Scale get such names here; a name that the user gave stays and is used.
+    4. In each phase it reads what the layer, or the last of those that will be folded, writes.  A
+       network where one layer cannot do that (copies for each phase, and others between them) is
+       refused.
     """
 
     plan: QatPlan
@@ -39,7 +43,17 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
                 if planned.searches_shift and planned.layout is not None:
                     added[_last_node(planned).name] = [self._layer(layers, group, planned)]
         network.document.insert_after(added)
+        self._check_phases(network)
         return network
+
+    def _check_phases(self, network: CaffeNetwork) -> None:
+        for phase, graph in zip(PHASES, graphs_of(network)):
+            for planned in planned_layers(self.plan).values():
+                name = shift_search_name(planned.name)
+                if name in graph:
+                    last = graph.node(_last_node(planned).name)
+                    value, inserted = last.outputs[0], graph.node(name)
+                    check_same_tensor(graph, value, last, inserted, planned.name, phase)
 
     def _layer(
         self, layers: Mapping[str, Sequence[Layer]], group: ActivationGroup, planned: PlannedLayer
@@ -56,7 +70,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             specs += named[0]
         blob = _last_node(planned).tops[0]
         return python_layer(
-            f"{planned.name}_shift_search",
+            shift_search_name(planned.name),
             "ShiftSearch",
             [blob],
             [blob],
@@ -90,6 +104,11 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             folds_scale=scale is not None,
             folds_scale_bias=has_bias,
         )
+
+
+def shift_search_name(layer: str) -> str:
+    """Return the name of the ShiftSearch of ``layer``."""
+    return f"{layer}_shift_search"
 
 
 def _last_node(planned: PlannedLayer) -> Node:
