@@ -41,6 +41,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        ``lr_mult`` (else Caffe computes no gradient) and no decay.  Its bias stays as it is.
     5. Where saving will fold a Scale, its gamma is shared by name, too: its sign decides how the
        weights are quantized.
+    6. The blobs are those that the first forward will leave: in the master the weights that came
+       in, in the layer itself the quantized ones.
     """
 
     plan: QatPlan
