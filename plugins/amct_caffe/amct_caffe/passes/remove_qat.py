@@ -19,7 +19,9 @@ class RemoveQat(Pass[CaffeNetwork]):
 
     1. ActivationQAT, WeightQAT and ShiftSearch layers go.
     2. Who read an ActivationQAT's top reads its bottom again.
-    3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name.
+    3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name,
+       and no specs if it had none.
+    4. Parameter names that insertion gave to BatchNorm and Scale stay: nobody shares them any more.
     """
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
@@ -52,4 +54,5 @@ class RemoveQat(Pass[CaffeNetwork]):
         master = network.weights[weight_qat.name][0]
         network.weights[name] = [master, *network.weights[name][1:]]
         for layer in layers[name]:
-            layer.param_specs = [weight_qat.param_specs[0], *list(layer.param_specs)[1:]]
+            specs = [weight_qat.param_specs[0], *layer.param_specs[1:]]
+            layer.param_specs = specs if len(specs) > 1 or specs[0].to_message().entries else []
