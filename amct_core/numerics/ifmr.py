@@ -38,7 +38,7 @@ Source: hicann/amct quantize_lib/ifmr.cpp and util.cpp.
 
 from __future__ import annotations
 
-from typing import Iterator, List, Sequence, Tuple, Union
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -49,6 +49,10 @@ from amct_core.numerics.arrays import CHUNK, Float32Array, Float64Array, flat_ch
 from amct_core.numerics.rounding import half_away
 
 Batches = Union[Float32Array, Sequence[Float32Array]]
+FasterErrors = Callable[
+    [Sequence[Float32Array], Float32Array, Float32Array, Float32Array], Optional[Float64Array]
+]
+"""``(batches, low, high, scale) -> errors``, one of each per candidate."""
 
 
 def calibrate(
@@ -58,6 +62,7 @@ def calibrate(
     search_step: float = 0.01,
     max_percentile: float = 0.999999,
     min_percentile: float = 0.999999,
+    faster_errors: Optional[FasterErrors] = None,
 ) -> Tuple[np.float32, int]:
     """Return the scale and offset that quantize ``x`` with the least squared error.
 
@@ -69,6 +74,7 @@ def calibrate(
         search_range: smallest and largest ratio to try, ``0 < start <= end``.
         search_step: distance between ratios, above 0.
         max_percentile, min_percentile: share of the values that the bound covers, in (0, 1].
+        faster_errors: computes the candidates' errors another way; may decline with None.
 
     Returns:
         ``(scale, offset)``: float32 in FLT_EPSILON .. 1 / FLT_EPSILON; int in -128..127.
@@ -88,7 +94,15 @@ def calibrate(
             f"values from {low} to {high} need a scale that is not supported.",
             remedy="Look for huge activations before this layer.",
         )
-    errors = _squared_errors(batches, candidates)
+    errors = None
+    if faster_errors is not None:
+        lows, highs, scales = (
+            np.asarray([getattr(candidate, name) for candidate in candidates], np.float32)
+            for name in ("low", "high", "scale")
+        )
+        errors = faster_errors(batches, lows, highs, scales)
+    if errors is None:
+        errors = _squared_errors(batches, candidates)
     scale = candidates[int(np.argmin(errors))].scale
     if not with_offset:
         return scale, 0
