@@ -44,7 +44,8 @@ def is_loss(layer: Layer) -> bool:
 def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     """Return copies of ``layers`` that run without data sources and labels.
 
-    1. SoftmaxWithLoss becomes Softmax with top ``prob``, or its own name where that is taken.
+    1. SoftmaxWithLoss becomes Softmax.  Its top is the second top of the loss, which is the same
+       tensor; without one ``prob``, or the layer's own name where that is taken.
     2. Other losses and Accuracy layers go, and Silence layers with them.
     3. A layer whose results only went there as labels (bottom 1 and up) goes too.
     4. Each data layer's surviving tops become one ``Input`` layer each, of the shape that
@@ -128,8 +129,9 @@ def _without_scores(layers: List[Layer]) -> List[Layer]:
 def _as_softmax(layer: Layer, blobs: Set[str]) -> Optional[Layer]:
     if layer.type != "SoftmaxWithLoss":
         return None
-    top = layer.name if "prob" in blobs else "prob"
-    softmax = Layer.create(layer.name, "Softmax", layer.bottoms[:1], [top])
+    invented = layer.name if "prob" in blobs else "prob"
+    tops = layer.tops[1:2] or [invented]
+    softmax = Layer.create(layer.name, "Softmax", layer.bottoms[:1], tops)
     parameters = layer.message.message("softmax_param")
     if parameters is not None:
         softmax.message.set("softmax_param", parameters.copy())

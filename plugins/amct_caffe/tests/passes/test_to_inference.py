@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.passes.to_inference import to_inference
-from plugins.amct_caffe.tests.passes.networks import normal
+from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
+from plugins.amct_caffe.tests.passes.networks import TEST, UNKNOWN, normal
 
 DATA = (
     'layer { name: "source" type: "Data" top: "data" top: "label" data_param { batch_size: 4 } }\n'
@@ -20,7 +20,7 @@ LOSS = (
 ACCURACY = (
     'layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }\n'
 )
-SHAPES = {"data": (4, 2)}
+SHAPES = {"data": (4, 2), "more": (4, 3)}
 
 
 def inferred(text: str) -> str:
@@ -51,6 +51,26 @@ def test_1_where_prob_is_taken_the_top_is_called_like_the_layer() -> None:
     assert inferred(DATA + IP + prob + LOSS) == after(INPUT + IP + prob + softmax)
 
 
+def test_1_the_second_top_of_the_loss_is_the_softmax_and_keeps_its_name() -> None:
+    loss = (
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" '
+        'top: "loss" top: "probability" }\n'
+    )
+    best = 'layer { name: "best" type: "ArgMax" bottom: "probability" top: "best" }\n'
+    softmax = 'layer { name: "loss" type: "Softmax" bottom: "ip" top: "probability" }\n'
+    assert inferred(DATA + IP + loss + best) == after(INPUT + IP + softmax + best)
+
+
+def test_1_of_several_losses_the_first_writes_prob() -> None:
+    again = LOSS.replace('"loss"', '"loss2/again-1 a"')
+    softmax = [
+        f'layer {{ name: "{name}" type: "Softmax" bottom: "ip" top: "{top}" '
+        "softmax_param { axis: 1 } }\n"
+        for name, top in (("loss", "prob"), ("loss2/again-1 a", "loss2/again-1 a"))
+    ]
+    assert inferred(DATA + IP + LOSS + again) == after(INPUT + IP + "".join(softmax))
+
+
 def test_2_other_losses_and_silence_go() -> None:
     loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "e" }\n'
     silence = 'layer { name: "s" type: "Silence" bottom: "label" }\n'
@@ -63,27 +83,81 @@ def test_3_layers_that_only_prepare_labels_go() -> None:
     assert inferred(DATA + IP + labels + loss) == after(INPUT + IP)
 
 
-def test_5_an_input_that_is_read_stays_as_it_is_and_unread_tops_go() -> None:
-    whole = 'layer { name: "i" type: "Input" top: "data" input_param { shape { dim: 9 dim: 2 } } }'
-    assert inferred(whole + IP) == after(whole + IP)
-    both = (
-        'layer { name: "i" type: "Input" top: "data" top: "label" '
-        "input_param { shape { dim: 4 dim: 2 } shape { dim: 4 } } }\n"
+def test_3_a_layer_that_makes_labels_for_others_as_well_stays() -> None:
+    labels = 'layer { name: "half" type: "Power" bottom: "data" top: "half" }\n'
+    loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "half" top: "e" }\n'
+    reader = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "half" top: "sum" }\n'
+    assert inferred(DATA + IP + labels + loss + reader) == after(INPUT + IP + labels + reader)
+
+
+def test_4_a_python_layer_without_bottoms_is_a_data_layer_one_with_them_is_not() -> None:
+    source = (
+        'layer { name: "source" type: "Python" top: "data" top: "label" '
+        'python_param { module: "m" layer: "L" } }\n'
     )
-    assert inferred(both + IP + LOSS).startswith(after(INPUT))
+    reader = (
+        'layer { name: "p" type: "Python" bottom: "ip" top: "p" '
+        'python_param { module: "m" layer: "L" } }\n'
+    )
+    assert inferred(source + IP + reader) == after(INPUT + IP + reader)
+
+
+def input_of(name: str, shapes: str, *tops: str) -> str:
+    names = " ".join(f'top: "{top}"' for top in tops)
+    return f'layer {{ name: "{name}" type: "Input" {names} input_param {{ {shapes} }} }}\n'
+
+
+def test_5_an_input_whose_one_top_is_read_stays_as_it_is() -> None:
+    own = input_of("i", "shape { dim: 9 dim: 2 }", "data")
+    assert inferred(own + IP) == after(own + IP)
+
+
+def test_5_the_unread_top_of_an_input_goes() -> None:
+    both = input_of("i", "shape { dim: 4 dim: 2 } shape { dim: 4 }", "data", "label")
+    loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "e" }\n'
+    assert inferred(both + IP + loss) == after(INPUT + IP)
 
 
 def test_5_an_input_of_several_tops_becomes_one_for_each() -> None:
-    both = (
-        'layer { name: "i" type: "Input" top: "data" top: "more" '
-        "input_param { shape { dim: 4 dim: 2 } } }\n"
-    )
+    both = input_of("i", "shape { dim: 4 dim: 2 }", "data", "more")
     add = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "more" top: "sum" }\n'
-    layers = documents.from_text(both + IP + add).layers
-    fed = to_inference(layers, lambda blob: {"data": (4, 2), "more": (4, 3)}[blob])
-    assert [(layer.name, layer.type) for layer in fed[:2]] == [("data", "Input"), ("more", "Input")]
+    more = input_of("more", "shape { dim: 4 dim: 3 }", "more")
+    assert inferred(both + IP + add) == after(INPUT + more + IP + add)
 
 
 def test_6_rules_of_phase_go() -> None:
     ruled = IP.replace("bottom", 'exclude { phase: TRAIN } include { stage: "s" } bottom', 1)
     assert inferred(DATA + ruled) == after(INPUT + IP)
+
+
+def test_unknown_layers_and_fields_and_parameter_names_stay_as_they_are() -> None:
+    odd = IP.replace("bottom", 'odd_field: 7 param { name: "w" odd: 1 } bottom', 1)
+    assert inferred(DATA + UNKNOWN + odd) == after(INPUT + UNKNOWN + odd)
+
+
+def test_the_layers_that_came_in_stay_as_they_were() -> None:
+    document = documents.from_text(DATA + IP.replace("bottom", TEST + " bottom", 1) + LOSS)
+    before = document.format()
+    to_inference(document.layers, SHAPES.__getitem__)
+    assert document.format() == before
+
+
+def test_the_shape_of_a_blob_that_goes_is_not_asked_for() -> None:
+    def shape_of(blob: str) -> tuple[int, ...]:
+        return {"data": (4, 2)}[blob]
+
+    to_inference(documents.from_text(DATA + IP + LOSS).layers, shape_of)
+
+
+class TestDataBlobs:
+    def test_are_those_that_become_inputs(self) -> None:
+        text = DATA + input_of("i", "shape { dim: 4 dim: 3 }", "more", "unread") + IP + LOSS
+        add = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "more" top: "sum" }\n'
+        assert data_blobs(documents.from_text(text + add).layers) == ["data", "more"]
+
+
+class TestWithInputShapes:
+    def test_every_input_gets_the_shape_that_is_told(self) -> None:
+        layers = documents.from_text(input_of("data", "shape { dim: 9 }", "data") + IP).layers
+        fed = with_input_shapes(layers, SHAPES.__getitem__)
+        assert documents.NetDocument.create("n", fed).format() == after(INPUT + IP)
