@@ -24,8 +24,9 @@ class UnmadeBottom:
 def check_bottoms(phases: Sequence[Graph]) -> None:
     """Raise if a layer reads a blob that is made before it in none of the phases that have it.
 
-    A network may lack a phase on purpose (a file for training alone), so a bottom that is missing
-    in one phase is a warning.
+    1. A bottom that is missing in every phase that has the layer is an error.
+    2. One that is missing in one of two phases is a warning: a network may lack a phase on purpose
+       (a file for training alone).
 
     Args:
         phases: the network in training and in testing.
