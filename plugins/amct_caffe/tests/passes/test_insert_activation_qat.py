@@ -132,7 +132,7 @@ def test_3_copies_for_each_phase_read_the_one_that_stands_before_both() -> None:
     assert inserted(state) == normal(expected)
 
 
-def test_3_further_bottoms_and_unknown_layers_and_fields_stay_as_they_are() -> None:
+def test_3_unknown_layers_and_fields_stay_as_they_are() -> None:
     odd = 'odd_field: "x" param { name: "w" odd: 1 }'
     state = net(UNKNOWN + conv("a", "data", extra=odd), "a")
     qat = activation_qat("a", "data")
