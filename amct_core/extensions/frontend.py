@@ -39,6 +39,10 @@ class InsertionRequest:
     record_file: str
 
 
+Factors = Mapping[str, Mapping[str, "NDArray[Any]"]]
+"""Numbers by layer and field, as :meth:`Executor.factors` gives them."""
+
+
 class Executor(abc.ABC):
     """A model loaded in its own framework, ready to run arrays."""
 
@@ -57,6 +61,15 @@ class Executor(abc.ABC):
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> Mapping[str, NDArray[np.float32]]:
         """Run one batch and return copies of the blobs named in ``outputs``."""
+
+    def factors(self) -> Factors:
+        """Return the factors of the model's Quant and DeQuant layers, by layer name.
+
+        ``scale`` (float32) and ``offset`` of a Quant, one value each; ``deq_scale`` (float32),
+        ``shift_n`` and, if there is one, ``bias`` (int32) of a DeQuant, one value per channel or
+        one for all.  What a framework does not tell cannot be compared but by its effects.
+        """
+        return {}
 
 
 class Frontend(abc.ABC):

@@ -18,6 +18,7 @@ from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.qat.retrained import read_retrained_network
+from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
 from amct_caffe.to_graph import to_graph
 from amct_core import record as records
@@ -100,6 +101,7 @@ class CaffeFrontend(Frontend):
         from amct_caffe.runtime.executor import CaffeExecutor
 
         model_file = f"{save_path}_fake_quant_model.prototxt"
+        weights_file = f"{save_path}_fake_quant_weights.caffemodel"
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
@@ -111,7 +113,8 @@ class CaffeFrontend(Frontend):
         return CaffeExecutor(
             inputs=data_blobs(layers),
             prototxt=prototxt,
-            weights_file=f"{save_path}_fake_quant_weights.caffemodel",
+            weights_file=weights_file,
+            factors=lambda: read_factors(document, weights_file),
         )
 
 

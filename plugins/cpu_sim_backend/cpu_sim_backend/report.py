@@ -24,6 +24,8 @@ class LayerReport:
         first_difference: where the first difference is and what the two values are, or None.
         inexact_upstream: float layers before this one that equal the framework's only to 1e-6, so
             that an int8 input may differ.
+        factor_mismatches: stored factors (scale and offset of its Quant; deq_scale, N and bias of
+            its DeQuant) that differ between the two models.
     """
 
     name: str
@@ -33,6 +35,7 @@ class LayerReport:
     int16_saturated: int
     first_difference: Optional[Dict[str, Any]]
     inexact_upstream: Tuple[str, ...] = ()
+    factor_mismatches: int = 0
 
     @property
     def proven(self) -> bool:
@@ -43,7 +46,8 @@ class LayerReport:
     def exact(self) -> bool:
         """Whether nothing differs that may not, and the arithmetic is proven exact."""
         inputs_agree = not self.input_int8_mismatches or bool(self.inexact_upstream)
-        return inputs_agree and not self.accumulator_mismatches and self.proven
+        integers_agree = not (self.accumulator_mismatches or self.factor_mismatches)
+        return inputs_agree and integers_agree and self.proven
 
 
 @attrs.frozen
@@ -76,7 +80,8 @@ class VerifyReport:
     def mismatches(self) -> int:
         """The number of differing integers and outputs."""
         integers = sum(
-            layer.input_int8_mismatches + layer.accumulator_mismatches for layer in self.layers
+            layer.input_int8_mismatches + layer.accumulator_mismatches + layer.factor_mismatches
+            for layer in self.layers
         )
         return integers + sum(output.mismatches for output in self.outputs)
 

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from amct_core.accumulator_parts import accumulator_parts, part_names, weights_of_part
 from amct_core.errors import ModelError
-from amct_core.extensions.frontend import Executor
+from amct_core.extensions.frontend import Executor, Factors
 from amct_core.graph import Node
 from amct_core.graph.attributes import Pooling, Quant
 from amct_core.numerics import dequant, exactness, pooling
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.data import ArraySource, DataSource
+from cpu_sim_backend.factors import deployed_factors, differences
 from cpu_sim_backend.layers.magnitude import largest_partial_sum
 from cpu_sim_backend.progress import progress
 from cpu_sim_backend.report import LayerReport, OutputReport, VerifyReport
@@ -34,7 +35,8 @@ def verify(
 ) -> VerifyReport:
     """Compare the two models saved under ``save_path`` on ``data``.
 
-    Each quantized layer is computed on the very integers that the framework's model gave it, and
+    The factors that both models store (scales, offsets, N, biases) must be equal.  Each quantized
+    layer is computed on the very integers that the framework's model gave it, and
     its accumulators must not differ in one place.  Beside it the simulation runs freely from the
     inputs of the network; its int8 values must not differ either, but for layers with a float layer
     upstream whose order of additions a BLAS decides, or that a math library computes (a float
@@ -82,6 +84,9 @@ def compare(
         for output in outputs:
             output.observe(simulated, framework)
         start += batch_size
+    factors = executor.factors()
+    for layer in layers:
+        layer.compare_factors(factors)
     return VerifyReport(
         samples, tuple(layer.report() for layer in layers), tuple(o.report() for o in outputs)
     )
@@ -100,6 +105,7 @@ class _LayerComparison:
     inexact_upstream: Tuple[str, ...]
     input_mismatches: int = 0
     accumulator_mismatches: int = 0
+    factor_mismatches: int = 0
     saturated: int = 0
     data_bound: int = 0
     first: Optional[Dict[str, Any]] = None
@@ -125,6 +131,18 @@ class _LayerComparison:
     def framework_blobs(self) -> Tuple[str, ...]:
         """The blobs of the framework's model, where the accumulator may be in parts."""
         return (self.node.bottoms[0], *part_names(self.node.tops[0], self.parts))
+
+    def compare_factors(self, framework: Factors) -> None:
+        """Count the stored factors that differ; the first of them is what the report names."""
+        found = list(differences(deployed_factors(self.simulator.graph, self.node), framework))
+        self.factor_mismatches = sum(difference.count for difference in found)
+        if found:
+            self.first = {
+                "where": found[0].field,
+                "index": [found[0].channel],
+                "simulated": found[0].simulated,
+                "framework": found[0].framework,
+            }
 
     def observe(
         self, simulated: Mapping[str, Array], framework: Mapping[str, Array], start: int
@@ -198,6 +216,7 @@ class _LayerComparison:
             int16_saturated=self.saturated,
             first_difference=self.first,
             inexact_upstream=self.inexact_upstream,
+            factor_mismatches=self.factor_mismatches,
         )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import EnvironmentUnsuitableError, ModelError
-from amct_core.extensions.frontend import Executor
+from amct_core.extensions.frontend import Executor, Factors
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -26,16 +26,22 @@ class CaffeExecutor(Executor):
         inputs: names of the input blobs.
         prototxt: gives the text of the net for input shapes.
         weights_file: caffemodel.
+        factors: gives the factors of its Quant and DeQuant layers.
     """
 
     def __init__(
-        self, inputs: Sequence[str], prototxt: Callable[[Shapes], str], weights_file: str
+        self,
+        inputs: Sequence[str],
+        prototxt: Callable[[Shapes], str],
+        weights_file: str,
+        factors: Callable[[], Factors],
     ) -> None:
         if not os.path.isfile(weights_file):
             raise ModelError("there is no such file.", file=weights_file)
         self._inputs = tuple(inputs)
         self._prototxt = prototxt
         self._weights_file = weights_file
+        self._factors = factors
         self._shapes: Dict[str, Tuple[int, ...]] = {}
         self._net: Any = None
 
@@ -69,6 +75,10 @@ class CaffeExecutor(Executor):
         if absent:
             raise ModelError(f"the net has no blobs {absent}; it has {list(self._net.blobs)}.")
         return {name: np.array(self._net.blobs[name].data) for name in outputs}
+
+    def factors(self) -> Factors:
+        """Return the factors of the model's Quant and DeQuant layers, by layer name."""
+        return self._factors()
 
     def _prepare(self, shapes: Dict[str, Tuple[int, ...]]) -> None:
         if self._net is not None and shapes == self._shapes:

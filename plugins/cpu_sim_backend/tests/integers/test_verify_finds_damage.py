@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from plugins.cpu_sim_backend.tests.integers.corrupting import Damage, Saved, save
+from plugins.cpu_sim_backend.tests.integers.corrupting import Saved, save
 
 pytestmark = pytest.mark.caffe
 
@@ -91,15 +91,66 @@ def test_samples_are_counted_through_all_batches(saved: Saved, capsys: Any) -> N
     assert whole == in_parts
 
 
-@pytest.mark.parametrize("damage", [one_bias, one_scale, one_shift])
-def test_a_wrong_factor_shows_in_the_inputs_of_the_next_layer(
-    saved: Saved, capsys: Any, damage: Damage
+FACTORS = {"bias": one_bias, "deq_scale": one_scale, "shift_n": one_shift}
+
+
+@pytest.mark.parametrize("field", FACTORS)
+def test_a_wrong_factor_is_named_and_shows_in_the_inputs_of_the_next_layer(
+    saved: Saved, capsys: Any, field: str
 ) -> None:
-    saved.damage(damage)
+    saved.damage(FACTORS[field])
     verified = saved.verify(capsys)
     assert (verified.exit_code, verified.report["exact"]) == (1, False)
-    assert verified.layer("three")["input_int8_mismatches"] > 0
-    first = verified.layer("three")["first_difference"]
-    assert (first["where"], first["index"][1]) == ("input", 1)
-    assert verified.layer("three")["accumulator_mismatches"] == 0, "judged on the same inputs"
+    first = verified.layer("two")["first_difference"]
+    assert (first["where"], first["index"]) == (field, [1])
+    assert verified.layer("two")["factor_mismatches"] == 1
+    following = verified.layer("three")
+    assert following["input_int8_mismatches"] > 0
+    assert following["first_difference"]["where"] == "input"
+    assert following["first_difference"]["index"][1] == 1
+    assert following["accumulator_mismatches"] == 0, "judged on the same inputs"
     assert verified.report["outputs"][0]["mismatches"] > 0
+
+
+@pytest.mark.parametrize("field", FACTORS)
+def test_no_float_layer_before_it_excuses_a_wrong_factor(
+    tmp_path: Path, capsys: Any, field: str
+) -> None:
+    saved = save(tmp_path, with_norm=True)
+    assert saved.verify(capsys).exit_code == 0
+    saved.damage(FACTORS[field])
+    verified = saved.verify(capsys)
+    assert (verified.exit_code, verified.report["exact"]) == (1, False)
+    layer = verified.layer("two")
+    assert layer["inexact_upstream"] == ["norm"]
+    assert layer["first_difference"]["where"] == field
+
+
+def test_the_last_bit_of_the_last_scale_counts(saved: Saved, capsys: Any) -> None:
+    def last_bit(blobs: Blobs) -> None:
+        blobs["three_dequant_layer"][0][0] ^= np.uint64(1)
+
+    saved.damage(last_bit)
+    verified = saved.verify(capsys)
+    assert verified.exit_code == 1
+    first = verified.layer("three")["first_difference"]
+    assert (first["where"], first["index"]) == ("deq_scale", [0])
+    assert np.float32(first["simulated"]) != np.float32(first["framework"])
+
+
+@pytest.mark.parametrize(
+    ("field", "old", "new"),
+    [("scale", "scale: 127.499992", "scale: 127.5"), ("offset", r'"\200"', r'"\201"')],
+)
+def test_a_wrong_quant_is_named(
+    tmp_path: Path, capsys: Any, field: str, old: str, new: str
+) -> None:
+    saved = save(tmp_path, with_norm=True)
+    model = Path(f"{saved.prefix}_deploy_model.prototxt")
+    head, quant, tail = model.read_text().partition('name: "two_0_quant_layer"')
+    assert old in tail.split("}")[0]
+    model.write_text(head + quant + tail.replace(old, new, 1))
+    verified = saved.verify(capsys)
+    assert verified.exit_code == 1
+    first = verified.layer("two")["first_difference"]
+    assert (first["where"], first["index"]) == (field, [0])
