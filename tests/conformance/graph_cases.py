@@ -165,6 +165,26 @@ def siamese_branches_of_two_inputs(n: Any, L: Any, P: Any) -> None:
     loss(n, L, n.difference)
 
 
+def _siamese_with_batch_norm(n: Any, L: Any, P: Any) -> None:
+    shared = [dict(name="w"), dict(name="b")]
+    left = convolution(n, L, source(n, L, 2, 3, 8, 8), "one", 3, param=shared)
+    right = convolution(n, L, source(n, L, 2, 3, 8, 8, name="data_p"), "two", 3, param=shared)
+    tops = batch_norm(n, L, left, "one"), batch_norm(n, L, right, "two")
+    n.difference = L.Eltwise(*tops, coeff=[1.0, -1.0])
+    loss(n, L, n.difference)
+
+
+for mode in ("keep", "fold"):
+    CASES.append(
+        Case(
+            f"siamese branches with a BatchNorm each, batch_norm {mode}",
+            _siamese_with_batch_norm,
+            ("one", "two"),
+            config={"batch_norm": mode},
+        )
+    )
+
+
 @case("trunk")
 def a_branch_for_training_alone_stays_float(n: Any, L: Any, P: Any) -> None:
     data = source(n, L, 2, 3, 8, 8)
