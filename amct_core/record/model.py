@@ -52,11 +52,11 @@ class LayerRecord:
 
     def problem(self) -> Optional[Tuple[str, str]]:
         """Return (field, what is wrong and what was expected) for the first bad value, or None."""
-        scales = (() if self.scale_d is None else (self.scale_d,)) + self.scale_w
-        for scale in scales:
-            if not (math.isfinite(scale) and scale > 0):
-                field = "scale_d" if scale == self.scale_d else "scale_w"
-                return field, f"it is {scale}; expected a finite number above 0."
+        scale_d = () if self.scale_d is None else (self.scale_d,)
+        for field, scales in (("scale_d", scale_d), ("scale_w", self.scale_w)):
+            for scale in scales:
+                if not (math.isfinite(scale) and scale > 0):
+                    return field, f"it is {scale}; expected a finite number above 0."
         if self.offset_d is not None and not -128 <= self.offset_d <= 127:
             return "offset_d", f"it is {self.offset_d}; expected -128..127."
         if any(self.offset_w):
