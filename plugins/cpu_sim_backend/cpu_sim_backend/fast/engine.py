@@ -195,6 +195,7 @@ class _Run:
         if kernels.quantize_rows(rows, scale, offset, result):
             raise QuantizationError(
                 "an activation is NaN.",
+                layer=operation.name,
                 remedy="Look for a diverging loss or a division by zero before this layer.",
             )
         self._keep_integers(operation.outputs[0], of_rows(result, source.shape))

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Optional
 
+import attrs
+
 from amct_core.graph import Value
 from amct_core.graph.attributes import Convolution, Eltwise, ReLU
 from cpu_sim_backend.fast.plan import (
@@ -63,10 +65,10 @@ def _swap(
     for value in producer.inputs:
         quantized = _same_quant(uses[value], quantize) or _same_quant(moved, quantize, value)
         if quantized is None:
-            name = f"{value.name} quantized by {quantize.outputs[0].name}"
-            quantized = QuantizeOperation(
-                [value], [Value(name, value.version)], quantize.scale, quantize.offset
+            moved_value = Value(
+                f"{value.name} quantized by {quantize.outputs[0].name}", value.version
             )
+            quantized = attrs.evolve(quantize, inputs=[value], outputs=[moved_value])
             moved.append(quantized)
         inputs.append(quantized.outputs[0])
     producer.inputs = inputs

@@ -31,8 +31,9 @@ class InputOperation(Operation):
 
 @attrs.define(eq=False)
 class QuantizeOperation(Operation):
-    """Quant: float32 to 8 bits."""
+    """Quant: float32 to 8 bits; ``name`` is the layer's."""
 
+    name: str
     scale: float
     offset: int
 
@@ -167,7 +168,7 @@ def _operation(graph: Graph, node: Node, integer_nodes: FrozenSet[str]) -> Opera
     if isinstance(a, Input):
         return InputOperation(inputs, outputs, a.shapes)
     if isinstance(a, Quant):
-        return QuantizeOperation(inputs, outputs, a.scale, a.offset)
+        return QuantizeOperation(inputs, outputs, node.name, a.scale, a.offset)
     if node.name in integer_nodes:
         return _integer_operation(graph, node)
     if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:

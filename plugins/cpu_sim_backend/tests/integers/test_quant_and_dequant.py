@@ -86,9 +86,10 @@ def test_quant_saturates_at_infinity(engine: str) -> None:
     assert quantized(engine, [np.inf, -np.inf, 3e38, -3e38], 100.0, 5) == [127, -128, 127, -128]
 
 
-def test_quant_refuses_nan(engine: str) -> None:
-    with pytest.raises(QuantizationError, match="NaN"):
+def test_quant_refuses_nan_and_names_the_layer(engine: str) -> None:
+    with pytest.raises(QuantizationError, match="NaN") as caught:
         quantized(engine, [0.0, np.nan], 1.0, 0)
+    assert caught.value.layer == "quant"
 
 
 @settings(max_examples=100)
