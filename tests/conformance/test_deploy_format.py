@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
 from amct_caffe.frontend import CaffeFrontend
@@ -12,8 +12,14 @@ from amct_core import record as records
 from amct_core.derive import derive
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
+from plugins.ascend_backend.tests.text_reader import read_prototxt
+from plugins.ascend_backend.tests.wire_reader import (
+    StoredLayer,
+    decode_word,
+    float32_bits,
+    read_caffemodel,
+)
 from tests.conformance.case import Case
-from tests.conformance.deploy_reader import Blob, TextLayer, read_prototxt, read_weights, unpack
 from tests.conformance.graph_cases import CASES
 from tests.conformance.layer_cases import layer_cases
 from tests.conformance.runner import Inserted, insert, pretend_training
@@ -34,7 +40,7 @@ def test_the_integers_are_there(case: Case, tmp_path: Path) -> None:
     model = derived(inserted)
     prefix = inserted.save()
     layers = {layer.name: layer for layer in read_prototxt(f"{prefix}_deploy_model.prototxt")}
-    weights = read_weights(f"{prefix}_deploy_weights.caffemodel")
+    weights = read_caffemodel(f"{prefix}_deploy_weights.caffemodel")
     for layer in model.layers:
         check_quant(layer, layers)
         check_blobs(layer, weights)
@@ -44,40 +50,41 @@ def test_the_integers_are_there(case: Case, tmp_path: Path) -> None:
     assert set(weights) <= set(layers)
 
 
-def check_quant(layer: QuantizedLayer, layers: dict[str, TextLayer]) -> None:
-    (source,) = layers[layer.name].bottoms
-    (quant,) = (found for found in layers.values() if found.tops == [source])
+def check_quant(layer: QuantizedLayer, layers: dict[str, Any]) -> None:
+    (source,) = layers[layer.name].bottom
+    (quant,) = (found for found in layers.values() if list(found.top) == [source])
     assert quant.type == "Quant"
     assert quant.name.endswith("_0_quant_layer")
-    assert np.float32(quant.scale) == layer.quant_scale
-    assert quant.offset == layer.offset
+    assert float32_bits(quant.quant_param.scale) == float32_bits(layer.quant_scale)
+    assert int.from_bytes(quant.quant_param.offset, "little", signed=True) == layer.offset
+    assert len(quant.quant_param.offset) == 1
 
 
-def check_blobs(layer: QuantizedLayer, weights: dict[str, tuple[str, list[Blob]]]) -> None:
+def check_blobs(layer: QuantizedLayer, weights: dict[str, StoredLayer]) -> None:
     if layer.weights is None:
         assert layer.name not in weights
         return
     kind, blobs = weights[layer.name]
     assert kind == layer.op
-    assert blobs[0] == ("int8_data", layer.weights.shape, layer.weights.ravel().tolist())
+    assert blobs[0] == ("int8_data", list(layer.weights.shape), layer.weights.ravel().tolist())
     if layer.bias is None:
         assert len(blobs) == 1
     else:
         (bias,) = blobs[1:]
-        assert bias == ("int32_data", layer.bias.shape, layer.bias.tolist())
+        assert bias == ("int32_data", list(layer.bias.shape), layer.bias.tolist())
 
 
 def check_dequant(
     layer: QuantizedLayer,
-    layers: dict[str, TextLayer],
-    weights: dict[str, tuple[str, list[Blob]]],
+    layers: dict[str, Any],
+    weights: dict[str, StoredLayer],
 ) -> None:
     name = f"{layer.name}_dequant_layer"
     assert layers[name].type == "DeQuant"
-    assert layers[name].bottoms == layers[layer.name].tops
+    assert layers[name].bottom == layers[layer.name].top
     kind, (blob,) = weights[name]
-    assert (kind, blob.field, blob.shape) == ("DeQuant", "uint64_data", layer.deq_scale.shape)
-    words = [unpack(word) for word in blob.values]
-    assert [np.float32(word.deq_scale) for word in words] == list(layer.deq_scale)
+    assert (kind, blob.field, blob.shape) == ("DeQuant", "uint64_data", [len(layer.deq_scale)])
+    words = [decode_word(word) for word in blob.values]
+    assert [word.deq_scale_bits for word in words] == [float32_bits(s) for s in layer.deq_scale]
     assert [word.shift_n for word in words] == layer.shift_n.tolist()
     assert {(word.offset_w, word.reserved) for word in words} == {(0, 0)}
