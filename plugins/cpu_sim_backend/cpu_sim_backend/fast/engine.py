@@ -123,6 +123,14 @@ def _prepare(node: Node, dequant_node: Node, accumulate: Accumulator) -> _Prepar
     )
 
 
+def _nan_in(quantize: QuantizeOperation) -> QuantizationError:
+    return QuantizationError(
+        "an activation is NaN.",
+        layer=quantize.name,
+        remedy="Look for a diverging loss or a division by zero before this layer.",
+    )
+
+
 def _windows(node: Node, x: Array) -> Tuple[Tuple[int, ...], Array]:
     """Return a pooling's geometry as the kernels take it, and the areas of its windows."""
     a = node.attributes
@@ -193,11 +201,7 @@ class _Run:
         result = np.empty(rows.shape, np.uint8)
         scale, offset = np.float32(operation.scale), np.float32(operation.offset)
         if kernels.quantize_rows(rows, scale, offset, result):
-            raise QuantizationError(
-                "an activation is NaN.",
-                layer=operation.name,
-                remedy="Look for a diverging loss or a division by zero before this layer.",
-            )
+            raise _nan_in(operation)
         self._keep_integers(operation.outputs[0], of_rows(result, source.shape))
 
     def _keep_integers(self, value: Value, tensor: Tensor) -> None:
@@ -219,7 +223,7 @@ class _Run:
         quantize, column = operation.quantize, operation.column or 0
         if quantize is not None:
             integers = self._target(operation, accumulators.shape)
-        kernels.finish(
+        nans = kernels.finish(
             np.ascontiguousarray(accumulators),
             prepared.bias,
             prepared.shift,
@@ -233,6 +237,8 @@ class _Run:
             integers,
             column,
         )
+        if nans and quantize is not None:
+            raise _nan_in(quantize)
         if operation.floats is not None:
             self._tensors[operation.floats] = of_rows(floats, shape)
         if quantize is not None:

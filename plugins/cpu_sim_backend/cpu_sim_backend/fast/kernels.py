@@ -191,8 +191,10 @@ def finish(
     offset: Any,
     integers: Any,
     first: int,
-) -> None:
+) -> int:
     """Take accumulators to floats, and to the 8-bit values of the next layers, in one pass.
+
+    Returns the number of NaNs among the values, which only ``residual`` can bring in.
 
     Args:
         accumulators: int32 ``[rows, channels]``.
@@ -209,6 +211,7 @@ def finish(
     shifts, sums = shift.size > 0, residual.size > 0
     writes_floats, quantizes = floats.size > 0, integers.size > 0
     chunks = min(rows, _CHUNKS)
+    nans = np.zeros(chunks, np.int64)  # per piece: a sum inside of the loops would be lost
     for chunk in numba.prange(chunks):
         values = np.empty(channels, np.float32)
         for row in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
@@ -229,6 +232,7 @@ def finish(
                 other = residual[row]
                 for c in range(channels):
                     values[c] = values[c] + other[c]
+                    nans[chunk] += values[c] != values[c]
             if relu_after:
                 for c in range(channels):
                     values[c] = max(values[c], np.float32(0))
@@ -244,6 +248,7 @@ def finish(
                     value = min(max(value, _LOW), _HIGH)
                     value = (value + _HALF_EVEN) - _HALF_EVEN
                     target[c] = np.uint8(np.int32(value) + np.int32(128))
+    return int(nans.sum())
 
 
 @_compiled
