@@ -1,0 +1,93 @@
+"""The JSON configuration: what is written is read again, and defaults are left out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amct_core.config import json_format
+from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
+from amct_core.errors import ConfigError
+
+NAMES = st.text(min_size=1, max_size=10).filter(
+    lambda name: (
+        name not in ("version", "batch_num", "shift_n_algo", "batch_norm", "deploy_backend")
+    )
+)
+BOUNDS = st.tuples(st.floats(2.0**-20, 2.0**20, width=32), st.floats(2.0**-20, 2.0**20, width=32))
+ALGORITHMS = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
+
+
+@st.composite
+def layers(draw: st.DrawFn) -> LayerConfig:
+    bounds = draw(st.none() | BOUNDS)
+    activation = ActivationConfig(
+        algo=draw(ALGORITHMS),
+        clip_max=None if bounds is None else bounds[0],
+        clip_min=None if bounds is None else -bounds[1],
+        fixed_min=draw(st.none() | st.booleans()),
+        init_algo=draw(ALGORITHMS),
+        clip_lr_mult=draw(st.floats(0, 100, width=32)),
+    )
+    weight = draw(st.none() | st.builds(WeightConfig, algo=ALGORITHMS, channel_wise=st.booleans()))
+    return LayerConfig(draw(st.booleans()), activation, weight)
+
+
+@given(
+    config=st.builds(
+        QatConfig,
+        batch_num=st.integers(1, 1000),
+        shift_n_algo=ALGORITHMS,
+        batch_norm=st.sampled_from(["keep", "fold"]),
+        deploy_backend=ALGORITHMS,
+        layers=st.dictionaries(NAMES, layers(), max_size=3),
+    )
+)
+def test_what_is_written_is_read_again_in_order(
+    tmp_path_factory: pytest.TempPathFactory, config: QatConfig
+) -> None:
+    path = str(tmp_path_factory.mktemp("config") / "c.json")
+    json_format.write(path, config)
+    again = json_format.read(path)
+    assert again == config
+    assert list(again.layers) == list(config.layers)
+
+
+def test_keys_of_our_own_are_left_out_at_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "c.json"
+    json_format.write(str(path), QatConfig(layers={"conv": LayerConfig()}))
+    document = json.loads(path.read_text())
+    assert set(document) == {"version", "batch_num", "conv"}
+    assert set(document["conv"]["retrain_data_config"]) == {"algo"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"version": 2}, "version"),
+        ({"batch_norm": "train"}, "batch_norm"),
+        ({"shift_n_algo": 3}, "shift_n_algo"),
+        ({"conv": []}, None),
+        ({"conv": {"retrain_data_config": {"clip_max": 1.0}}}, None),
+        ({"conv": {"retrain_data_config": {"clip_max": "1"}}}, None),
+        ({"conv": {"retrain_weight_config": {"channel_wise": 1}}}, None),
+        ({"conv": {"retrain_weight_config": {"dst_type": "INT4"}}}, None),
+    ],
+)
+def test_faults_are_config_errors_that_name_the_file(
+    tmp_path: Path, changes: dict[str, Any], field: str | None
+) -> None:
+    path = tmp_path / "c.json"
+    path.write_text(json.dumps({"version": 1, "batch_num": 1, **changes}))
+    with pytest.raises(ConfigError) as caught:
+        json_format.read(str(path))
+    assert caught.value.file == str(path)
+    if field is not None:
+        assert caught.value.field == field
+    else:
+        assert "conv" in str(caught.value)
