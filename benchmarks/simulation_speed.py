@@ -25,7 +25,7 @@ import numpy as np
 
 from amct_core import workflow
 from cpu_sim_backend import Simulator
-from cpu_sim_backend.fast.matmul import signed_weights_are_exact
+from cpu_sim_backend.fast.instructions import usable
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -113,7 +113,7 @@ def main() -> None:
         json.dumps(
             {
                 "threads": THREADS,
-                "uint8_by_int8_is_exact_here": signed_weights_are_exact(),
+                "instructions": type(usable()[0]).__name__,
                 "networks": results,
             },
             indent=2,

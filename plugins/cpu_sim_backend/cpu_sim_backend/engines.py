@@ -10,7 +10,7 @@ from amct_core.errors import ConfigError, EnvironmentUnsuitableError
 ENGINES = ("auto", "fast", "reference")
 """What a user may ask for."""
 
-_LIBRARIES = ("numba", "onnxruntime")
+_LIBRARIES = ("numba", "llvmlite")
 
 
 def chosen_engine(name: str) -> str:

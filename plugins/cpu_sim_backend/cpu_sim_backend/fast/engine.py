@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Sequence, Set, Tuple, Type
+import math
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    FrozenSet,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Type,
+)
 
 import attrs
 import numba
@@ -17,9 +30,11 @@ from amct_core.graph.attributes import Convolution, Pooling
 from amct_core.numerics import dequant, pooling
 from amct_core.registry import Registry
 from cpu_sim_backend.execution import PooledSum, input_array
-from cpu_sim_backend.fast import kernels
+from cpu_sim_backend.fast.convolve import Window
+from cpu_sim_backend.fast.finish import Finish
 from cpu_sim_backend.fast.fusion import fuse
-from cpu_sim_backend.fast.layers import Accumulator, ReferenceAccumulator, prepare
+from cpu_sim_backend.fast.instructions import Instructions, usable
+from cpu_sim_backend.fast.layers import QuantizedLayer, accumulate, per_channel, prepare
 from cpu_sim_backend.fast.plan import (
     AveragePoolOperation,
     ConcatOperation,
@@ -33,6 +48,8 @@ from cpu_sim_backend.fast.plan import (
     QuantizeOperation,
     make_plan,
 )
+from cpu_sim_backend.fast.pooling import average_pool, max_pool
+from cpu_sim_backend.fast.quantize import quantize
 from cpu_sim_backend.fast.tensor import Tensor, int8_of, of_rows
 
 Array = NDArray[Any]
@@ -40,6 +57,7 @@ _log = logging.getLogger("cpu_sim_backend.fast")
 
 _NO_FLOATS = np.empty((0, 0), np.float32)
 _NO_INTEGERS = np.empty((0, 0), np.uint8)
+_NO_SUMS = np.empty((0, 0), np.int32)
 _NO_SHIFT = np.empty(0, np.int32)
 
 
@@ -47,8 +65,7 @@ _NO_SHIFT = np.empty(0, np.int32)
 class _Prepared:
     """What a quantized layer needs at every run."""
 
-    accumulate: Accumulator
-    bias: NDArray[np.int32]
+    layer: QuantizedLayer
     shift: NDArray[np.int32]
     deq_scale: NDArray[np.float32]
 
@@ -61,6 +78,7 @@ class FastEngine:
         simulators: how the reference engine computes each layer type.
         integer_nodes: names of the layers that run in integers.
         threads: to work with.
+        using: the instructions to multiply with; None: the fastest there are here.
     """
 
     def __init__(
@@ -69,7 +87,9 @@ class FastEngine:
         simulators: Registry[LayerSimulator],
         integer_nodes: FrozenSet[str],
         threads: int,
+        using: Optional[Instructions] = None,
     ) -> None:
+        self.instructions = using or usable()[0]
         self._graph = graph
         self._simulators = simulators
         self._integer_nodes = integer_nodes
@@ -94,8 +114,8 @@ class FastEngine:
         found = self._prepared.get(node.name)
         if found is None:
             simulator = self._simulators.get(node.op)
-            accumulate = prepare(node, zero, simulator, self._threads)
-            found = _prepare(node, dequant_node, accumulate)
+            layer = prepare(node, zero, simulator, self.instructions, self._threads)
+            found = _prepare(node, dequant_node, layer)
             self._prepared[node.name] = found
         return found
 
@@ -104,7 +124,7 @@ class FastEngine:
         return self._simulators.get(node.op)
 
 
-def _prepare(node: Node, dequant_node: Node, accumulate: Accumulator) -> _Prepared:
+def _prepare(node: Node, dequant_node: Node, layer: QuantizedLayer) -> _Prepared:
     deq_scale, shift_n, _ = dequant.unpack(dequant_node.weights[0])
     dequant.check_shift_n(shift_n)
     channels = len(deq_scale)
@@ -114,12 +134,10 @@ def _prepare(node: Node, dequant_node: Node, accumulate: Accumulator) -> _Prepar
         channels = node.attributes.num_output
     elif node.weights:
         channels = max(channels, len(node.weights[0]))
-    bias = node.weights[1] if len(node.weights) > 1 else np.zeros(channels)
     return _Prepared(
-        accumulate,
-        np.ascontiguousarray(bias, np.int32),
-        _along(shift_n, channels, np.int32) if shift_n.any() else _NO_SHIFT,
-        _along(deq_scale, channels, np.float32),
+        layer,
+        per_channel(shift_n, channels, np.int32) if shift_n.any() else _NO_SHIFT,
+        per_channel(deq_scale, channels, np.float32),
     )
 
 
@@ -131,19 +149,19 @@ def _nan_in(quantize: QuantizeOperation) -> QuantizationError:
     )
 
 
-def _windows(node: Node, x: Array) -> Tuple[Tuple[int, ...], Array]:
-    """Return a pooling's geometry as the kernels take it, and the areas of its windows."""
+def _floor(relu: bool) -> np.float32:
+    return np.float32(0 if relu else -np.inf)
+
+
+def _windows(node: Node, x: Array) -> Tuple[Window, Array]:
+    """Return a pooling's window, and the area of each of its positions."""
     a = node.attributes
     assert isinstance(a, Pooling)
     height, width = x.shape[1:3]
     kernel = (height, width) if a.kernel is None else a.kernel
     out = pooling.output_size(height, width, kernel, a.stride, a.pad, a.ceil_mode)
     areas = pooling.window_areas(height, width, kernel, a.stride, a.pad, a.ceil_mode)
-    return (*kernel, *a.stride, *a.pad, 1, 1, *out), areas
-
-
-def _along(values: Array, channels: int, dtype: Type[np.generic]) -> Array:
-    return np.ascontiguousarray(np.broadcast_to(values, channels), dtype)
+    return Window(*kernel, *a.stride, *a.pad, 1, 1, *out), areas
 
 
 class _Run:
@@ -197,12 +215,13 @@ class _Run:
 
     def _quantize(self, operation: QuantizeOperation) -> None:
         source = self._tensors[operation.inputs[0]]
-        rows = source.rows()
-        result = np.empty(rows.shape, np.uint8)
+        x = source.last if source.last is not None else source.channels_first()
+        result = np.empty(x.shape, np.uint8)
         scale, offset = np.float32(operation.scale), np.float32(operation.offset)
-        if kernels.quantize_rows(rows, scale, offset, result):
+        if quantize(self._engine.instructions, x.reshape(-1), scale, offset, result.reshape(-1)):
             raise _nan_in(operation)
-        self._keep_integers(operation.outputs[0], of_rows(result, source.shape))
+        tensor = Tensor(last=result) if source.last is not None else Tensor(first=result)
+        self._keep_integers(operation.outputs[0], tensor)
 
     def _keep_integers(self, value: Value, tensor: Tensor) -> None:
         self._tensors[value] = tensor
@@ -210,41 +229,46 @@ class _Run:
 
     def _integer(self, operation: IntegerOperation) -> None:
         prepared = self._engine.prepared(operation.node, operation.dequant, operation.zero)
-        accumulators, shape = prepared.accumulate(self._tensors[operation.inputs[0]])
-        if operation.accumulator in self._plan.wanted:
-            with_bias = accumulators + prepared.bias
-            self._tensors[operation.accumulator] = of_rows(with_bias, shape)
-        residual = _NO_FLOATS
+
+        def begin(shape: Tuple[int, ...]) -> Finish:
+            return self._finish(operation, prepared, shape)
+
+        nans = prepared.layer(self._tensors[operation.inputs[0]], begin)
+        if nans and operation.quantize is not None:
+            raise _nan_in(operation.quantize)
+
+    def _finish(
+        self, operation: IntegerOperation, prepared: _Prepared, shape: Tuple[int, ...]
+    ) -> Finish:
+        """Make room for the results of a layer, whose output has ``shape``, and keep them."""
+        size = math.prod(shape) // shape[1], shape[1]
+        residual, sums, floats, integers = _NO_FLOATS, _NO_SUMS, _NO_FLOATS, _NO_INTEGERS
         if operation.residual is not None:
             residual = self._tensors[operation.residual].rows()
-        floats, integers = _NO_FLOATS, _NO_INTEGERS
+        if operation.accumulator in self._plan.wanted:
+            sums = np.empty(size, np.int32)
+            self._tensors[operation.accumulator] = of_rows(sums, shape)
         if operation.floats is not None:
-            floats = np.empty(accumulators.shape, np.float32)
-        quantize, column = operation.quantize, operation.column or 0
-        if quantize is not None:
-            integers = self._target(operation, accumulators.shape)
-        nans = kernels.finish(
-            np.ascontiguousarray(accumulators),
-            prepared.bias,
-            prepared.shift,
-            prepared.deq_scale,
-            operation.relu,
-            residual,
-            operation.relu_after,
-            floats,
-            np.float32(quantize.scale if quantize is not None else 1),
-            np.float32(quantize.offset if quantize is not None else 0),
-            integers,
-            column,
-        )
-        if nans and quantize is not None:
-            raise _nan_in(quantize)
-        if operation.floats is not None:
+            floats = np.empty(size, np.float32)
             self._tensors[operation.floats] = of_rows(floats, shape)
+        quantize = operation.quantize
         if quantize is not None:
-            if operation.column is not None:
-                shape = (shape[0], integers.shape[1], *shape[2:])
-            self._keep_integers(quantize.outputs[0], of_rows(integers, shape))
+            integers = self._target(operation, size)
+            whole = (shape[0], integers.shape[1], *shape[2:])
+            self._keep_integers(quantize.outputs[0], of_rows(integers, whole))
+        return Finish(
+            shift=prepared.shift,
+            deq_scale=prepared.deq_scale,
+            floor=_floor(operation.relu),
+            residual=residual,
+            floor_after=_floor(operation.relu_after),
+            accumulators=sums,
+            floats=floats,
+            scale=np.float32(quantize.scale if quantize is not None else 1),
+            offset=np.float32(quantize.offset if quantize is not None else 0),
+            integers=integers,
+            first=operation.column or 0,
+        )
 
     def _target(self, operation: IntegerOperation, shape: Tuple[int, ...]) -> Array:
         """Return where the 8-bit result goes: rows of its own, or those of a concatenation."""
@@ -260,10 +284,8 @@ class _Run:
 
     def _pooled_sum(self, operation: PooledSumOperation) -> None:
         simulator = self._engine.simulator(operation.node)
-        reference = ReferenceAccumulator(operation.node, operation.zero, simulator)
         x = self._tensors[operation.inputs[0]]
-        rows, shape = reference(x)
-        sums = of_rows(rows, shape).channels_first()
+        sums = accumulate(operation.node, operation.zero, simulator, x)
         if operation.accumulator in self._plan.wanted:
             self._tensors[operation.accumulator] = Tensor(first=sums)
         a = operation.node.attributes
@@ -278,18 +300,19 @@ class _Run:
     def _max_pool(self, operation: MaxPoolOperation) -> None:
         value = operation.inputs[0]
         x = self._tensors[value].channels_last()
-        sizes, _ = _windows(operation.node, x)
-        result = np.empty((len(x), *sizes[8:], x.shape[3]), x.dtype)
-        kernels.max_pool(x, sizes, result)
+        window, _ = _windows(operation.node, x)
+        result = np.empty((len(x), window.out_height, window.out_width, x.shape[3]), x.dtype)
+        max_pool(x, window, result)
         self._tensors[operation.outputs[0]] = Tensor(last=result)
         if value in self._integers:
             self._integers.add(operation.outputs[0])
 
     def _average_pool(self, operation: AveragePoolOperation) -> None:
         x = self._tensors[operation.inputs[0]].channels_last()
-        sizes, areas = _windows(operation.node, x)
-        result = np.empty((len(x), *sizes[8:], x.shape[3]), np.float32)
-        kernels.average_pool(x, sizes, areas.astype(np.float32), result)
+        window, areas = _windows(operation.node, x)
+        size = len(x), window.out_height, window.out_width, x.shape[3]
+        result = np.empty(size, np.float32)
+        average_pool(x, window, areas.astype(np.float32), result)
         self._tensors[operation.outputs[0]] = Tensor(last=result)
 
     def _concat(self, operation: ConcatOperation) -> None:

@@ -1,12 +1,11 @@
-"""The accumulators of one quantized layer: from 8-bit values to int32 rows.
+"""Quantized layers, prepared to run: weights in the order in which they are multiplied.
 
-Each class holds what can be prepared once: weights in the order in which they are multiplied.  All
-return int32 ``[rows, channels]`` without the bias, rows in the order of the output positions.
+Each takes 8-bit values to whatever :class:`.finish.Finish` asks for.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Protocol, Tuple
+from typing import Any, Callable, Protocol, Tuple
 
 import attrs
 import numpy as np
@@ -17,43 +16,73 @@ from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.numerics import exactness
 from cpu_sim_backend.execution import as_int32
-from cpu_sim_backend.fast import kernels
-from cpu_sim_backend.fast.matmul import IntegerProduct
-from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of
+from cpu_sim_backend.fast.convolve import Window, convolve
+from cpu_sim_backend.fast.depthwise import depthwise
+from cpu_sim_backend.fast.finish import LONGEST_VECTOR, Finish, finish_rows, only_accumulators
+from cpu_sim_backend.fast.fold import fold
+from cpu_sim_backend.fast.instructions import TILE_SHAPES, Instructions
+from cpu_sim_backend.fast.packing import PackedWeights, pack
+from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of, readable
 
 Int32Array = NDArray[np.int32]
 Shape = Tuple[int, ...]
+Begin = Callable[[Shape], Finish]
 _INT32 = np.iinfo(np.int32)
 
+_SMALLEST, _LARGEST = 12, 96
+"""Rows in one piece of a convolution: few enough that its input stays in the cache."""
+_PIECES_PER_THREAD = 8
+_ONE_POSITION = Window(1, 1, 1, 1, 0, 0, 1, 1, 1, 1)
 
-class Accumulator(Protocol):
+
+class QuantizedLayer(Protocol):
     """A quantized layer, ready to run."""
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
-        """Return the accumulators as rows, and the shape of the output as Caffe has it."""
+    def __call__(self, x: Tensor, begin: Begin) -> int:
+        """Write what the :class:`Finish` of ``begin`` names; return 0 if none has become NaN.
+
+        Args:
+            x: 8-bit values.
+            begin: takes the shape of the output, as Caffe has it.
+        """
 
 
-def prepare(node: Node, zero: int, simulator: LayerSimulator, threads: int) -> Accumulator:
+def per_channel(values: Any, channels: int, dtype: Any) -> NDArray[Any]:
+    """Return one value per channel, and so many more that whole vectors may be read."""
+    result = np.zeros(channels + LONGEST_VECTOR, dtype)
+    result[:channels] = values
+    return result
+
+
+def prepare(
+    node: Node,
+    zero: int,
+    simulator: LayerSimulator,
+    instructions: Instructions,
+    threads: int,
+) -> QuantizedLayer:
     """Return the fastest way to compute ``node`` that is exact.
 
     Args:
         node: with int8 weights.
         zero: the offset of its input.
         simulator: how the reference engine computes it, for what has no way of its own here.
-        threads: of the products.
+        instructions: to multiply with.
+        threads: to work with.
     """
     a = node.attributes
-    if not node.weights or not _fits_int32(node, zero):
-        return ReferenceAccumulator(node, zero, simulator)
-    if isinstance(a, InnerProduct) and not a.transpose and a.axis == 1:
-        return _InnerProduct(_product(node.weights[0].T, zero, threads))
-    if isinstance(a, Convolution) and len(a.kernel) == 2:
-        if node.op == "Deconvolution" and a.group == 1:
-            return _deconvolution(node, a, zero, threads)
-        if node.op == "Convolution":
-            depthwise = a.group == a.num_output and node.weights[0].shape[1] == 1
-            return (_depthwise if depthwise else _convolution)(node, a, zero, threads)
-    return ReferenceAccumulator(node, zero, simulator)
+    if node.weights and _fits_int32(node, zero):
+        if isinstance(a, InnerProduct) and not a.transpose and a.axis == 1:
+            weights = node.weights[0].T[np.newaxis]
+            return _InnerProduct(_product(node, weights, 1, zero, instructions, threads))
+        if isinstance(a, Convolution) and len(a.kernel) == 2:
+            if node.op == "Deconvolution" and a.group == 1:
+                return _deconvolution(node, a, zero, instructions, threads)
+            if node.op == "Convolution":
+                if a.group == a.num_output and node.weights[0].shape[1] == 1:
+                    return _depthwise(node, a, zero, instructions)
+                return _convolution(node, a, zero, instructions, threads)
+    return _AsReference(node, zero, simulator, instructions)
 
 
 def _fits_int32(node: Node, zero: int) -> bool:
@@ -68,148 +97,202 @@ def _fits_int32(node: Node, zero: int) -> bool:
     return bool(bound.max() <= _INT32.max)
 
 
-def _product(weights: NDArray[Any], zero: int, threads: int) -> IntegerProduct:
-    return IntegerProduct.of(np.ascontiguousarray(weights, np.int8), zero + 128, threads)
+def _bias(node: Node, channels: int) -> Int32Array:
+    return per_channel(node.weights[1] if len(node.weights) > 1 else 0, channels, np.int32)
+
+
+@attrs.frozen(eq=False)
+class _Product:
+    """Packed weights and all else that a convolution of them needs.
+
+    Attributes:
+        bias: int32, with what the zero point of the input makes necessary, modulo 2**32.
+        padding: uint8, what padding reads.
+        tile_rows: int64, rows of a tile by its vectors of columns.
+    """
+
+    instructions: Instructions
+    packed: PackedWeights
+    bias: Int32Array
+    padding: NDArray[np.uint8]
+    tile_rows: NDArray[np.int64]
+    threads: int
+
+    @property
+    def outputs(self) -> int:
+        return len(self.packed.zero_sums)
+
+    def run(self, x: NDArray[np.uint8], window: Window, f: Finish) -> int:
+        rows = len(x) * window.out_height * window.out_width
+        blocks, depth = self.packed.blocks, self.packed.depth
+        pieces = -(-_PIECES_PER_THREAD * self.threads // len(blocks.column))
+        chunk = -(-rows // (pieces * _SMALLEST)) * _SMALLEST
+        return convolve(
+            self.instructions,
+            readable(x) if depth % 4 else x,
+            self.padding,
+            self.packed.data,
+            blocks,
+            depth,
+            self.tile_rows,
+            window,
+            self.bias,
+            min(max(chunk, _SMALLEST), _LARGEST),
+            f,
+        )
+
+
+def _product(
+    node: Node,
+    weights: NDArray[Any],
+    groups: int,
+    zero: int,
+    instructions: Instructions,
+    threads: int,
+    with_bias: bool = True,
+) -> _Product:
+    shape = TILE_SHAPES[type(instructions)]
+    packed = pack(weights, groups, shape)
+    stored_zero = zero + 128
+    bias = (
+        _bias(node, weights.shape[2]) if with_bias else per_channel(0, weights.shape[2], np.int32)
+    )
+    # In int64, cut to 32 bits: sums are modulo 2**32 anyway.
+    correction = packed.zero_sums.astype(np.int64) * stored_zero
+    bias[: len(correction)] = (bias[: len(correction)] - correction).astype(np.int32)
+    tile_rows = np.zeros(shape.widest + 1, np.int64)
+    for vectors, rows in shape.rows.items():
+        tile_rows[vectors] = rows
+    padding = np.full(packed.depth + 4, stored_zero, np.uint8)
+    return _Product(instructions, packed, bias, padding, tile_rows, threads)
 
 
 @attrs.frozen(eq=False)
 class _InnerProduct:
-    product: IntegerProduct
+    product: _Product
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
+    def __call__(self, x: Tensor, begin: Begin) -> int:
         rows = x.channels_first()
-        result = self.product(rows.reshape(len(rows), -1))
-        return result, result.shape
+        f = begin((len(rows), self.product.outputs))
+        return self.product.run(rows.reshape(len(rows), 1, 1, -1), _ONE_POSITION, f)
 
 
-@attrs.frozen(eq=False)
-class _Geometry:
-    """Sizes of a convolution, as the kernels take them, once the input's size is known."""
-
-    a: Convolution
-
-    def of(self, height: int, width: int) -> Tuple[int, ...]:
-        a = self.a
-        out = (
-            (size + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
-            for size, kernel, stride, pad, dilation in zip(
-                (height, width), a.kernel, a.stride, a.pad, a.dilation
-            )
+def _window(a: Convolution, height: int, width: int) -> Window:
+    """Return the window of a convolution on an input of this size."""
+    out = (
+        (size + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
+        for size, kernel, stride, pad, dilation in zip(
+            (height, width), a.kernel, a.stride, a.pad, a.dilation
         )
-        return (*a.kernel, *a.stride, *a.pad, *a.dilation, *out)
-
-    @property
-    def is_pointwise(self) -> bool:
-        """Whether each output position reads one input position, the same one."""
-        a = self.a
-        return a.kernel == (1, 1) and a.stride == (1, 1) and a.pad == (0, 0)
+    )
+    return Window(*a.kernel, *a.stride, *a.pad, *a.dilation, *out)
 
 
 @attrs.frozen(eq=False)
 class _Convolution:
-    geometry: _Geometry
-    products: List[IntegerProduct]
-    zero: int
-    outputs: int
+    a: Convolution
+    product: _Product
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
+    def __call__(self, x: Tensor, begin: Begin) -> int:
         last = x.channels_last()
-        batch, height, width, channels = last.shape
-        sizes = self.geometry.of(height, width)
-        shape = (batch, self.outputs, *sizes[8:])
-        groups = len(self.products)
-        if groups == 1:
-            return self.products[0](self._rows(last, sizes, 0, channels)), shape
-        each = channels // groups
-        parts = [
-            product(self._rows(last, sizes, index * each, each))
-            for index, product in enumerate(self.products)
-        ]
-        return np.concatenate(parts, axis=1), shape
-
-    def _rows(self, x: Any, sizes: Tuple[int, ...], first: int, channels: int) -> Any:
-        if self.geometry.is_pointwise and channels == x.shape[3]:
-            return x.reshape(-1, channels)
-        kh, kw = sizes[:2]
-        rows = np.empty((x.shape[0] * sizes[8] * sizes[9], kh * kw * channels), np.uint8)
-        kernels.unfold(x, np.uint8(self.zero + 128), sizes, first, channels, rows)
-        return rows
+        window = _window(self.a, *last.shape[1:3])
+        f = begin((len(last), self.product.outputs, window.out_height, window.out_width))
+        return self.product.run(last, window, f)
 
 
-def _convolution(node: Node, a: Convolution, zero: int, threads: int) -> Accumulator:
-    weights = node.weights[0]
-    each = len(weights) // a.group
-    products = []
-    for group in range(a.group):
-        own = weights[group * each : (group + 1) * each].transpose(TO_CHANNELS_LAST)
-        products.append(_product(own.reshape(each, -1).T, zero, threads))
-    return _Convolution(_Geometry(a), products, zero, len(weights))
+def _convolution(
+    node: Node, a: Convolution, zero: int, instructions: Instructions, threads: int
+) -> QuantizedLayer:
+    # (outputs, depth, kh, kw) becomes (taps, depth, outputs).
+    outputs, depth = node.weights[0].shape[:2]
+    weights = node.weights[0].transpose(2, 3, 1, 0).reshape(-1, depth, outputs)
+    return _Convolution(a, _product(node, weights, a.group, zero, instructions, threads))
 
 
 @attrs.frozen(eq=False)
 class _Depthwise:
-    geometry: _Geometry
-    weights: Int32Array
+    a: Convolution
+    weights: NDArray[np.int16]
+    bias: Int32Array
     zero: int
+    instructions: Instructions
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
+    def __call__(self, x: Tensor, begin: Begin) -> int:
         last = x.channels_last()
-        batch, height, width, channels = last.shape
-        sizes = self.geometry.of(height, width)
-        rows = np.empty((batch * sizes[8] * sizes[9], channels), np.int32)
-        kernels.depthwise(last, np.int32(self.zero + 128), self.weights, sizes, rows)
-        return rows, (batch, channels, *sizes[8:])
+        zero, window = np.int16(self.zero + 128), _window(self.a, *last.shape[1:3])
+        f = begin((len(last), last.shape[3], window.out_height, window.out_width))
+        return depthwise(self.instructions, last, zero, self.weights, window, self.bias, f)
 
 
-def _depthwise(node: Node, a: Convolution, zero: int, threads: int) -> Accumulator:
-    weights = node.weights[0][:, 0].astype(np.int32).transpose(1, 2, 0)
-    return _Depthwise(_Geometry(a), np.ascontiguousarray(weights), zero)
+def _depthwise(node: Node, a: Convolution, zero: int, instructions: Instructions) -> QuantizedLayer:
+    weights = np.ascontiguousarray(node.weights[0][:, 0].transpose(1, 2, 0), np.int16)
+    return _Depthwise(a, weights, _bias(node, a.num_output), zero, instructions)
 
 
 @attrs.frozen(eq=False)
 class _Deconvolution:
     a: Convolution
-    product: IntegerProduct
+    product: _Product
+    bias: Int32Array
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
+    def __call__(self, x: Tensor, begin: Begin) -> int:
         last = x.channels_last()
-        batch, height, width, _ = last.shape
-        a = self.a
+        batch, height, width, channels = last.shape
+        a, instructions = self.a, self.product.instructions
         out = tuple(
             stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad
             for size, kernel, stride, pad, dilation in zip(
                 (height, width), a.kernel, a.stride, a.pad, a.dilation
             )
         )
-        taps = self.product(last.reshape(batch * height * width, -1))
+        taps = np.empty((batch * height * width, self.product.outputs), np.int32)
+        pixels = last.reshape(-1, 1, 1, channels)
+        self.product.run(pixels, _ONE_POSITION, only_accumulators(taps))
         rows = np.zeros((batch, *out, a.num_output), np.int32)
-        shaped = taps.reshape(batch, height, width, -1)
-        kernels.fold(shaped, (*a.kernel, *a.stride, *a.pad, *a.dilation, *out), rows)
-        return rows.reshape(-1, a.num_output), (batch, a.num_output, *out)
+        window = Window(*a.kernel, *a.stride, *a.pad, *a.dilation, *out)
+        fold(taps.reshape(batch, height, width, -1), window, rows)
+        f = begin((batch, a.num_output, *out))
+        return finish_rows(instructions, rows.reshape(-1, a.num_output), self.bias, f)
 
 
-def _deconvolution(node: Node, a: Convolution, zero: int, threads: int) -> Accumulator:
-    # (channels, outputs, kh, kw) becomes (channels, kh * kw * outputs).
+def _deconvolution(
+    node: Node, a: Convolution, zero: int, instructions: Instructions, threads: int
+) -> QuantizedLayer:
+    # (channels, outputs, kh, kw) becomes (1, channels, kh * kw * outputs).
     weights = node.weights[0].transpose(TO_CHANNELS_LAST)
-    return _Deconvolution(a, _product(weights.reshape(len(weights), -1), zero, threads))
+    weights = weights.reshape(1, len(weights), -1)
+    product = _product(node, weights, 1, zero, instructions, threads, with_bias=False)
+    return _Deconvolution(a, product, _bias(node, a.num_output))
 
 
 @attrs.frozen(eq=False)
-class ReferenceAccumulator:
+class _AsReference:
     """The layer as the reference engine computes it; sums that do not fit int32 are an error."""
 
     node: Node
     zero: int
     simulator: LayerSimulator
+    instructions: Instructions
 
-    def __call__(self, x: Tensor) -> Tuple[Int32Array, Shape]:
-        """Return accumulators with the bias taken off again, so that all kinds are alike."""
-        centered = int8_of(x.channels_first()).astype(np.int32) - np.int32(self.zero)
-        assert self.simulator.accumulate is not None
-        accumulators = as_int32(self.node, self.simulator.accumulate(self.node, centered))
-        # Undone modulo 2**32, as the pass behind adds it again.
-        if len(self.node.weights) > 1:
-            along = (1, -1) + (1,) * (accumulators.ndim - 2)
-            with np.errstate(over="ignore"):
-                accumulators = accumulators - self.node.weights[1].astype(np.int32).reshape(along)
-        return Tensor(first=accumulators).rows(), accumulators.shape
+    def __call__(self, x: Tensor, begin: Begin) -> int:
+        accumulators = accumulate(self.node, self.zero, self.simulator, x)
+        rows = Tensor(first=accumulators).rows()
+        no_bias = per_channel(0, rows.shape[1], np.int32)  # it is in there already
+        return finish_rows(self.instructions, rows, no_bias, begin(accumulators.shape))
+
+
+def accumulate(node: Node, zero: int, simulator: LayerSimulator, x: Tensor) -> Int32Array:
+    """Return a layer's accumulators with their bias, as the reference engine computes them.
+
+    Args:
+        node: the layer.
+        zero: the offset of its input.
+        simulator: of its type.
+        x: 8-bit values.
+
+    Raises:
+        QuantizationError: one does not fit int32.
+    """
+    centered = int8_of(x.channels_first()).astype(np.int32) - np.int32(zero)
+    assert simulator.accumulate is not None
+    return as_int32(node, simulator.accumulate(node, centered))

@@ -69,3 +69,11 @@ def int8_of(stored: Array) -> NDArray[np.int8]:
     """Return the int8 values that uint8 ``q + 128`` stands for."""
     result: NDArray[np.int8] = (stored ^ np.uint8(128)).view(np.int8)
     return result
+
+
+def readable(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the same values with room behind them, so that four bytes at a time may be read."""
+    room = np.empty(array.size + 4, np.uint8)
+    result = room[: array.size].reshape(array.shape)
+    result[...] = array
+    return result
