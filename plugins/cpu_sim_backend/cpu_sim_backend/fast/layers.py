@@ -22,7 +22,7 @@ from cpu_sim_backend.fast.finish import LONGEST_VECTOR, Finish, finish_rows, onl
 from cpu_sim_backend.fast.fold import fold
 from cpu_sim_backend.fast.instructions import TILE_SHAPES, Instructions
 from cpu_sim_backend.fast.packing import PackedWeights, pack
-from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of, readable
+from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of, padded, with_room
 
 Int32Array = NDArray[np.int32]
 Shape = Tuple[int, ...]
@@ -122,14 +122,19 @@ class _Product:
     def outputs(self) -> int:
         return len(self.packed.zero_sums)
 
+    def readable(self, x: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return ``x`` so that its depth may be read four bytes at a time."""
+        return with_room(x) if self.packed.depth % 4 else x
+
     def run(self, x: NDArray[np.uint8], window: Window, f: Finish) -> int:
+        """Convolve ``x``, which has room behind it if the depth is no multiple of 4."""
         rows = len(x) * window.out_height * window.out_width
         blocks, depth = self.packed.blocks, self.packed.depth
         pieces = -(-_PIECES_PER_THREAD * self.threads // len(blocks.column))
         chunk = -(-rows // (pieces * _SMALLEST)) * _SMALLEST
         return convolve(
             self.instructions,
-            readable(x) if depth % 4 else x,
+            x,
             self.padding,
             self.packed.data,
             blocks,
@@ -174,7 +179,8 @@ class _InnerProduct:
     def __call__(self, x: Tensor, begin: Begin) -> int:
         rows = x.channels_first()
         f = begin((len(rows), self.product.outputs))
-        return self.product.run(rows.reshape(len(rows), 1, 1, -1), _ONE_POSITION, f)
+        rows = self.product.readable(rows.reshape(len(rows), 1, 1, -1))
+        return self.product.run(rows, _ONE_POSITION, f)
 
 
 def _window(a: Convolution, height: int, width: int) -> Window:
@@ -197,15 +203,44 @@ class _Convolution:
         last = x.channels_last()
         window = _window(self.a, *last.shape[1:3])
         f = begin((len(last), self.product.outputs, window.out_height, window.out_width))
-        return self.product.run(last, window, f)
+        return self.product.run(self.product.readable(last), window, f)
+
+
+@attrs.frozen(eq=False)
+class _ShallowConvolution:
+    """A convolution of few channels, such as a network's first.
+
+    The values that a line of the kernel reads lie next to each other, so a line is one tap, as deep
+    as it is wide; for that the padding must be there.
+    """
+
+    a: Convolution
+    product: _Product
+    zero: int
+
+    def __call__(self, x: Tensor, begin: Begin) -> int:
+        a = self.a
+        window = _window(a, *x.shape[2:])
+        lines = window._replace(kernel_width=1, pad_y=0, pad_x=0)
+        f = begin((x.shape[0], self.product.outputs, window.out_height, window.out_width))
+        return self.product.run(padded(x, a.pad, self.zero + 128), lines, f)
+
+
+_SHALLOW = 8
+"""Up to so many channels, taps of whole lines are worth a copy of the input."""
 
 
 def _convolution(
     node: Node, a: Convolution, zero: int, instructions: Instructions, threads: int
 ) -> QuantizedLayer:
     # (outputs, depth, kh, kw) becomes (taps, depth, outputs).
-    outputs, depth = node.weights[0].shape[:2]
-    weights = node.weights[0].transpose(2, 3, 1, 0).reshape(-1, depth, outputs)
+    outputs, depth, height, _ = node.weights[0].shape
+    weights = node.weights[0].transpose(2, 3, 1, 0)
+    if depth <= _SHALLOW and a.group == 1 and a.dilation[1] == 1 and a.kernel[1] > 1:
+        lines = weights.reshape(height, -1, outputs)
+        product = _product(node, lines, 1, zero, instructions, threads)
+        return _ShallowConvolution(a, product, zero)
+    weights = weights.reshape(-1, depth, outputs)
     return _Convolution(a, _product(node, weights, a.group, zero, instructions, threads))
 
 
@@ -246,7 +281,7 @@ class _Deconvolution:
             )
         )
         taps = np.empty((batch * height * width, self.product.outputs), np.int32)
-        pixels = last.reshape(-1, 1, 1, channels)
+        pixels = self.product.readable(last.reshape(-1, 1, 1, channels))
         self.product.run(pixels, _ONE_POSITION, only_accumulators(taps))
         rows = np.zeros((batch, *out, a.num_output), np.int32)
         window = Window(*a.kernel, *a.stride, *a.pad, *a.dilation, *out)

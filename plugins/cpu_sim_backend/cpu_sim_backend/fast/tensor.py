@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+import math
+from typing import Any, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
+
+from cpu_sim_backend.fast.layout import to_channels_last
 
 Array = NDArray[Any]
 
@@ -35,6 +38,13 @@ class Tensor:
         batch, height, width, channels = self.last.shape
         return batch, channels, height, width
 
+    @property
+    def size(self) -> int:
+        """The size in bytes."""
+        array = self.first if self.first is not None else self.last
+        assert array is not None
+        return int(array.nbytes)
+
     def channels_first(self) -> Array:
         """Return the array as Caffe has it."""
         if self.first is None:
@@ -46,7 +56,9 @@ class Tensor:
         """Return a 4-D tensor as (batch, height, width, channels)."""
         if self.last is None:
             assert self.first is not None and self.first.ndim == 4
-            self.last = np.ascontiguousarray(self.first.transpose(TO_CHANNELS_LAST))
+            batch, channels, height, width = self.first.shape
+            self.last = np.empty((batch, height, width, channels), self.first.dtype)
+            to_channels_last(self.first, self.last, 0, 0)
         return self.last
 
     def rows(self) -> Array:
@@ -65,15 +77,47 @@ def of_rows(rows: Array, shape: Tuple[int, ...]) -> Tensor:
     return Tensor(last=rows.reshape(batch, height, width, channels))
 
 
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Return one tensor of the samples of all ``parts``, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    if all(part.last is not None for part in parts):
+        return Tensor(last=np.concatenate([part.channels_last() for part in parts]))
+    return Tensor(first=np.concatenate([part.channels_first() for part in parts]))
+
+
 def int8_of(stored: Array) -> NDArray[np.int8]:
     """Return the int8 values that uint8 ``q + 128`` stands for."""
     result: NDArray[np.int8] = (stored ^ np.uint8(128)).view(np.int8)
     return result
 
 
-def readable(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def with_room(array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return the same values with room behind them, so that four bytes at a time may be read."""
-    room = np.empty(array.size + 4, np.uint8)
-    result = room[: array.size].reshape(array.shape)
+    result = _room(array.shape)
     result[...] = array
     return result
+
+
+def padded(x: Tensor, pad: Tuple[int, ...], value: int) -> NDArray[np.uint8]:
+    """Return 8-bit values channels last with ``value`` around them, room behind them.
+
+    Args:
+        x: a 4-D tensor.
+        pad: lines above and below, columns on the left and on the right.
+        value: what they hold.
+    """
+    (top, left), (batch, channels, height, width) = pad, x.shape
+    result = _room((batch, height + 2 * top, width + 2 * left, channels))
+    if top or left:
+        result[...] = value
+    if x.last is not None:
+        result[:, top : top + height, left : left + width] = x.last
+    else:
+        to_channels_last(x.channels_first(), result, top, left)
+    return result
+
+
+def _room(shape: Tuple[int, ...]) -> NDArray[np.uint8]:
+    size = math.prod(shape)
+    return np.empty(size + 4, np.uint8)[:size].reshape(shape)
