@@ -14,6 +14,8 @@ they favour being plainly right over being fast.
     Shift factor N.
 ``bn_fold``, ``bias``, ``dequant``, ``pooling``
     From a trained layer to the integers of a deployed one, and what these integers compute.
+``float16``, ``fixpipe``, ``rollback``
+    What processors do otherwise: Quant in float16, deq_scale of 19 bits, layers in float16.
 ``exactness``
     When float32 arithmetic on integers is exact.
 

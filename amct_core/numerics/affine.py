@@ -42,22 +42,41 @@ def quantize(x: ArrayLike, quant_scale: Real, offset: int) -> Int8Array:
     Raises:
         QuantizationError: ``x`` holds NaN, or a factor is out of range.
     """
-    scale = np.float32(quant_scale)
-    if not (np.isfinite(scale) and scale > 0):
-        raise QuantizationError(f"quant_scale is {scale}; expected a finite number above 0.")
-    _check_offset(offset)
+    scale = check_quant(quant_scale, offset)
     values = np.asarray(x, np.float32)
     with np.errstate(over="ignore"):  # infinity saturates like any other large value
         steps = np.multiply(values, scale, out=np.empty(values.shape, np.float32))
     steps += np.float32(offset)
     np.rint(steps, out=steps)
     np.clip(steps, QUANT_MIN, QUANT_MAX, out=steps)
+    return no_nan(steps).astype(np.int8)
+
+
+def check_quant(quant_scale: Real, offset: int) -> np.float32:
+    """Return ``quant_scale`` as float32 after a check of both factors of a Quant.
+
+    Raises:
+        QuantizationError: the scale is not finite or not above 0, or the offset is out of range.
+    """
+    scale = np.float32(quant_scale)
+    if not (np.isfinite(scale) and scale > 0):
+        raise QuantizationError(f"quant_scale is {scale}; expected a finite number above 0.")
+    _check_offset(offset)
+    return scale
+
+
+def no_nan(steps: Float32Array) -> Float32Array:
+    """Return ``steps``, the activations on their way to int8.
+
+    Raises:
+        QuantizationError: one is NaN.
+    """
     if steps.size and np.isnan(steps.min()):  # min() passes NaN on and makes no temporary
         raise QuantizationError(
             "an activation is NaN.",
             remedy="Look for a diverging loss or a division by zero before this layer.",
         )
-    return steps.astype(np.int8)
+    return steps
 
 
 def centered(q: Int8Array, offset: int, dtype: Type[np.generic] = np.int16) -> NDArray[Any]:

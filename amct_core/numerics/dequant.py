@@ -102,6 +102,16 @@ def unpack(word: ArrayLike) -> Tuple[Float32Array, UInt8Array, NDArray[np.int8]]
     return scale, shift, offset
 
 
+def without_shift(words: ArrayLike) -> UInt64Array:
+    """Return stored words with N = 0: what a processor computes with that passes over N.
+
+    Args:
+        words: uint64, any shape.
+    """
+    result: UInt64Array = np.asarray(words, np.uint64) & ~(_BYTE << _SHIFT_BIT)
+    return result
+
+
 def check_shift_n(shift_n: ArrayLike) -> None:
     """Check the shift factors of one layer.
 

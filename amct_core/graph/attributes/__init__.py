@@ -8,7 +8,7 @@ is not listed here carries :class:`Opaque` and passes through every step that ne
 from __future__ import annotations
 
 from amct_core.graph.attributes.base import Attributes, Opaque, Pair
-from amct_core.graph.attributes.boundary import Data, DeQuant, Input, Quant
+from amct_core.graph.attributes.boundary import Data, DeQuant, Float16, Input, Quant
 from amct_core.graph.attributes.layout import Concat, Crop, Flatten, Permute, Reshape, Slice, Tile
 from amct_core.graph.attributes.pointwise import (
     ELU,
@@ -54,6 +54,7 @@ __all__ = [
     "Eltwise",
     "Exp",
     "Flatten",
+    "Float16",
     "InnerProduct",
     "Input",
     "LRN",

@@ -21,6 +21,7 @@ _KEEP_SHAPE = (
     "ELU",
     "Eltwise",
     "Exp",
+    "Float16",
     "LRN",
     "Log",
     "PReLU",

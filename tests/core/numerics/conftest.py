@@ -21,3 +21,17 @@ def cases() -> Callable[[str], List[Dict[str, Any]]]:
         return loaded
 
     return read
+
+
+@pytest.fixture(scope="session")
+def reference_vectors(shared: Path) -> Callable[[str], Dict[str, Any]]:
+    """Return a reader of the vector files that lie with the real models and data."""
+
+    def read(name: str) -> Dict[str, Any]:
+        path = shared / "reference/vectors" / f"{name}.json"
+        if not path.is_file():
+            pytest.skip(f"there is no {path}")
+        loaded: Dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return loaded
+
+    return read
