@@ -25,6 +25,7 @@ from amct_core.extensions import (
     Frontend,
     LayerQuantizer,
     LayerSimulator,
+    Processor,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -278,6 +279,49 @@ def amct_layer_simulators() -> Iterable[LayerSimulator]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.LayerSimulator`.
+    """
+    return ()
+
+
+@hookspec
+def amct_processors() -> Iterable[Processor]:
+    """Register families of processors, and where they depart from what a deployable model says.
+
+    ``amct simulate --soc-version`` and ``Simulator(soc_version=...)`` find one by its pattern.
+
+    Example, a processor that computes the first quantized layer in float16 and all else exactly::
+
+        from amct_core.extensions import Fact, Processor, RolledBack
+        from amct_core.graph.attributes import Quant
+        from amct_core.hookspecs import hookimpl
+
+        MANUAL = "manual of the Example 1, section 4"
+
+        def behind_the_input(graph):
+            for quant in graph.nodes:
+                if isinstance(quant.attributes, Quant):
+                    reader = graph.uses(quant.outputs[0])[0].node
+                    return [RolledBack(reader.name, "it is the first layer")]
+            return []
+
+        @hookimpl
+        def amct_processors():
+            return [
+                Processor(
+                    name="Example1",
+                    description="a processor made up for this page",
+                    pattern="Example1[A-C]?",
+                    examples=("Example1", "Example1A"),
+                    quantizes_in_fp16=Fact(False, "verified", MANUAL),
+                    cuts_deq_scale=Fact(False, "verified", MANUAL),
+                    honours_shift_n=Fact(True, "inferred", MANUAL),
+                    rolls_back=Fact(True, "verified", MANUAL),
+                    rolled_back=behind_the_input,
+                )
+            ]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Processor`.
     """
     return ()
 

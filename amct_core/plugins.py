@@ -26,6 +26,7 @@ from amct_core.extensions import (
     Frontend,
     LayerQuantizer,
     LayerSimulator,
+    Processor,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -177,6 +178,11 @@ class Registries:
         return self._host.collect(
             "amct_layer_simulators", LayerSimulator, "layer simulator", LayerSimulator.joined
         )
+
+    @functools.cached_property
+    def processors(self) -> Registry[Processor]:
+        """Families of processors that ``--soc-version`` names."""
+        return self._host.collect("amct_processors", Processor, "family of processors")
 
     @functools.cached_property
     def cli_commands(self) -> Registry[CliCommand]:

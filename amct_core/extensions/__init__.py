@@ -16,15 +16,19 @@ from amct_core.extensions.command import CliCommand
 from amct_core.extensions.frontend import Frontend
 from amct_core.extensions.layer_quantizer import LayerQuantizer, WeightLayout
 from amct_core.extensions.layer_simulator import LayerSimulator
+from amct_core.extensions.processor import Fact, Processor, RolledBack
 
 __all__ = [
     "ActivationAlgorithm",
     "Calibrator",
     "CliCommand",
     "DeployBackend",
+    "Fact",
     "Frontend",
     "LayerQuantizer",
     "LayerSimulator",
+    "Processor",
+    "RolledBack",
     "ShiftSearch",
     "WeightAlgorithm",
     "WeightLayout",

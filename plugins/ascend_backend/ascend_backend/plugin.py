@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable
 
-from amct_core.extensions import CliCommand, DeployBackend
+from amct_core.extensions import CliCommand, DeployBackend, Processor
 from amct_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -67,3 +67,11 @@ def amct_cli_commands() -> Iterable[CliCommand]:
         ),
         CliCommand(name="atc", help="Convert a deployable model to an .om.", load=_atc),
     ]
+
+
+@hookimpl
+def amct_processors() -> Iterable[Processor]:
+    """Register the Ascend processors of the table of targets."""
+    from ascend_backend.processors import processors
+
+    return processors()

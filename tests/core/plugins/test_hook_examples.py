@@ -14,6 +14,7 @@ import pytest
 
 from amct_core import hookspecs
 from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import Quant
 from amct_core.plugins import Registries, create_host
 from amct_core.registry import Registry
 
@@ -167,6 +168,15 @@ def test_layer_simulators(provided: Provided) -> None:
     assert simulator.accumulate(gain, x.astype(np.int32)).tolist() == [[[0, 3], [-4, -6]]]
     (y,) = simulator.run(gain, [x.astype(np.float32)])
     assert y.tolist() == [[[0.0, 3.0], [-4.0, -6.0]]]
+
+
+def test_processors(provided: Provided) -> None:
+    processor = provided("amct_processors", "Example1")
+    quant = Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0))
+    first = Node("first", "InnerProduct", ("q",), ("acc",))
+    (found,) = processor.rolled_back(Graph("net", [quant, first]))
+    assert (found.layer, found.reason) == ("first", "it is the first layer")
+    assert list(processor.rolled_back(Graph("net", []))) == []
 
 
 def test_cli_commands(provided: Provided, capsys: pytest.CaptureFixture[str]) -> None:

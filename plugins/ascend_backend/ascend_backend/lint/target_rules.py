@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
 
 from amct_caffe.formats.prototxt.layer import Layer
-from ascend_backend.lint.channels import filter_channels, input_channels
+from amct_core.errors import AmctError
+from amct_core.extensions import RolledBack
+from amct_core.graph import Graph
+from amct_core.numerics.fixpipe import LOST_BITS
+from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.quantized import WEIGHTED_TYPES, quantized_layers
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
-from ascend_backend.lint.windows import quantized_window_areas
-from ascend_backend.targets import UNKNOWN, Fact
+from ascend_backend.rollback import FEW_CHANNELS, few_channels, pooling_windows
+from ascend_backend.targets import UNKNOWN, Fact, Target
 
-_FEW_CHANNELS = 16
-_CUT_BITS = np.uint64(0x1FFF)
 _SHIFT_BITS = np.uint64(0xFF << 32)
 
 
@@ -66,38 +67,32 @@ def _with_bits(model: DeployModel, mask: np.uint64) -> List[Layer]:
 def check_few_channels(model: DeployModel) -> Iterator[Problem]:
     """Find quantized layers with few input channels."""
     target = model.target
-    if target is not None and not target.rolls_back_few_channels.value:
-        return
     where = "ATC" if target is None else f"ATC for {target.soc_version}"
-    for group in quantized_layers(model):
-        channels = _channels(model, group.layer) if group.layer.type in WEIGHTED_TYPES else None
-        if channels is not None and channels <= _FEW_CHANNELS:
-            yield Problem(
-                f"its input has {channels} channels; {where} turns quantized layers with at most "
-                f"{_FEW_CHANNELS} back into float16.",
-                group.layer.name,
-            )
-
-
-def _channels(model: DeployModel, layer: Layer) -> Optional[int]:
-    channels = filter_channels(model, layer)
-    return input_channels(model, layer) if channels is None else channels
+    for found in _rolled_back(model, few_channels):
+        yield Problem(
+            f"{found.reason}; {where} turns quantized layers with at most {FEW_CHANNELS} back into "
+            "float16.",
+            found.layer,
+        )
 
 
 def check_pooling_windows(model: DeployModel) -> Iterator[Problem]:
     """Find quantized Poolings whose windows have no int8 form."""
     target = model.target
-    if target is not None and not target.rolls_back_few_channels.value:
-        return
-    for name, areas in quantized_window_areas(model).items():
-        if areas.shape[1] == 1:
-            yield Problem("its output has a width of 1; ATC computes it in float16.", name)
-        elif target is not None and target.isa.value == "v200" and (areas != areas[0, 0]).any():
-            yield Problem(
-                f"its windows have areas from {areas.min()} to {areas.max()}; ATC for "
-                f"{target.soc_version} computes it in float16.",
-                name,
-            )
+    where = "ATC" if target is None else f"ATC for {target.soc_version}"
+    for found in _rolled_back(model, pooling_windows):
+        yield Problem(f"{found.reason}; {where} computes it in float16.", found.layer)
+
+
+def _rolled_back(
+    model: DeployModel, find: Callable[[Graph, Optional[Target]], Iterable[RolledBack]]
+) -> Iterable[RolledBack]:
+    """Return what ``find`` finds; nothing in a broken network, which other rules report."""
+    graph = graph_of(model)
+    try:
+        return [] if graph is None else list(find(graph, model.target))
+    except AmctError:
+        return []
 
 
 def check_cut(model: DeployModel) -> Iterator[Problem]:
@@ -105,7 +100,7 @@ def check_cut(model: DeployModel) -> Iterator[Problem]:
     target = model.target
     if target is None or not target.cuts_deq_scale.value:
         return
-    cut = _with_bits(model, _CUT_BITS)
+    cut = _with_bits(model, LOST_BITS)
     if cut:
         yield Problem(
             f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set in "
@@ -123,7 +118,7 @@ def check_float16(model: DeployModel) -> Iterator[Problem]:
     if quants:
         yield Problem(
             f"{target.soc_version} computes {len(quants)} Quant layers in float16; the simulation "
-            f"computes them in float32 {_known(target.quantizes_in_fp16)}."
+            f"without --soc-version computes them in float32 {_known(target.quantizes_in_fp16)}."
         )
 
 

@@ -6,38 +6,20 @@ is verified there, inferred from it, or unknown.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import json
-import re
 from pathlib import Path
-from typing import Any, Dict, Generic, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Dict, List, Mapping, Tuple
 
 import attrs
 
-from amct_core.errors import AmctError
-
-T = TypeVar("T")
-
-VERIFIED, INFERRED, UNKNOWN = "verified", "inferred", "unknown"
-"""How well a fact is known."""
+from amct_core.extensions.processor import INFERRED, UNKNOWN, VERIFIED, Fact
+from amct_core.processors import families_of
 
 _FILE = Path(__file__).with_name("targets.json")
-
-
-@attrs.frozen
-class Fact(Generic[T]):
-    """One thing known about a processor.
-
-    Attributes:
-        value: None where nothing is known.
-        status: ``verified`` (read in the source), ``inferred`` (follows from it) or ``unknown``.
-        source: where it is written.
-    """
-
-    value: Optional[T]
-    status: str = attrs.field(validator=attrs.validators.in_((VERIFIED, INFERRED, UNKNOWN)))
-    source: str
+_REMEDY = (
+    "'npu-smi info' on the machine with the processor shows the name: write 'Ascend' before it."
+)
 
 
 @attrs.frozen
@@ -76,7 +58,7 @@ class Target:
 
 
 @attrs.frozen
-class _Family:
+class Family:
     """Processors that behave alike.
 
     Attributes:
@@ -91,6 +73,7 @@ class _Family:
     facts: Mapping[str, Fact[Any]]
 
     def target(self, soc_version: str) -> Target:
+        """Return what is known about one of these processors."""
         return Target(soc_version, self.name, self.description, **self.facts)
 
 
@@ -104,35 +87,24 @@ def find_target(soc_version: str) -> Target:
     Raises:
         AmctError: no family has such names; the message lists the nearest ones.
     """
-    for family in _families():
-        if re.fullmatch(family.pattern, soc_version):
-            return family.target(soc_version)
-    known = soc_versions()
-    by_folded = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(soc_version.lower(), list(by_folded), n=5, cutoff=0.6)
-    listed = [by_folded[name] for name in near] or known
-    raise AmctError(
-        f"found {soc_version!r}; expected the name of an Ascend processor, such as "
-        f"{', '.join(listed)}.",
-        field="--soc-version",
-        remedy="'npu-smi info' on the machine with the processor shows the name: write 'Ascend' "
-        "before it.",
-    )
+    found = families_of(families(), soc_version, _REMEDY)
+    return found[0].target(soc_version)
 
 
 def soc_versions() -> List[str]:
     """Return the names that are known to exist, family by family."""
-    return [name for family in _families() for name in family.examples]
+    return [name for family in families() for name in family.examples]
 
 
 @functools.cache
-def _families() -> Tuple[_Family, ...]:
+def families() -> Tuple[Family, ...]:
+    """Return every family of the table."""
     document = json.loads(_FILE.read_text(encoding="utf-8"))
     return tuple(_family(entry) for entry in document["families"])
 
 
-def _family(entry: Mapping[str, Any]) -> _Family:
-    return _Family(
+def _family(entry: Mapping[str, Any]) -> Family:
+    return Family(
         name=entry["name"],
         description=entry["description"],
         pattern=entry["pattern"],
@@ -146,7 +118,9 @@ __all__ = [
     "UNKNOWN",
     "VERIFIED",
     "Fact",
+    "Family",
     "Target",
+    "families",
     "find_target",
     "soc_versions",
 ]

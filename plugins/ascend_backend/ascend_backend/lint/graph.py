@@ -1,0 +1,29 @@
+"""The linted model as a graph, for rules that ask what the network computes."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional
+
+from numpy.typing import NDArray
+
+from amct_caffe.formats.prototxt.document import NetDocument
+from amct_caffe.network import CaffeNetwork
+from amct_caffe.to_graph import to_graph
+from amct_core.errors import AmctError
+from amct_core.graph import Graph
+from ascend_backend.lint.model import DeployModel
+
+
+def graph_of(model: DeployModel) -> Optional[Graph]:
+    """Return the layers that ATC keeps; None if they make no network, which other rules report."""
+    weights: Dict[str, List[NDArray[Any]]] = {}
+    for layer in model.layers:
+        blobs = model.blobs(layer)
+        # Blobs that contradict themselves have a rule of their own.
+        if blobs and all(blob.elements.size == blob.expected_elements for blob in blobs):
+            weights[layer.name] = [blob.elements.reshape(blob.shape) for blob in blobs]
+    try:
+        network = CaffeNetwork(NetDocument(model.net, list(model.layers)), weights)
+        return to_graph(network, "TEST")
+    except AmctError:
+        return None

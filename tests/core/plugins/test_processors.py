@@ -1,0 +1,76 @@
+"""Families of processors: what they check of themselves, and how one is found by name."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import pytest
+
+from amct_core.errors import AmctError, PluginError
+from amct_core.extensions import Fact, Processor
+from amct_core.processors import find_processor
+from amct_core.registry import Registry
+
+NO = Fact(False, "verified", "the manual")
+
+
+def processor(name: str = "Toy", pattern: str = "Toy[0-9]", **changed: Any) -> Processor:
+    arguments = {
+        "name": name,
+        "description": "a toy",
+        "pattern": pattern,
+        "examples": ("Toy1", "Toy2"),
+        "quantizes_in_fp16": NO,
+        "cuts_deq_scale": NO,
+        "honours_shift_n": NO,
+        "rolls_back": NO,
+        "rolled_back": lambda graph: [],
+    }
+    return Processor(**{**arguments, **changed})
+
+
+def registry(processors: Sequence[Processor]) -> Registry[Processor]:
+    found: Registry[Processor] = Registry("family of processors")
+    for index, each in enumerate(processors):
+        found.add(each, f"plugin{index}")
+    return found
+
+
+def test_a_name_that_is_not_listed_belongs_to_the_pattern_it_matches() -> None:
+    toy = processor()
+    assert find_processor(registry([toy]), "Toy7") is toy
+
+
+def test_an_unknown_name_lists_near_ones_of_every_plugin() -> None:
+    processors = [processor(), processor("Boy", "Boy[0-9]", examples=("Boy1",))]
+    with pytest.raises(AmctError, match=r"such as Toy1, .*Boy1") as caught:
+        find_processor(registry(processors), "toy1")
+    assert caught.value.field == "--soc-version"
+
+
+def test_without_a_plugin_that_knows_any_the_error_says_so() -> None:
+    with pytest.raises(AmctError, match="no installed plugin knows any"):
+        find_processor(registry([]), "Toy1")
+
+
+def test_a_name_that_two_families_claim_names_both_providers() -> None:
+    processors = [processor(), processor("Wide", "T.*")]
+    with pytest.raises(PluginError, match="'Toy' \\(from plugin0\\) and 'Wide' \\(from plugin1\\)"):
+        find_processor(registry(processors), "Toy1")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", "two words", "two words"),
+        ("pattern", "Toy[", "regular expression"),
+        ("examples", (), "at least one"),
+        ("examples", ("Toy1", "Doll1"), "Doll1"),
+        ("rolls_back", True, "expected a Fact"),
+        ("cuts_deq_scale", Fact("yes", "verified", "the manual"), "True, False or None"),
+        ("rolled_back", "conv1", "expected a callable"),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, value: object, said: str) -> None:
+    with pytest.raises(PluginError, match=said.replace("[", "\\[")):
+        processor(**{field: value})
