@@ -10,11 +10,12 @@ the layer's own, so that the rest of the network reads what it always read.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Set, Tuple, Union
+from typing import Dict, Iterator, Tuple, Union
 
 import attrs
 
-from amct_core.graph import Graph, Node
+from amct_core.graph import Node
+from amct_core.graph.names import UniqueNames
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
 
@@ -70,7 +71,7 @@ def accumulator_blobs(model: QuantizedModel) -> Dict[str, str]:
 
 
 def _steps(model: QuantizedModel) -> Iterator[Step]:
-    names = _Names(model.graph)
+    names = UniqueNames(model.graph)
     quant_tops: Dict[Tuple[object, ...], str] = {}
     for node in model.graph.nodes:
         layer = model.layer(node.name)
@@ -85,18 +86,3 @@ def _steps(model: QuantizedModel) -> Iterator[Step]:
         yield IntegerStep(node, layer, quant_top, accumulator)
         dequant = names.unique(f"{node.name}_dequant_layer")
         yield DequantStep(dequant, accumulator, node.tops[0], layer, node)
-
-
-class _Names:
-    """Hands out names that no blob or layer of the network has."""
-
-    def __init__(self, graph: Graph) -> None:
-        self._taken: Set[str] = {node.name for node in graph.nodes}
-        self._taken.update(blob for node in graph.nodes for blob in (*node.bottoms, *node.tops))
-
-    def unique(self, wanted: str) -> str:
-        name = wanted
-        while name in self._taken:
-            name += "_"
-        self._taken.add(name)
-        return name

@@ -30,6 +30,9 @@ from cpu_sim_backend.report import VerifyReport
     show_default=True,
     help="What computes; both give the same bits.",
 )
+@click.option(
+    "--soc-version", help="Compute what this processor does otherwise, such as Ascend310P3."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def simulate(
     prefix: str,
@@ -39,6 +42,7 @@ def simulate(
     outputs: Tuple[str, ...],
     batch_size: int,
     engine: str,
+    soc_version: Optional[str],
     as_json: bool,
 ) -> None:
     """Run the deployable model saved as PREFIX in integers on the CPU.
@@ -46,7 +50,12 @@ def simulate(
     Without --outputs the network's outputs are written; the blob of a Quant layer is int8, an
     accumulator int32.  --onnx writes a model of standard operators with the same integers; then
     --data and --output may be left out.
+
+    --soc-version departs from the exact integers where that processor does, and says on the
+    standard error (with --json in the result) where that is, and how well it is known.
     """
+    if onnx_file is not None and soc_version is not None:
+        raise click.UsageError("--onnx writes the exact integers; leave --soc-version out.")
     if (data is None) != (output is None) or (data is None and onnx_file is None):
         raise click.UsageError("give --data and --output, or --onnx, or all three.")
     if onnx_file is not None:
@@ -54,7 +63,7 @@ def simulate(
         if data is None:
             click.echo(json.dumps({"onnx": onnx_file}) if as_json else onnx_file)
     if data is not None and output is not None:
-        _simulate(prefix, data, output, outputs, batch_size, engine, as_json)
+        _simulate(prefix, data, output, outputs, batch_size, engine, soc_version, as_json)
 
 
 def _export(prefix: str, onnx_file: str) -> None:
@@ -81,15 +90,18 @@ def _simulate(
     outputs: Tuple[str, ...],
     batch_size: int,
     engine: str,
+    soc_version: Optional[str],
     as_json: bool,
 ) -> None:
     from cpu_sim_backend.data import NpzSource, NpzWriter
     from cpu_sim_backend.simulator import Simulator
 
     source = NpzSource(data)
-    simulator = Simulator(
-        f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel", engine
-    )
+    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+    simulator = Simulator(*files, engine=engine, soc_version=soc_version)
+    device = simulator.device
+    if device is not None:
+        click.echo("\n".join(device.lines()), err=True)
     samples = source.samples
     with tempfile.TemporaryDirectory(prefix=".amct-", dir=_folder_of(output)) as folder:
         writer = NpzWriter(output, samples, folder)
@@ -97,7 +109,10 @@ def _simulate(
             writer.add(simulator.run(batch, outputs or None))
         shapes = {name: list(shape) for name, shape in writer.close().items()}
     if as_json:
-        click.echo(json.dumps({"file": output, "samples": samples, "outputs": shapes}))
+        found = {"file": output, "samples": samples, "outputs": shapes}
+        if device is not None:
+            found["processor"] = device.as_json()
+        click.echo(json.dumps(found))
     else:
         click.echo(f"{output}: {samples} samples, {shapes}")
 

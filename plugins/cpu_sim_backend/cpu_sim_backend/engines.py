@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from typing import Optional
 
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
+from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import Quant
 
 ENGINES = ("auto", "fast", "reference")
 """What a user may ask for."""
@@ -13,14 +16,15 @@ ENGINES = ("auto", "fast", "reference")
 _LIBRARIES = ("numba", "llvmlite")
 
 
-def chosen_engine(name: str) -> str:
+def chosen_engine(name: str, graph: Optional[Graph] = None) -> str:
     """Return ``fast`` or ``reference``.
 
     Args:
         name: one of :data:`ENGINES`.
+        graph: what it is to run, if that is known: the fast engine does not quantize in float16.
 
     Raises:
-        ConfigError: there is no engine of this name.
+        ConfigError: there is no engine of this name, or it cannot run the graph.
         EnvironmentUnsuitableError: ``fast`` is asked for, and its libraries are missing.
     """
     if name not in ENGINES:
@@ -31,7 +35,18 @@ def chosen_engine(name: str) -> str:
             f"the fast engine needs {' and '.join(missing)}.",
             remedy="Install amct-cpu-sim-backend[fast], or use the reference engine.",
         )
-    return "reference" if name == "reference" or missing else "fast"
+    exact = graph is None or not any(_quantizes_in_float16(node) for node in graph.nodes)
+    if name == "fast" and not exact:
+        raise ConfigError(
+            "the fast engine does not compute Quant in float16, which this processor does.",
+            field="engine",
+            remedy="Use the engine 'reference' or 'auto', or leave the soc version out.",
+        )
+    return "reference" if name == "reference" or missing or not exact else "fast"
+
+
+def _quantizes_in_float16(node: Node) -> bool:
+    return isinstance(node.attributes, Quant) and node.attributes.float16
 
 
 def available_cores() -> int:

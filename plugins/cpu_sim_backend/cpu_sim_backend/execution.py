@@ -12,7 +12,7 @@ from amct_core.errors import AmctError, ModelError, QuantizationError
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
-from amct_core.numerics import affine, dequant, pooling
+from amct_core.numerics import affine, dequant, float16, pooling
 from amct_core.registry import Registry
 
 Array = NDArray[Any]
@@ -113,7 +113,8 @@ class Execution:
             return [input_array(self.inputs, top, shape) for top, shape in zip(node.tops, a.shapes)]
         arguments = [self.tensors[value] for value in node.inputs]
         if isinstance(a, Quant):
-            q = affine.quantize(as_array(arguments[0]), a.scale, a.offset)
+            quantize = float16.quantize if a.float16 else affine.quantize
+            q = quantize(as_array(arguments[0]), a.scale, a.offset)
             return [QuantizedTensor(q, a.offset)]
         if isinstance(a, DeQuant):
             return [_dequantize(node, arguments[0])]

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 @hookimpl
 def amct_layer_simulators() -> Iterable[LayerSimulator]:
-    """Register the layer types of LeNet-like networks."""
+    """Register Caffe's layer types, and the rounding that stands in graphs of a processor."""
+    from cpu_sim_backend.device.float16_layer import FLOAT16_LAYER
     from cpu_sim_backend.layers import SIMULATORS
 
-    return SIMULATORS
+    return (*SIMULATORS, FLOAT16_LAYER)
 
 
 def _simulate() -> click.Command:

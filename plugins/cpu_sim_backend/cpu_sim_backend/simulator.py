@@ -11,6 +11,8 @@ from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
 from amct_core.plugins import Registries, registries
+from amct_core.processors import find_processor
+from cpu_sim_backend.device import DeviceGraph, as_computed_by
 from cpu_sim_backend.engines import available_cores, chosen_engine
 from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
 
@@ -29,9 +31,17 @@ class Simulator:
         engine: ``reference`` (plain NumPy, the specification), ``fast`` (the same bits), or
             ``auto``: fast where its libraries are installed.
         threads: of the fast engine; None: one per core that this process may use.
+        soc_version: compute what this processor computes otherwise as well; None: the exact
+            integers that the model says.
+
+    Attributes:
+        graph: what is computed; with a soc version not the graph that was read.
+        device: what is computed otherwise for the soc version; None without one.
+        engine: ``reference`` or ``fast``.
 
     Raises:
-        AmctError: a file cannot be read, or a layer cannot be simulated; the message names it.
+        AmctError: a file cannot be read, a layer cannot be simulated (the message names it), or
+            no plugin knows the processor.
     """
 
     def __init__(
@@ -40,31 +50,46 @@ class Simulator:
         caffemodel: str,
         engine: str = "auto",
         threads: Optional[int] = None,
+        soc_version: Optional[str] = None,
     ) -> None:
         from amct_core.workflow import frontend_for
 
         plugins = registries()
         graph = frontend_for(prototxt, plugins).read(prototxt, caffemodel).test
-        self._prepare(graph, plugins, engine, threads)
+        self._prepare(graph, plugins, engine, threads, soc_version)
 
     @classmethod
     def from_graph(
-        cls, graph: Graph, engine: str = "auto", threads: Optional[int] = None
+        cls,
+        graph: Graph,
+        engine: str = "auto",
+        threads: Optional[int] = None,
+        soc_version: Optional[str] = None,
     ) -> Simulator:
         """Return a simulator of a graph that is in memory."""
         simulator = cls.__new__(cls)
-        simulator._prepare(graph, registries(), engine, threads)
+        simulator._prepare(graph, registries(), engine, threads, soc_version)
         return simulator
 
     def _prepare(
-        self, graph: Graph, plugins: Registries, engine: str, threads: Optional[int]
+        self,
+        graph: Graph,
+        plugins: Registries,
+        engine: str,
+        threads: Optional[int],
+        soc_version: Optional[str],
     ) -> None:
+        self.device: Optional[DeviceGraph] = None
+        if soc_version is not None:
+            processor = find_processor(plugins.processors, soc_version)
+            self.device = as_computed_by(graph, processor, soc_version, plugins.layer_quantizers)
+            graph = self.device.graph
         self.graph = graph
         self._simulators = plugins.layer_simulators
         self._integer_nodes = frozenset(n.name for n in graph.nodes if self._follows_quant(n))
         for node in graph.nodes:
             self._check(node)
-        self.engine = chosen_engine(engine)
+        self.engine = chosen_engine(engine, graph)
         self._fast: Optional[FastEngine] = None
         if self.engine == "fast":
             from cpu_sim_backend.fast.engine import FastEngine

@@ -17,7 +17,7 @@ from plugins.cpu_sim_backend.tests.layers.drawn import convolutions, few, poolin
 from plugins.cpu_sim_backend.tests.layers.one_layer import Case, build, shapes
 
 # What Caffe does not have, or not in every version, or what has the shape of its input.
-NOT_COMPARED = {"Clip", "ContrastiveLoss", "DeQuant", "Quant", "ReLU6"}
+NOT_COMPARED = {"Clip", "ContrastiveLoss", "DeQuant", "Float16", "Quant", "ReLU6"}
 
 
 def assert_like_caffe(caffe: Any, case: Case, folder: Path) -> None:

@@ -24,6 +24,12 @@ def quant(builder: GraphBuilder, node: Node) -> None:
     """Write ``clamp(rint(x * scale + offset), -128, 127) + 128`` as uint8; Round is to even."""
     a = node.attributes
     assert isinstance(a, Quant)
+    if a.float16:
+        raise ModelError(
+            "it quantizes in float16; the ONNX model holds exact integers only.",
+            layer=node.name,
+            remedy="Export the simulator of the model without a soc version.",
+        )
     x = builder.name(node.inputs[0])
     scaled = builder.add("Mul", [x, builder.constant(a.scale, np.float32)])
     moved = builder.add("Add", [scaled, builder.constant(a.offset, np.float32)])

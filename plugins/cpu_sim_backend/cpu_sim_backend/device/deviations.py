@@ -1,0 +1,83 @@
+"""Where a processor departs from the exact integers, and how well that is known."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, Tuple
+
+import attrs
+
+from amct_core.extensions import Fact, Processor
+from amct_core.graph import Graph
+
+
+@attrs.frozen
+class Deviation:
+    """One thing that a processor may do otherwise.
+
+    Attributes:
+        field: the attribute of :class:`~amct_core.extensions.Processor` that says whether it does.
+        title: what it is about.
+        fact: whether it does, how well that is known, and where it is written.
+        behaviour: what is computed because of it.
+        layers: the layers that compute otherwise for it; empty where it is exact.
+        open_point: what is not known about how the processor does it; empty if nothing.
+    """
+
+    field: str
+    title: str
+    fact: Fact[bool]
+    behaviour: str
+    layers: Tuple[str, ...] = ()
+    open_point: str = ""
+
+    def as_json(self) -> Dict[str, Any]:
+        """Return the deviation as ``--json`` prints it."""
+        return {
+            "field": self.field,
+            "value": self.fact.value,
+            "status": self.fact.status,
+            "source": self.fact.source,
+            "behaviour": self.behaviour,
+            "layers": list(self.layers),
+            "open_point": self.open_point or None,
+        }
+
+    def __str__(self) -> str:
+        count = len(self.layers)
+        where = f", {count} layer{'' if count == 1 else 's'}" if count else ""
+        note = f"; {self.open_point}" if self.open_point else ""
+        return f"{self.title}: {self.behaviour}{where} ({self.fact.status}{note})"
+
+
+@attrs.frozen(eq=False)
+class DeviceGraph:
+    """A deployable model as a processor computes it.
+
+    Attributes:
+        soc_version: the processor's name.
+        processor: its family.
+        graph: what is computed.
+        deviations: one per fact of the family, those that change nothing included.
+    """
+
+    soc_version: str
+    processor: Processor
+    graph: Graph = attrs.field(repr=False)
+    deviations: Tuple[Deviation, ...]
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is simulated and what is not, for people."""
+        yield f"{self.soc_version} ({self.processor.description}):"
+        for deviation in self.deviations:
+            yield f"  {deviation}"
+        for note in self.processor.not_simulated:
+            yield f"  not simulated: {note}"
+
+    def as_json(self) -> Dict[str, Any]:
+        """Return the same as ``--json`` prints it."""
+        return {
+            "soc_version": self.soc_version,
+            "family": self.processor.name,
+            "deviations": [deviation.as_json() for deviation in self.deviations],
+            "not_simulated": list(self.processor.not_simulated),
+        }

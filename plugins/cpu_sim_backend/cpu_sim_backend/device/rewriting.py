@@ -1,0 +1,131 @@
+"""Rewrites a deployable model into what a processor computes."""
+
+from __future__ import annotations
+
+from typing import Callable, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.extensions import LayerQuantizer, Processor
+from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import DeQuant, Float16, Quant
+from amct_core.numerics import dequant, fixpipe
+from amct_core.registry import Registry
+from cpu_sim_backend.device.deviations import Deviation, DeviceGraph
+from cpu_sim_backend.device.rollback import roll_back
+
+Words = NDArray[np.uint64]
+
+
+def as_computed_by(
+    graph: Graph,
+    processor: Processor,
+    soc_version: str,
+    quantizers: Registry[LayerQuantizer],
+) -> DeviceGraph:
+    """Return ``graph`` as ``processor`` computes it, and where that departs from ``graph``.
+
+    Args:
+        graph: a deployable model.
+        processor: from the registry of processors.
+        soc_version: the name that the user gave.
+        quantizers: tell which axis of a layer's weights counts output channels.
+
+    Raises:
+        ModelError: a layer that is rolled back has no DeQuant of its own behind it.
+    """
+    steps: Tuple[Callable[[Graph, Processor], Tuple[Graph, Deviation]], ...] = (
+        # Layers that are rolled back have no Quant and no DeQuant any more: they come first.
+        lambda g, p: _rolled_back(g, p, quantizers),
+        _quantized_in_float16,
+        _cut_deq_scale,
+        _applied_shift,
+    )
+    deviations = []
+    for step in steps:
+        graph, deviation = step(graph, processor)
+        deviations.append(deviation)
+    return DeviceGraph(soc_version, processor, graph, tuple(deviations))
+
+
+def _rolled_back(
+    graph: Graph, processor: Processor, quantizers: Registry[LayerQuantizer]
+) -> Tuple[Graph, Deviation]:
+    fact = processor.rolls_back
+    layers: Tuple[str, ...] = ()
+    if fact.value:
+        names = {found.layer for found in processor.rolled_back(graph)}
+        layers = tuple(node.name for node in graph.nodes if node.name in names)
+        graph = roll_back(graph, layers, quantizers)
+    behaviour = _behaviour(
+        fact.value, "computed in float16", "none", "not known; computed in integers"
+    )
+    open_point = "in which order the sums are taken is not public" if layers else ""
+    title = "layers rolled back to float16"
+    return graph, Deviation("rolls_back", title, fact, behaviour, layers, open_point)
+
+
+def _quantized_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
+    fact = processor.quantizes_in_fp16
+    layers: Tuple[str, ...] = ()
+    if fact.value:
+        layers = tuple(n.name for n in graph.nodes if isinstance(n.attributes, Quant))
+        graph = graph.replace([_in_float16(node) for node in graph.nodes])
+    behaviour = _behaviour(
+        fact.value, "computed in float16", "computed in float32", "not known; computed in float32"
+    )
+    return graph, Deviation("quantizes_in_fp16", "Quant", fact, behaviour, layers)
+
+
+def _in_float16(node: Node) -> Node:
+    a = node.attributes
+    if isinstance(a, Quant):
+        return attrs.evolve(node, attributes=attrs.evolve(a, float16=True))
+    if isinstance(a, Float16) and a.through is not None:
+        through = attrs.evolve(a.through, float16=True)
+        return attrs.evolve(node, attributes=Float16(through))
+    return node
+
+
+def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
+    fact = processor.cuts_deq_scale
+    layers: Tuple[str, ...] = ()
+    if fact.value:
+        graph, layers = _with_words(graph, fixpipe.cut)
+    behaviour = _behaviour(fact.value, "cut to 19 bits", "all bits count", "not known; all count")
+    return graph, Deviation("cuts_deq_scale", "deq_scale", fact, behaviour, layers)
+
+
+def _applied_shift(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
+    fact = processor.honours_shift_n
+    layers: Tuple[str, ...] = ()
+    without, searched = _with_words(graph, dequant.without_shift)
+    if fact.value is False:
+        graph, layers = without, searched
+    behaviour = _behaviour(
+        fact.value,
+        f"applied in {len(searched)} layers as the model says, rounding down",
+        "passed over",
+        f"not known; applied in {len(searched)} layers, rounding down",
+    )
+    open_point = "how the processor rounds is not public" if fact.value and searched else ""
+    return graph, Deviation("honours_shift_n", "shift N", fact, behaviour, layers, open_point)
+
+
+def _with_words(graph: Graph, change: Callable[[Words], Words]) -> Tuple[Graph, Tuple[str, ...]]:
+    """Return the graph with other DeQuant words, and the DeQuants that this made others."""
+    nodes, changed = [], []
+    for node in graph.nodes:
+        if isinstance(node.attributes, DeQuant) and node.weights:
+            words = change(node.weights[0])
+            if not np.array_equal(words, node.weights[0]):
+                changed.append(node.name)
+                node = attrs.evolve(node, weights=(words,))
+        nodes.append(node)
+    return graph.replace(nodes), tuple(changed)
+
+
+def _behaviour(value: object, yes: str, no: str, unknown: str) -> str:
+    return unknown if value is None else yes if value else no

@@ -1,0 +1,255 @@
+"""Each way in which a processor departs from the exact integers, alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from amct_core.errors import AmctError, ConfigError, ModelError
+from amct_core.graph.attributes import Quant
+from amct_core.plugins import registries
+from cpu_sim_backend import Simulator
+from cpu_sim_backend.device import as_computed_by
+from plugins.cpu_sim_backend.tests.device.toy import (
+    NETWORK,
+    NO,
+    UNKNOWN,
+    YES,
+    blobs,
+    graph,
+    images,
+    on,
+    outputs,
+    processor,
+    words,
+)
+
+BLOBS = ["q", "conv_acc", "conv", "pool_acc", "pool", "q2", "up_acc", "up", "q3", "fc_acc", "fc"]
+
+
+def same(found: Any, expected: Any) -> None:
+    assert found.keys() == expected.keys()
+    for blob, array in expected.items():
+        assert found[blob].dtype == array.dtype
+        np.testing.assert_array_equal(found[blob], array, blob)
+
+
+@pytest.mark.parametrize(
+    "toy",
+    [
+        processor(),
+        processor(
+            quantizes_in_fp16=UNKNOWN,
+            cuts_deq_scale=UNKNOWN,
+            honours_shift_n=UNKNOWN,
+            rolls_back=UNKNOWN,
+        ),
+    ],
+    ids=["exact", "unknown"],
+)
+def test_what_is_exact_or_unknown_changes_nothing(toy: Any) -> None:
+    device = on(toy, blobs())
+    same(outputs(device.graph, BLOBS), outputs(graph(blobs()), BLOBS))
+    assert all(deviation.layers == () for deviation in device.deviations)
+
+
+def test_n_passed_over_is_the_model_with_n_0() -> None:
+    without = blobs()
+    for name in ("conv_d", "up_d", "fc_d"):
+        without[name] = [without[name][0] & np.uint64(0xFFFFFFFF)]
+    device = on(processor(honours_shift_n=NO), blobs())
+    expected = outputs(graph(without), BLOBS)
+    same(outputs(device.graph, BLOBS), expected)
+    (shift,) = (d for d in device.deviations if d.field == "honours_shift_n")
+    assert shift.layers == ("conv_d", "up_d", "fc_d")
+    assert (expected["conv"] != outputs(graph(blobs()), BLOBS)["conv"]).any(), (
+        "N makes a difference"
+    )
+
+
+def test_a_cut_deq_scale_is_the_model_with_masked_words() -> None:
+    masked = blobs()
+    masked["fc_d"] = [masked["fc_d"][0] & np.uint64(0xFFFFFFFFFFFFE000)]
+    device = on(processor(cuts_deq_scale=YES), blobs())
+    same(outputs(device.graph, BLOBS), outputs(graph(masked), BLOBS))
+    (cut,) = (d for d in device.deviations if d.field == "cuts_deq_scale")
+    assert cut.layers == ("fc_d",), "the other scales are powers of two and lose nothing"
+
+
+def test_quant_in_float16_is_numpys_float16() -> None:
+    weights = blobs()
+    device = on(processor(quantizes_in_fp16=YES), weights)
+    found = outputs(device.graph, BLOBS)
+    for quant, source, blob in (
+        ("quant", None, "q"),
+        ("quant2", "conv", "q2"),
+        ("quant3", "pool", "q3"),
+    ):
+        a = device.graph.node(quant).attributes
+        assert isinstance(a, Quant)
+        x = images()["data"] if source is None else found[source]
+        # numpy rounds each operation to float16, to nearest, ties to even.
+        half = x.astype(np.float16) * np.float16(a.scale) + np.float16(a.offset)
+        np.testing.assert_array_equal(found[blob], np.clip(np.rint(half), -128, 127))
+    assert (found["q2"] != outputs(graph(weights), BLOBS)["q2"]).any(), "float16 makes a difference"
+
+
+def test_a_convolution_in_float16() -> None:
+    weights = blobs()
+    device = on(processor(["conv"]), weights)
+    found = outputs(device.graph, ["q", "conv_acc", "conv"])
+    kernel, bias = weights["conv"]
+    deq_scale = np.array([2.0**-9, 2.0**-8, 2.0**-10, 2.0**-7])
+    x = np.pad(images()["data"].astype(np.float64), ((0, 0), (0, 0), (1, 1), (1, 1)))
+    expected = np.zeros((3, 4, 6, 6))
+    for i in range(3):
+        for j in range(3):
+            taps = kernel[:, :, i, j] * (deq_scale * 8)[:, None]
+            expected += np.einsum("oc,nchw->nohw", taps, x[:, :, i : i + 6, j : j + 6])
+    expected += (bias * deq_scale)[:, None, None]
+    # Powers of two and short inputs: float64, float32 and float16 weights hold the same numbers.
+    np.testing.assert_array_equal(found["conv_acc"], expected)
+    relu = np.maximum(expected.astype(np.float16), 0)
+    np.testing.assert_array_equal(found["conv"], relu)
+    assert found["q"].dtype == np.int8, "the Pooling still reads the Quant"
+
+
+def test_a_deconvolution_in_float16() -> None:
+    weights = blobs()
+    device = on(processor(["up"]), weights)
+    found = outputs(device.graph, ["conv", "up"])
+    kernel = weights["up"][0] * (np.array([2.0**-8, 2.0**-7]) * 2)[:, None, None]
+    x = found["conv"].astype(np.float16).astype(np.float64)
+    expected = np.einsum("nchw,coij->nohiwj", x, kernel).reshape(3, 2, 12, 12)
+    np.testing.assert_array_equal(found["up"], expected.astype(np.float16))
+    assert "q2" not in {value.name for node in device.graph.nodes for value in node.outputs}
+
+
+def test_an_inner_product_in_float16() -> None:
+    weights = blobs()
+    device = on(processor(["fc"]), weights)
+    found = outputs(device.graph, ["pool", "fc"])
+    scale = np.float32(0.0123)
+    kernel = (weights["fc"][0].astype(np.float32) * (scale * np.float32(16))).astype(np.float16)
+    bias = (weights["fc"][1].astype(np.float32) * scale).astype(np.float16)
+    x = found["pool"].astype(np.float16).reshape(3, -1)
+    exact = x.astype(np.float64) @ kernel.astype(np.float64).T + bias.astype(np.float64)
+    # Sums in float32 differ from exact ones by less than a step of float16.
+    step = np.spacing(np.abs(exact).astype(np.float16)).astype(np.float64)
+    assert (np.abs(found["fc"] - exact) <= step).all()
+    np.testing.assert_array_equal(found["fc"], found["fc"].astype(np.float16))
+
+
+def test_a_pooling_behind_a_quant_of_its_own_reads_floats() -> None:
+    apart = NETWORK.replace(
+        'layer { name: "conv" type: "Convolution" bottom: "q"',
+        """layer { name: "quant1" type: "Quant" bottom: "data" top: "q1"
+             quant_param { scale: 8 offset: "\\003" } }
+           layer { name: "conv" type: "Convolution" bottom: "q1\"""",
+    )
+    device = on(processor(["pool"]), blobs(), apart)
+    found = outputs(device.graph, ["pool"])
+    numbers = images()["data"].astype(np.float64).reshape(3, 3, 3, 2, 3, 2)
+    np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
+
+
+def test_a_pooling_behind_a_shared_quant_reads_int8() -> None:
+    device = on(processor(["pool"]), blobs())
+    found = outputs(device.graph, ["q", "pool"])
+    numbers = ((found["q"].astype(np.float64) - 3) / 8).reshape(3, 3, 3, 2, 3, 2)
+    np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
+
+
+def test_a_shared_quant_in_float16_is_the_same_for_both_readers() -> None:
+    weights = blobs()
+    device = on(processor(["pool"], quantizes_in_fp16=YES), weights)
+    found = outputs(device.graph, ["q", "pool"])
+    numbers = ((found["q"].astype(np.float64) - 3) / 8).reshape(3, 3, 3, 2, 3, 2)
+    np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
+
+
+def test_what_is_rolled_back_is_no_quantized_layer_any_more() -> None:
+    simulator = Simulator.from_graph(on(processor(["conv", "up"]), blobs()).graph, "reference")
+    assert [node.name for node in simulator.quantized_nodes] == ["pool", "fc"]
+
+
+@pytest.mark.parametrize(
+    "toy",
+    [
+        processor(honours_shift_n=NO, cuts_deq_scale=YES),
+        processor(["pool", "up"]),
+    ],
+    ids=["words", "roll-back"],
+)
+def test_both_engines_compute_a_rewritten_graph_alike(toy: Any) -> None:
+    pytest.importorskip("numba")
+    pytest.importorskip("onnxruntime")
+    found = on(toy, blobs()).graph
+    wanted = ["q", "conv", "pool", "up", "fc"]
+    same(outputs(found, wanted, "fast"), outputs(found, wanted))
+
+
+def test_quant_in_float16_needs_the_reference_engine() -> None:
+    found = on(processor(quantizes_in_fp16=YES), blobs()).graph
+    assert Simulator.from_graph(found).engine == "reference"
+    pytest.importorskip("numba")
+    pytest.importorskip("onnxruntime")
+    with pytest.raises(ConfigError, match="Quant in float16"):
+        Simulator.from_graph(found, "fast")
+
+
+def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
+    whole = graph(blobs())
+    nodes = [node for node in whole.nodes if node.name != "up_d"]
+    with pytest.raises(ModelError, match="expected one DeQuant") as caught:
+        as_computed_by(
+            whole.replace(nodes), processor(["up"]), "Toy", registries().layer_quantizers
+        )
+    assert caught.value.layer == "up"
+
+
+def test_a_scale_out_of_range_names_the_layer() -> None:
+    weights = blobs()
+    weights["up_d"] = [words([1.0, 0.0])]
+    with pytest.raises(AmctError, match="deq_scale of channel 1") as caught:
+        on(processor(["up"]), weights)
+    assert caught.value.layer == "up"
+
+
+def test_the_report_says_what_is_known_and_what_is_not() -> None:
+    toy = processor(["conv"], quantizes_in_fp16=UNKNOWN, honours_shift_n=NO, cuts_deq_scale=YES)
+    assert list(on(toy, blobs()).lines()) == [
+        "Toy (a toy):",
+        "  layers rolled back to float16: computed in float16, 1 layer (inferred; in which order "
+        "the sums are taken is not public)",
+        "  Quant: not known; computed in float32 (unknown)",
+        "  deq_scale: cut to 19 bits, 1 layer (inferred)",
+        "  shift N: passed over, 2 layers (verified)",
+        "  not simulated: its clock",
+    ]
+
+
+def test_n_that_is_applied_is_counted_too() -> None:
+    lines = list(on(processor(), blobs()).lines())
+    assert (
+        "  shift N: applied in 3 layers as the model says, rounding down (inferred; how the "
+        "processor rounds is not public)"
+    ) in lines
+
+
+@pytest.mark.parametrize(
+    ("toy", "said"),
+    [
+        (processor(quantizes_in_fp16=YES), "quantizes in float16"),
+        (processor(["up"]), "'Float16' has no form"),
+    ],
+    ids=["Quant", "roll-back"],
+)
+def test_an_onnx_export_does_not_pass_over_float16(toy: Any, said: str) -> None:
+    pytest.importorskip("onnx")
+    from cpu_sim_backend.onnx_export import export
+
+    with pytest.raises(ModelError, match=said):
+        export(on(toy, blobs()).graph)
