@@ -20,6 +20,7 @@ RESULTS = ROOT / "benchmarks/results"
 MEASUREMENTS = (
     "start_up",
     "lenet_mnist",
+    "device_modes",
     "resnet20_cifar",
     "real_networks",
     "large_networks",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
-from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Quant
+
+if TYPE_CHECKING:  # the command line reads this module before it needs NumPy
+    from amct_core.graph import Graph
 
 ENGINES = ("auto", "fast", "reference")
 """What a user may ask for."""
@@ -35,18 +36,21 @@ def chosen_engine(name: str, graph: Optional[Graph] = None) -> str:
             f"the fast engine needs {' and '.join(missing)}.",
             remedy="Install amct-cpu-sim-backend[fast], or use the reference engine.",
         )
-    exact = graph is None or not any(_quantizes_in_float16(node) for node in graph.nodes)
-    if name == "fast" and not exact:
+    in_float16 = graph is not None and _quantizes_in_float16(graph)
+    if name == "fast" and in_float16:
         raise ConfigError(
             "the fast engine does not compute Quant in float16, which this processor does.",
             field="engine",
             remedy="Use the engine 'reference' or 'auto', or leave the soc version out.",
         )
-    return "reference" if name == "reference" or missing or not exact else "fast"
+    return "reference" if name == "reference" or missing or in_float16 else "fast"
 
 
-def _quantizes_in_float16(node: Node) -> bool:
-    return isinstance(node.attributes, Quant) and node.attributes.float16
+def _quantizes_in_float16(graph: Graph) -> bool:
+    from amct_core.graph.attributes import Quant
+
+    attributes = (node.attributes for node in graph.nodes)
+    return any(isinstance(a, Quant) and a.float16 for a in attributes)
 
 
 def available_cores() -> int:
