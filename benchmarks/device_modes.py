@@ -1,7 +1,7 @@
 """How far Ascend processors depart from the exact integers on LeNet and MNIST.
 
 Trains and saves LeNet as ``lenet_mnist.py`` does, and runs the saved model with and without soc
-versions over the test images.  It prints one JSON object.
+versions over the test images, and with each deviation alone.  It prints one JSON object.
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Sequence
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+import attrs
 import numpy as np
 from lenet_mnist import SCALE, prepare, quantize
 from numpy.typing import NDArray
 
+from amct_core.extensions import Fact, Processor
 from amct_core.graph.attributes import Quant
+from amct_core.plugins import registries
+from amct_core.processors import find_processor
 from cpu_sim_backend import Simulator
+from cpu_sim_backend.device import as_computed_by
 
 SOC_VERSIONS = ("Ascend310", "Ascend310P3", "Ascend310B1", "Ascend910B1")
 """V100; V200, which applies N; two with a fix-pipe, of which the last takes no Caffe models."""
@@ -35,16 +40,30 @@ def quants(simulator: Simulator) -> List[str]:
     return [n.tops[0] for n in simulator.graph.nodes if isinstance(n.attributes, Quant)]
 
 
-def run(
-    files: Tuple[str, str], soc_version: Optional[str], images: Array
-) -> Tuple[Simulator, Dict[str, Array]]:
+ALONE = {
+    "rolls_back": "Ascend310",
+    "quantizes_in_fp16": "Ascend310",
+    "cuts_deq_scale": "Ascend310B1",
+    "honours_shift_n": "Ascend310",
+}
+"""Deviations, each with a processor that has it."""
+
+
+def only(deviation: str, soc_version: str) -> Processor:
+    """Return ``soc_version`` with one of its deviations and no other."""
+    processor = find_processor(registries().processors, soc_version)
+    no, yes = (Fact(value, "verified", "left out here") for value in (False, True))
+    exact = {name: yes if name == "honours_shift_n" else no for name in ALONE}
+    return attrs.evolve(processor, **{**exact, deviation: getattr(processor, deviation)})
+
+
+def run(simulator: Simulator, images: Array) -> Dict[str, Array]:
     """Return what the model computes: ``prob``, what goes into it, and the int8 inputs."""
-    simulator = Simulator(*files, engine="reference", soc_version=soc_version)
     wanted = [*quants(simulator), "ip2", "prob"]
     batches = [
         simulator.run({"data": images[i : i + BATCH]}, wanted) for i in range(0, len(images), BATCH)
     ]
-    return simulator, {blob: np.concatenate([b[blob] for b in batches]) for blob in wanted}
+    return {blob: np.concatenate([b[blob] for b in batches]) for blob in wanted}
 
 
 def compared(found: Dict[str, Array], exact: Dict[str, Array], labels: Array) -> Dict[str, Any]:
@@ -69,20 +88,23 @@ def compared(found: Dict[str, Array], exact: Dict[str, Array], labels: Array) ->
 
 
 def measure(save_path: str, soc_versions: Sequence[str], images: Array, labels: Array) -> Any:
-    """Return a row for each processor."""
+    """Return a row for each processor, and for each deviation alone."""
     files = f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
-    _, exact = run(files, None, images)
+    model = Simulator(*files, engine="reference")
+    exact = run(model, images)
     rows = {"exact": compared(exact, exact, labels)}
     for soc_version in soc_versions:
-        simulator, found = run(files, soc_version, images)
+        simulator = Simulator(*files, engine="reference", soc_version=soc_version)
         assert simulator.device is not None
         rows[soc_version] = {
-            **compared(found, exact, labels),
-            "simulated": {
-                deviation.field: {"status": deviation.fact.status, "layers": deviation.layers}
-                for deviation in simulator.device.deviations
-            },
+            **compared(run(simulator, images), exact, labels),
+            "deviations": list(simulator.device.lines())[1:],
         }
+    for deviation, soc_version in ALONE.items():
+        processor, quantizers = only(deviation, soc_version), registries().layer_quantizers
+        device = as_computed_by(model.graph, processor, soc_version, quantizers)
+        found = run(Simulator.from_graph(device.graph, "reference"), images)
+        rows[f"{deviation} of {soc_version} alone"] = compared(found, exact, labels)
     return rows
 
 

@@ -16,6 +16,7 @@ from amct_core import hookspecs
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import Registries, create_host
+from amct_core.processors import find_processor
 from amct_core.registry import Registry
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("amct_"))
@@ -170,8 +171,9 @@ def test_layer_simulators(provided: Provided) -> None:
     assert y.tolist() == [[[0.0, 3.0], [-4.0, -6.0]]]
 
 
-def test_processors(provided: Provided) -> None:
-    processor = provided("amct_processors", "Example1")
+def test_processors(install: Callable[[str], Registry[Any]]) -> None:
+    processor = find_processor(install("amct_processors"), "Example1B")
+    assert processor.name == "Example1"
     quant = Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0))
     first = Node("first", "InnerProduct", ("q",), ("acc",))
     (found,) = processor.rolled_back(Graph("net", [quant, first]))

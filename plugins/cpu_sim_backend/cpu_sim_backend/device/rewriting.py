@@ -34,7 +34,8 @@ def as_computed_by(
         quantizers: tell which axis of a layer's weights counts output channels.
 
     Raises:
-        ModelError: a layer that is rolled back has no DeQuant of its own behind it.
+        ModelError: a layer that is rolled back is not in the graph, reads no Quant, or has no
+            DeQuant of its own behind it.
     """
     steps: Tuple[Callable[[Graph, Processor], Tuple[Graph, Deviation]], ...] = (
         # Layers that are rolled back have no Quant and no DeQuant any more: they come first.
@@ -56,8 +57,8 @@ def _rolled_back(
     fact = processor.rolls_back
     layers: Tuple[str, ...] = ()
     if fact.value:
-        names = {found.layer for found in processor.rolled_back(graph)}
-        layers = tuple(node.name for node in graph.nodes if node.name in names)
+        named = {graph.node(found.layer).name for found in processor.rolled_back(graph)}
+        layers = tuple(node.name for node in graph.nodes if node.name in named)
         graph = roll_back(graph, layers, quantizers)
     behaviour = _behaviour(
         fact.value, "computed in float16", "none", "not known; computed in integers"

@@ -210,6 +210,15 @@ def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
     assert caught.value.layer == "up"
 
 
+@pytest.mark.parametrize(
+    ("layer", "said"), [("convv", "no layer of this name"), ("relu", "reads no Quant")]
+)
+def test_a_processor_cannot_roll_back_what_is_not_quantized(layer: str, said: str) -> None:
+    with pytest.raises(ModelError, match=said) as caught:
+        on(processor([layer]), blobs())
+    assert caught.value.layer == layer
+
+
 def test_a_scale_out_of_range_names_the_layer() -> None:
     weights = blobs()
     weights["up_d"] = [words([1.0, 0.0])]
