@@ -19,7 +19,8 @@ class Deviation:
         title: what it is about.
         fact: whether it does, how well that is known, and where it is written.
         behaviour: what is computed because of it.
-        layers: the layers that compute otherwise for it; empty where it is exact.
+        departs: whether that is another thing than the model says.
+        layers: the layers that compute otherwise for it.
         open_point: what is not known about how the processor does it; empty if nothing.
     """
 
@@ -27,6 +28,7 @@ class Deviation:
     title: str
     fact: Fact[bool]
     behaviour: str
+    departs: bool
     layers: Tuple[str, ...] = ()
     open_point: str = ""
 
@@ -38,13 +40,14 @@ class Deviation:
             "status": self.fact.status,
             "source": self.fact.source,
             "behaviour": self.behaviour,
+            "departs": self.departs,
             "layers": list(self.layers),
             "open_point": self.open_point or None,
         }
 
     def __str__(self) -> str:
         count = len(self.layers)
-        where = f", {count} layer{'' if count == 1 else 's'}" if count else ""
+        where = f", {count} layer{'' if count == 1 else 's'}" if self.departs else ""
         note = f"; {self.open_point}" if self.open_point else ""
         return f"{self.title}: {self.behaviour}{where} ({self.fact.status}{note})"
 

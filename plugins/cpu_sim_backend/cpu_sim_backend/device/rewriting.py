@@ -65,7 +65,8 @@ def _rolled_back(
     )
     open_point = "in which order the sums are taken is not public" if layers else ""
     title = "layers rolled back to float16"
-    return graph, Deviation("rolls_back", title, fact, behaviour, layers, open_point)
+    departs = bool(fact.value)
+    return graph, Deviation("rolls_back", title, fact, behaviour, departs, layers, open_point)
 
 
 def _quantized_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
@@ -77,7 +78,7 @@ def _quantized_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, De
     behaviour = _behaviour(
         fact.value, "computed in float16", "computed in float32", "not known; computed in float32"
     )
-    return graph, Deviation("quantizes_in_fp16", "Quant", fact, behaviour, layers)
+    return graph, Deviation("quantizes_in_fp16", "Quant", fact, behaviour, bool(fact.value), layers)
 
 
 def _in_float16(node: Node) -> Node:
@@ -96,7 +97,9 @@ def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation
     if fact.value:
         graph, layers = _with_words(graph, fixpipe.cut)
     behaviour = _behaviour(fact.value, "cut to 19 bits", "all bits count", "not known; all count")
-    return graph, Deviation("cuts_deq_scale", "deq_scale", fact, behaviour, layers)
+    return graph, Deviation(
+        "cuts_deq_scale", "deq_scale", fact, behaviour, bool(fact.value), layers
+    )
 
 
 def _applied_shift(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
@@ -112,7 +115,10 @@ def _applied_shift(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation
         f"not known; applied in {len(searched)} layers, rounding down",
     )
     open_point = "how the processor rounds is not public" if fact.value and searched else ""
-    return graph, Deviation("honours_shift_n", "shift N", fact, behaviour, layers, open_point)
+    departs = fact.value is False
+    return graph, Deviation(
+        "honours_shift_n", "shift N", fact, behaviour, departs, layers, open_point
+    )
 
 
 def _with_words(graph: Graph, change: Callable[[Words], Words]) -> Tuple[Graph, Tuple[str, ...]]:

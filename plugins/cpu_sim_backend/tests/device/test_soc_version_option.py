@@ -40,6 +40,7 @@ def test_the_deviations_are_told_on_the_standard_error(saved: Saved, capsys: Any
     assert "Ascend310P3" not in out
     assert err.splitlines()[0] == "Ascend310P3 (Atlas inference products (Ascend 310P)):"
     assert "layers rolled back to float16: computed in float16, 3 layers (inferred;" in err
+    assert "Quant: computed in float16, 0 layers (verified)" in err, "none is left"
     assert "deq_scale: all bits count (inferred)" in err
     assert "not simulated: DeQuant gives float16, and float layers compute in it." in err
 
@@ -71,6 +72,8 @@ def test_json_has_status_and_source_of_each_fact(saved: Saved, capsys: Any) -> N
         assert (found["value"], found["status"]) == (fact.value, fact.status)
         assert found["source"] == fact.source
     three = [f"{name}_dequant_layer" for name in ("one", "two", "three")]
+    departs = {field for field, deviation in by_field.items() if deviation["departs"]}
+    assert departs == {"cuts_deq_scale", "honours_shift_n"}
     assert by_field["cuts_deq_scale"]["layers"] == three
     assert by_field["honours_shift_n"]["layers"] == three
     assert report["not_simulated"]
