@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the command line reads this module before it needs NumPy
 ENGINES = ("auto", "fast", "reference")
 """What a user may ask for."""
 
-_LIBRARIES = ("numba", "llvmlite")
+_LIBRARIES = ("numba",)
 
 
 def chosen_engine(name: str, graph: Optional[Graph] = None) -> str:
