@@ -118,7 +118,6 @@ def _sums(a: Pooling, x: np.ndarray) -> np.ndarray:
 def test_the_engines_agree_in_every_bit(case: Case, tmp_path: Path) -> None:
     """Whether every blob is asked for, so that nothing can be fused, or the outputs alone."""
     pytest.importorskip("numba")
-    pytest.importorskip("numba")
     inserted = insert(case, tmp_path)
     pretend_training(tmp_path, searches=inserted.searches)
     prefix = inserted.save()

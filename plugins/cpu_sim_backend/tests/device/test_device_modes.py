@@ -185,7 +185,6 @@ def test_what_is_rolled_back_is_no_quantized_layer_any_more() -> None:
 )
 def test_both_engines_compute_a_rewritten_graph_alike(toy: Any) -> None:
     pytest.importorskip("numba")
-    pytest.importorskip("numba")
     found = on(toy, blobs()).graph
     wanted = ["q", "conv", "pool", "up", "fc"]
     same(outputs(found, wanted, "fast"), outputs(found, wanted))
@@ -194,7 +193,6 @@ def test_both_engines_compute_a_rewritten_graph_alike(toy: Any) -> None:
 def test_quant_in_float16_needs_the_reference_engine() -> None:
     found = on(processor(quantizes_in_fp16=YES), blobs()).graph
     assert Simulator.from_graph(found).engine == "reference"
-    pytest.importorskip("numba")
     pytest.importorskip("numba")
     with pytest.raises(ConfigError, match="Quant in float16"):
         Simulator.from_graph(found, "fast")
