@@ -59,6 +59,11 @@ def input_array(
     Raises:
         ModelError: there is none, or it does not have ``shape`` but for the batch size.
     """
+    return checked_input(inputs, name, shape).astype(np.float32)
+
+
+def checked_input(inputs: Mapping[str, Array], name: str, shape: Tuple[int, ...]) -> Array:
+    """Return the array that the caller gave for input ``name``, as it is; see above."""
     if name not in inputs:
         raise ModelError(
             f"no data for input '{name}'; given: {sorted(inputs)}.",
@@ -71,7 +76,7 @@ def input_array(
             f"shape (N, {', '.join(map(str, shape[1:]))}).",
             remedy="Preprocess the data as in training.",
         )
-    return array.astype(np.float32)
+    return array
 
 
 @attrs.define

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 import numba
-import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.extensions import LayerSimulator
 from amct_core.graph import Graph, Value
 from amct_core.registry import Registry
+from cpu_sim_backend.execution import checked_input
 from cpu_sim_backend.fast.fusion import fuse
 from cpu_sim_backend.fast.instructions import Instructions, usable
-from cpu_sim_backend.fast.plan import Plan, make_plan
+from cpu_sim_backend.fast.plan import InputOperation, Plan, make_plan
 from cpu_sim_backend.fast.prepared import Layers
 from cpu_sim_backend.fast.run import Run
 from cpu_sim_backend.fast.slicing import operations_by_sample, samples_at_once
@@ -61,13 +61,19 @@ class FastEngine:
     def _by_samples(self, run: Run, inputs: Mapping[str, Array], plan: Plan) -> int:
         """Do the first operations on few samples at a time; return how many operations."""
         count = operations_by_sample(plan)
-        samples = {len(np.asarray(array)) if np.ndim(array) else 0 for array in inputs.values()}
+        arrays = {
+            value.name: checked_input(inputs, value.name, shape)
+            for operation in plan.operations
+            if isinstance(operation, InputOperation)
+            for value, shape in zip(operation.outputs, operation.shapes)
+        }
+        samples = {len(array) for array in arrays.values()}
         if not count or len(samples) != 1 or max(samples) < 2:
             return 0
         (total,) = samples
         parts, begin, size = [], 0, 1
         while begin < total:
-            own = {name: array[begin : begin + size] for name, array in inputs.items()}
+            own = {name: array[begin : begin + size] for name, array in arrays.items()}
             part = Run(self._layers, own, plan)
             part.operations(0, count)
             parts.append(part)
