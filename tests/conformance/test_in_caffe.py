@@ -1,8 +1,8 @@
 """Every case: insert, one training iteration, save, and the fake-quant model against integers.
 
 What must hold of each: exactly the expected layers are quantized; fake-quant model in Caffe and
-integer simulation do not differ in one int8 input or int32 accumulator; every inferred shape is
-Caffe's own.
+integer simulation, by either engine, do not differ in one int8 input, int32 accumulator or float
+blob; every inferred shape is Caffe's own.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from amct_core.graph.attributes import DeQuant
 from amct_core.graph.shapes import infer_shapes
 from amct_core.numerics import dequant
 from cpu_sim_backend import Simulator
+from cpu_sim_backend.engines import chosen_engine
+from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import verify
 from tests.conformance.case import Case
 from tests.conformance.graph_cases import CASES
 from tests.conformance.layer_cases import layer_cases
 from tests.conformance.netspec import standing_in, with_caffe
-from tests.conformance.runner import insert, train
+from tests.conformance.runner import Arrays, insert, train
 
 pytestmark = pytest.mark.caffe
 
@@ -49,13 +51,44 @@ def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
     assert np.isfinite([blob.data for blob in solver.net.blobs.values() if blob.count == 1]).all()
     prefix = inserted.save()
     # Wider than in training, so that values beyond the bounds are met, too.
-    report = verify(prefix, inserted.inputs(seed=2, spread=1.5))
+    inputs = inserted.inputs(seed=2, spread=1.5)
+    for engine in engines():
+        check_integers(case, verify(prefix, inputs, engine=engine))
+        check_every_blob(prefix, inputs, engine)
+    check_shapes(inserted.path("net.prototxt"), caffe)
+
+
+def engines() -> list[str]:
+    """Return both engines, or the reference alone where the libraries of the other are missing."""
+    return list(dict.fromkeys(["reference", chosen_engine("auto")]))
+
+
+def check_integers(case: Case, report: VerifyReport) -> None:
+    expected = case.enable or case.quantized
     assert tuple(layer.name for layer in report.layers) == expected
     for layer in report.layers:
         assert layer.accumulator_mismatches == 0, layer
         assert bool(layer.inexact_upstream) == (layer.name in case.inexact)
     assert report.exact, report
-    check_shapes(inserted.path("net.prototxt"), caffe)
+
+
+def check_every_blob(prefix: str, inputs: Arrays, engine: str) -> None:
+    """Assert that each float blob is Caffe's, to the bit where the simulator claims so.
+
+    It does not behind a layer whose order of additions a BLAS decides.  What lies between Quant
+    and DeQuant is another matter, which :func:`check_integers` has seen to.
+    """
+    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+    simulator = Simulator(*files, engine=engine)
+    integers = {b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0])}
+    blobs = {v.name for n in simulator.graph.nodes for v in n.outputs} - integers
+    found = simulator.run(inputs, sorted(blobs))
+    executor = CaffeFrontend().fake_quant_executor(prefix)
+    expected = executor.run(inputs, sorted(blobs))
+    for blob, array in found.items():
+        assert array.dtype == np.float32, blob
+        if not simulator.inexact_layers(blob):
+            np.testing.assert_array_equal(array, expected[blob], f"{blob}, {engine}")
 
 
 WITHOUT_N = [
