@@ -13,7 +13,13 @@ from google.protobuf import text_format
 from numpy.typing import NDArray
 from PIL import Image
 
+from amct_caffe.formats.prototxt import document as documents
+
 Array = NDArray[np.float32]
+
+CIFAR_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+CIFAR_DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+"""What ResNet-20 was trained with: RGB in 0..1, minus the mean, over the standard deviation."""
 
 
 @attrs.frozen
@@ -26,6 +32,8 @@ class Network:
         size: height and width of the input.
         mean: per channel, in BGR; subtracted first.
         factor: images are multiplied by it then.
+        dataset: where its images come from: ``imagenet``, ``mnist`` or ``cifar10``.  The last two
+            have a preprocessing of their own, that of ``lenet_mnist`` and ``resnet20_cifar``.
         resized: whether the whole image is resized to ``size``; else ``size`` is cut from its
             middle.
         logits: blobs that training pulls to the labels, or without ``labelled`` to the values that
@@ -45,12 +53,18 @@ class Network:
     data: str = "data"
     mean: Tuple[float, float, float] = (104, 117, 123)
     factor: float = 1.0
+    dataset: str = "imagenet"
     resized: bool = False
     labelled: bool = False
     batch_size: int = 4
     batch_num: int = 2
     solver: str = "SGD"
     base_lr: float = 1e-5
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return 1 if self.dataset == "mnist" else 3
 
 
 NETWORKS: Dict[str, Network] = {
@@ -102,15 +116,55 @@ NETWORKS: Dict[str, Network] = {
     ),
 }
 
+SMALL_NETWORKS: Dict[str, Network] = {
+    "lenet": Network(
+        model="lenet/lenet.prototxt",
+        weights="lenet/lenet_iter_10000.caffemodel",
+        dataset="mnist",
+        size=(28, 28),
+        logits=("ip2",),
+        outputs=("prob",),
+        labelled=True,
+        batch_size=100,
+    ),
+    "resnet20": Network(
+        model="resnet20_cifar/resnet20.prototxt",
+        weights="resnet20_cifar/resnet20.caffemodel",
+        dataset="cifar10",
+        size=(32, 32),
+        logits=("fc",),
+        outputs=("fc", "prob"),
+        labelled=True,
+        batch_size=50,
+    ),
+}
+"""Those whose accuracy ``lenet_mnist`` and ``resnet20_cifar`` measure."""
 
-def load_images(shared: Path, network: Network, samples: int) -> Tuple[Array, NDArray[np.int64]]:
-    """Return the first images, float32 (N, 3, height, width), and their labels."""
+REAL_NETWORKS: Dict[str, Network] = {
+    **SMALL_NETWORKS,
+    **{name: network for name, network in NETWORKS.items() if network.weights},
+}
+"""Every network that has trained weights."""
+
+
+def load_images(
+    shared: Path, network: Network, samples: Optional[int]
+) -> Tuple[Array, NDArray[np.int64]]:
+    """Return the first images (None: all), float32 (N, channels, height, width), and labels."""
     if str(shared / "data") not in sys.path:
         sys.path.insert(0, str(shared / "data"))
     import load
 
-    images, labels = load.imagenet_sample()
-    inputs = np.stack([_input(image, network) for image in images[:samples]])
+    if network.dataset == "mnist":
+        images, labels = load.mnist("test")
+        inputs = images[:samples, None].astype(np.float32) * np.float32(0.00390625)
+    elif network.dataset == "cifar10":
+        images, labels = load.cifar10("test")
+        normalised = (images[:samples].astype(np.float32) / 255 - CIFAR_MEAN) / CIFAR_DEVIATION
+        inputs = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
+    else:
+        images, labels = load.imagenet_sample()
+        inputs = np.stack([_input(image, network) for image in images[:samples]])
     return inputs, np.asarray(labels[:samples], np.int64)
 
 
@@ -129,11 +183,11 @@ def training_model(network: Network, model: str, targets: Mapping[str, Array]) -
     It is fed through ``Input`` layers, as the definitions here are; so its shapes are known.
     """
     net = caffe.proto.caffe_pb2.NetParameter()
-    text_format.Merge(Path(model).read_text(), net)
+    text_format.Merge(documents.read(model).format(), net)  # in today's format, if it was older
     layers = [layer for layer in net.layer if layer.type != "Input"]
     for field in ("input", "input_dim", "input_shape", "layer"):
         net.ClearField(field)
-    shapes = {network.data: (3, *network.size)}
+    shapes = {network.data: (network.channels, *network.size)}
     shapes.update({name: target.shape[1:] for name, target in targets.items()})
     for name, shape in shapes.items():
         layer = net.layer.add(name=name, type="Input", top=[name])

@@ -21,14 +21,11 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 import caffe
 import numpy as np
 from google.protobuf import text_format
+from networks import CIFAR_DEVIATION, CIFAR_MEAN
 
 import amct_caffe as amct
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
-
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
-"""What the network was trained with: RGB in 0..1, minus the mean, over the standard deviation."""
 
 TEST_BATCH = 100
 MODEL = "train_test.prototxt"
@@ -81,7 +78,7 @@ def prepare_data(shared: Path, split: str, count: int) -> dict[str, np.ndarray]:
 
     images, labels = load.cifar10(split)
     chosen = np.random.default_rng(0).permutation(len(images))[:count]
-    normalised = (images[chosen].astype(np.float32) / 255 - MEAN) / DEVIATION
+    normalised = (images[chosen].astype(np.float32) / 255 - CIFAR_MEAN) / CIFAR_DEVIATION
     arrays = {
         "data": np.ascontiguousarray(normalised.transpose(0, 3, 1, 2)),
         "label": labels[chosen].astype(np.float32),
