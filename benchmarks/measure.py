@@ -2,6 +2,9 @@
 
 Writes ``benchmarks/results/<measurement>.json``: what the measurement printed, with the commit, the
 machine and the versions it ran on.  Without the real models and data it stops and says so.
+
+``float_parity`` and ``exactness`` run once per network, and what one network gave is kept at once;
+``exactness:lenet`` measures one network and leaves the others in the file as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Sequence
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks/results"
@@ -25,7 +29,13 @@ MEASUREMENTS = (
     "real_networks",
     "large_networks",
     "simulation_speed",
+    "float_parity",
+    "exactness",
 )
+NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
+PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS}
+"""The networks of those measurements that are kept network by network."""
+
 DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe")
 
 
@@ -45,6 +55,39 @@ def surroundings() -> dict[str, object]:
     }
 
 
+def measured(script: str, *options: str) -> dict[str, object] | None:
+    """Run a script; return what it printed and on what it ran, or None where it failed."""
+    start = time.perf_counter()
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *options]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        words = " ".join((script, *options))
+        print(f"{words} failed with exit status {done.returncode}", file=sys.stderr)
+        return None
+    return {
+        "measured_on": surroundings(),
+        "seconds": round(time.perf_counter() - start, 1),
+        "results": json.loads(done.stdout),
+    }
+
+
+def measure_per_network(name: str, networks: Sequence[str]) -> bool:
+    """Measure network by network and keep each as soon as it is there; return whether all were."""
+    path = RESULTS / f"{name}.json"
+    complete = True
+    for network in networks:
+        found = measured(name, "--network", network)
+        if found is None:
+            complete = False
+            continue
+        kept = json.loads(path.read_text()) if path.exists() else {}
+        found["results"] = found["results"]["networks"][network]  # type: ignore[index]
+        kept[network] = found
+        ordered = {key: kept[key] for key in PER_NETWORK[name] if key in kept}
+        path.write_text(json.dumps(ordered, indent=2) + "\n")
+    return complete
+
+
 def main() -> int:
     """Measure all, or those named on the command line; return the exit status."""
     names = sys.argv[1:] or MEASUREMENTS
@@ -52,21 +95,18 @@ def main() -> int:
     failed = 0
     for name in names:
         print(f"{name} ...", file=sys.stderr)
-        start = time.perf_counter()
-        script = str(ROOT / "benchmarks" / f"{name}.py")
-        done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, text=True)
-        if done.returncode:
-            print(f"{name} failed with exit status {done.returncode}", file=sys.stderr)
+        name, _, network = name.partition(":")
+        if name in PER_NETWORK:
+            networks = (network,) if network else PER_NETWORK[name]
+            failed |= not measure_per_network(name, networks)
+            continue
+        kept = measured(name)
+        if kept is None:
             failed = 1
             continue
-        kept = {
-            "measured_on": surroundings(),
-            "seconds": round(time.perf_counter() - start, 1),
-            "results": json.loads(done.stdout),
-        }
         (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=2) + "\n")
         print(json.dumps(kept["results"], indent=2))
-    return failed
+    return int(failed)
 
 
 if __name__ == "__main__":

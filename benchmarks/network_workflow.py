@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping
 
 import caffe
 import numpy as np
-from networks import Array, Network
+from networks import Array, Network, training_model
 
 import amct_caffe as amct
 
@@ -43,6 +43,24 @@ def run_float32(model: str, weights: str, network: Network, images: Array) -> Di
         for blob, batches in kept.items():
             batches.append(net.blobs[blob].data.copy())
     return {blob: np.concatenate(batches) for blob, batches in kept.items()}
+
+
+def write_training_model(
+    network: Network, model: str, images: Array, labels: Any, float32: Mapping[str, Array]
+) -> Dict[str, Array]:
+    """Write ``tmp/train.prototxt`` and return what it is fed: images and what they should give.
+
+    Args:
+        network: tells whether that is their labels, or the logits that they had in float32.
+        model: prototxt without a loss.
+        images, labels: to train on.
+        float32: logits of these images and perhaps more, by blob.
+    """
+    targets = {f"target_{blob}": float32[blob][: len(images)] for blob in network.logits}
+    if network.labelled:
+        targets = {"label": labels}
+    Path("tmp/train.prototxt").write_text(training_model(network, model, targets))
+    return {network.data: images, **targets}
 
 
 def feed(net: Any, arrays: Mapping[str, Array], batch: int) -> None:

@@ -23,15 +23,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
 import attrs
 import caffe
 import numpy as np
-from network_workflow import SAVED, quantize, run_float32
-from networks import (
-    NETWORKS,
-    Array,
-    Network,
-    load_images,
-    training_model,
-    write_random_weights,
-)
+from network_workflow import SAVED, quantize, run_float32, write_training_model
+from networks import NETWORKS, Array, Network, load_images, write_random_weights
 
 from amct_core import record as records
 from amct_core import workflow
@@ -88,11 +81,7 @@ def measure(shared: Path, name: str, arguments: argparse.Namespace) -> Dict[str,
         write_random_weights(model, weights, images[:4])
     float32 = run_float32(model, weights, network, images)
     trained = min(samples, arguments.iterations * network.batch_size)
-    targets = {f"target_{blob}": float32[blob][:trained] for blob in network.logits}
-    if network.labelled:
-        targets = {"label": labels[:trained]}
-    Path("tmp/train.prototxt").write_text(training_model(network, model, targets))
-    arrays = {network.data: images[:trained], **targets}
+    arrays = write_training_model(network, model, images[:trained], labels[:trained], float32)
     start = time.perf_counter()
     losses = quantize(network, weights, arrays, arguments.iterations, arguments.batch_norm)
     results: Dict[str, Any] = {
