@@ -13,7 +13,6 @@ import click
 
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
-from cpu_sim_backend.report import VerifyReport
 
 
 @click.command("simulate")
@@ -128,22 +127,37 @@ def _simulate(
     show_default=True,
     help="What computes; both give the same bits.",
 )
+@click.option(
+    "--against",
+    type=click.Choice(("framework", "reference")),
+    help="What to compare with: the fake-quant model in its framework, or the deployable model in "
+    "the reference engine.  Default: the framework if it is installed.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def verify(prefix: str, data: str, batch_size: int, engine: str, as_json: bool) -> None:
+def verify(
+    prefix: str,
+    data: str,
+    batch_size: int,
+    engine: str,
+    against: Optional[str],
+    as_json: bool,
+) -> None:
     """Prove that the models saved as PREFIX compute alike.
 
     Runs the fake-quant model in Caffe and the deployable model in integers, and compares every int8
-    input and int32 accumulator of every quantized layer, and the outputs.  Exits with 0 if nothing
-    differs, else with 1.
+    input and int32 accumulator of every quantized layer, and the outputs.  Where there is no Caffe,
+    compares the two engines.  Exits with 0 if nothing differs, else with 1.
     """
     from cpu_sim_backend.data import NpzSource
     from cpu_sim_backend.verify import verify as verify_models
 
     source = NpzSource(data)
-    report = verify_models(prefix, source, batch_size, engine)
+    report = verify_models(prefix, source, batch_size, engine, against)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
+        from cpu_sim_backend.report_table import print_report
+
         print_report(report)
     sys.exit(0 if report.exact else 1)
 
@@ -152,38 +166,3 @@ def _folder_of(path: str) -> Optional[str]:
     """Return the folder of ``path`` if it is there already; None for the system's own."""
     folder = os.path.dirname(os.path.abspath(path))
     return folder if os.path.isdir(folder) else None
-
-
-def print_report(report: VerifyReport) -> None:
-    """Print a report as tables on standard output."""
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    table = Table(title=f"{report.samples} samples")
-    for heading in (
-        "layer",
-        "int8 inputs",
-        "accumulators",
-        "largest partial sum",
-        "int16 saturated",
-    ):
-        table.add_column(heading, justify="left" if heading == "layer" else "right")
-    for layer in report.layers:
-        bound = f"{layer.max_abs_partial_sum_bound / 2**24:.2f} of 2^24"
-        counts = (layer.input_int8_mismatches, layer.accumulator_mismatches)
-        table.add_row(
-            layer.name, *(f"{n} differ" for n in counts), bound, str(layer.int16_saturated)
-        )
-    for output in report.outputs:
-        table.add_row(f"output '{output.blob}'", "", f"{output.mismatches} differ", "", "")
-    console.print(table)
-    for layer in report.layers:
-        if layer.first_difference is not None:
-            console.print(f"{layer.name}: first difference: {layer.first_difference}")
-        if layer.inexact_upstream:
-            names = ", ".join(layer.inexact_upstream)
-            console.print(f"{layer.name}: behind float layers that agree to 1e-6 only: {names}")
-        if not layer.proven:
-            console.print(f"{layer.name}: float32 sums may exceed 2^24; exactness is not proven.")
-    console.print("exact" if report.exact else "NOT exact")

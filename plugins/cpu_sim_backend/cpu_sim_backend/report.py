@@ -26,6 +26,8 @@ class LayerReport:
             that an int8 input may differ.
         factor_mismatches: stored factors (scale and offset of its Quant; deq_scale, N and bias of
             its DeQuant) that differ between the two models.
+        max_abs_accumulator: the largest magnitude of an accumulator on these data, bias included.
+        in_float32: whether one side sums in float32, so that exactness depends on the bound.
     """
 
     name: str
@@ -36,11 +38,13 @@ class LayerReport:
     first_difference: Optional[Dict[str, Any]]
     inexact_upstream: Tuple[str, ...] = ()
     factor_mismatches: int = 0
+    max_abs_accumulator: int = 0
+    in_float32: bool = True
 
     @property
     def proven(self) -> bool:
-        """Whether float32 arithmetic is proven exact for this layer."""
-        return self.max_abs_partial_sum_bound < EXACT_LIMIT
+        """Whether the arithmetic of both sides is proven exact for this layer."""
+        return not self.in_float32 or self.max_abs_partial_sum_bound < EXACT_LIMIT
 
     @property
     def exact(self) -> bool:
@@ -60,11 +64,12 @@ class OutputReport:
 
 @attrs.frozen
 class VerifyReport:
-    """The comparison as a whole."""
+    """The comparison as a whole; ``compared`` says in words what with what."""
 
     samples: int
     layers: Tuple[LayerReport, ...]
     outputs: Tuple[OutputReport, ...]
+    compared: str = ""
 
     @property
     def exact(self) -> bool:
@@ -89,6 +94,7 @@ class VerifyReport:
         """Return the report as ``--json`` prints it."""
         return {
             "exact": self.exact,
+            "compared": self.compared,
             "samples": self.samples,
             "layers": [attrs.asdict(layer) for layer in self.layers],
             "outputs": [attrs.asdict(output) for output in self.outputs],

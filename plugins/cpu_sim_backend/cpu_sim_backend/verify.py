@@ -1,21 +1,28 @@
-"""Compares a fake-quant model in its framework with the simulation of the deployable model."""
+"""Compares the simulation of a deployable model with a fake-quant model, or with another engine."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.accumulator_parts import accumulator_parts, part_names, weights_of_part
-from amct_core.errors import ModelError
+from amct_core.accumulator_parts import accumulator_parts, weights_of_part
+from amct_core.errors import ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
 from amct_core.graph import Node
 from amct_core.graph.attributes import Pooling, Quant
-from amct_core.numerics import dequant, exactness, pooling
+from amct_core.numerics import dequant, exactness
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
+from cpu_sim_backend.counterparts import (
+    Counterpart,
+    EngineCounterpart,
+    FrameworkCounterpart,
+    LayerIntegers,
+)
 from cpu_sim_backend.data import ArraySource, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
 from cpu_sim_backend.layers.magnitude import largest_partial_sum
@@ -25,6 +32,10 @@ from cpu_sim_backend.simulator import Simulator
 
 Array = NDArray[Any]
 _TOLERANCE = 1e-6
+_log = logging.getLogger("cpu_sim_backend.verify")
+
+AGAINST = ("framework", "reference")
+"""What the simulation can be compared with."""
 
 
 def verify(
@@ -32,16 +43,21 @@ def verify(
     data: Union[DataSource, Mapping[str, Array]],
     batch_size: int = 100,
     engine: str = "auto",
+    against: Optional[str] = None,
 ) -> VerifyReport:
-    """Compare the two models saved under ``save_path`` on ``data``.
+    """Compare the simulation of the model saved under ``save_path`` with its counterpart.
+
+    The counterpart is the fake-quant model in its framework.  Where the framework cannot run, it is
+    the deployable model in the reference engine, with a warning; the simulation is that of the fast
+    engine then.
 
     The factors that both models store (scales, offsets, N, biases) must be equal.  Each quantized
-    layer is computed on the very integers that the framework's model gave it, and
+    layer is computed on the very integers that the counterpart gave it, and
     its accumulators must not differ in one place.  Beside it the simulation runs freely from the
     inputs of the network; its int8 values must not differ either, but for layers with a float layer
     upstream whose order of additions a BLAS decides, or that a math library computes (a float
     convolution, LRN): those are named.  Outputs behind such a layer count as different beyond 1e-6
-    relative.
+    relative.  Engines have no such excuse: between them every bit counts.
 
     Args:
         save_path: folder and prefix of the saved model.
@@ -49,46 +65,75 @@ def verify(
             file.
         batch_size: samples per batch; memory grows with it, not with the data.
         engine: of the simulation, one of :data:`cpu_sim_backend.engines.ENGINES`.
+        against: ``framework``, ``reference``, or None: the framework if it can run.
 
     Raises:
+        ConfigError: an engine would be compared with itself.
+        EnvironmentUnsuitableError: what is asked for is not installed.
         AmctError: a model cannot be read or run.
     """
-    model = f"{save_path}_fake_quant_model.prototxt"
-    executor = frontend_for(model, registries()).fake_quant_executor(save_path)
-    simulator = Simulator(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel", engine
-    )
-    return compare(executor, simulator, data, batch_size)
+    if against not in (None, *AGAINST):
+        raise ConfigError(
+            f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
+        )
+    files = f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+    if against != "reference":
+        model = f"{save_path}_fake_quant_model.prototxt"
+        frontend = frontend_for(files[0] if against is None else model, registries())
+        try:
+            executor = frontend.fake_quant_executor(save_path)
+        except EnvironmentUnsuitableError as error:
+            if against == "framework":
+                raise
+            _log.warning(
+                "the fake-quant model cannot run here (%s); the deployable model is compared "
+                "between the reference engine and the fast engine instead",
+                error.problem.rstrip("."),
+            )
+        else:
+            simulator = Simulator(*files, engine)
+            name = frontend.name.capitalize()
+            other = FrameworkCounterpart(
+                executor, simulator.graph, simulator.quantized_nodes, simulator.outputs, name
+            )
+            return compare(other, simulator, data, batch_size)
+    simulator = Simulator(*files, "fast" if engine == "auto" else engine)
+    engines = EngineCounterpart(Simulator(*files, "reference"), simulator)
+    return compare(engines, simulator, data, batch_size)
 
 
 def compare(
-    executor: Executor,
+    other: Union[Executor, Counterpart],
     simulator: Simulator,
     data: Union[DataSource, Mapping[str, Array]],
     batch_size: int = 100,
 ) -> VerifyReport:
-    """Compare a loaded fake-quant model with a simulator; see :func:`verify`."""
+    """Compare a simulator with a loaded fake-quant model or engine; see :func:`verify`."""
+    if isinstance(other, Executor):
+        other = FrameworkCounterpart(
+            other, simulator.graph, simulator.quantized_nodes, simulator.outputs
+        )
     source = data if isinstance(data, DataSource) else ArraySource(data)
     samples, start = source.samples, 0
-    layers = [_LayerComparison.of(simulator, node) for node in simulator.quantized_nodes]
-    outputs = [_OutputComparison.of(simulator, blob) for blob in simulator.outputs]
-    output_blobs = {output.blob for output in outputs}
-    blobs = sorted({b for layer in layers for b in layer.blobs} | output_blobs)
-    theirs = sorted({b for layer in layers for b in layer.framework_blobs} | output_blobs)
-    batches = -(-samples // batch_size)
-    for batch in progress(source.read(batch_size), batches, "comparing"):
+    layers = [_LayerComparison.of(simulator, node, other) for node in simulator.quantized_nodes]
+    outputs = [_OutputComparison.of(simulator, blob, other) for blob in simulator.outputs]
+    blobs = sorted({b for layer in layers for b in layer.blobs} | set(simulator.outputs))
+    for batch in progress(source.read(batch_size), -(-samples // batch_size), "comparing"):
         simulated = simulator.run(batch, blobs)
-        framework = executor.run(batch, theirs)
+        found = other.run(batch)
         for layer in layers:
-            layer.observe(simulated, framework, start)
+            layer.observe(simulated, found.layers[layer.node.name], start)
         for output in outputs:
-            output.observe(simulated, framework)
-        start += batch_size
-    factors = executor.factors()
+            output.observe(simulated, found.outputs)
+        start += len(next(iter(batch.values())))
+    factors = other.factors()
     for layer in layers:
         layer.compare_factors(factors)
     return VerifyReport(
-        samples, tuple(layer.report() for layer in layers), tuple(o.report() for o in outputs)
+        samples,
+        tuple(layer.report() for layer in layers),
+        tuple(output.report() for output in outputs),
+        f"{other.description} with the {simulator.engine} engine",
     )
 
 
@@ -101,17 +146,18 @@ class _LayerComparison:
     quant: Quant
     shift_n: NDArray[np.uint8]
     static_bound: int
-    parts: int
+    in_float32: bool
     inexact_upstream: Tuple[str, ...]
     input_mismatches: int = 0
     accumulator_mismatches: int = 0
     factor_mismatches: int = 0
     saturated: int = 0
     data_bound: int = 0
+    largest: int = 0
     first: Optional[Dict[str, Any]] = None
 
     @classmethod
-    def of(cls, simulator: Simulator, node: Node) -> _LayerComparison:
+    def of(cls, simulator: Simulator, node: Node, other: Counterpart) -> _LayerComparison:
         graph = simulator.graph
         producer = graph.producer(node.inputs[0])
         assert producer is not None and isinstance(producer.attributes, Quant)
@@ -120,17 +166,20 @@ class _LayerComparison:
         _, shift_n, _ = dequant.unpack(use.node.weights[0])
         parts = accumulator_parts(node.op, node.weights[0] if node.weights else None, offset)
         bound = _static_bound(node, offset, parts)
-        inexact = simulator.inexact_layers(producer.bottoms[0])
-        return cls(simulator, node, producer.attributes, shift_n, bound, len(parts), tuple(inexact))
+        inexact = () if other.same_floats else simulator.inexact_layers(producer.bottoms[0])
+        return cls(
+            simulator,
+            node,
+            producer.attributes,
+            shift_n,
+            bound,
+            other.sums_in_float32,
+            inexact,
+        )
 
     @property
     def blobs(self) -> Tuple[str, str]:
         return self.node.bottoms[0], self.node.tops[0]
-
-    @property
-    def framework_blobs(self) -> Tuple[str, ...]:
-        """The blobs of the framework's model, where the accumulator may be in parts."""
-        return (self.node.bottoms[0], *part_names(self.node.tops[0], self.parts))
 
     def compare_factors(self, framework: Factors) -> None:
         """Count the stored factors that differ; the first of them is what the report names."""
@@ -144,40 +193,27 @@ class _LayerComparison:
                 "framework": found[0].framework,
             }
 
-    def observe(
-        self, simulated: Mapping[str, Array], framework: Mapping[str, Array], start: int
-    ) -> None:
+    def observe(self, simulated: Mapping[str, Array], framework: LayerIntegers, start: int) -> None:
         quant_blob, accumulator_blob = self.blobs
         q, accumulator = simulated[quant_blob], simulated[accumulator_blob]
-        theirs = framework[quant_blob].astype(np.float64) + self.quant.offset
-        different = self._count("input", q, theirs, start)
+        different = self._count("input", q, framework.q, start)
         self.input_mismatches += different
         if different:
             # The layer itself is judged on the inputs that the framework's had.
-            q = np.clip(np.rint(theirs), -128, 127).astype(np.int8)
+            q = np.clip(np.rint(framework.q), -128, 127).astype(np.int8)
             accumulator = self.simulator.accumulators(self.node.name, q)
-        names = part_names(accumulator_blob, self.parts)
-        total = sum(framework[name].astype(np.float64) for name in names)
-        theirs = self._integers(np.asarray(total), q)
-        self.accumulator_mismatches += self._count("accumulator", accumulator, theirs, start)
+        self.accumulator_mismatches += self._count(
+            "accumulator", accumulator, framework.accumulator, start
+        )
+        self._observe_range(q, accumulator)
+
+    def _observe_range(self, q: Array, accumulator: Array) -> None:
         self._count_saturation(accumulator)
+        extremes = (int(accumulator.min(initial=0)), int(accumulator.max(initial=0)))
+        self.largest = max(self.largest, *map(abs, extremes))
         if self.static_bound >= exactness.EXACT_LIMIT:
             magnitude = np.abs(q.astype(np.int32) - self.quant.offset)
             self.data_bound = max(self.data_bound, largest_partial_sum(self.node, magnitude))
-
-    def _integers(self, values: Array, q: Array) -> Array:
-        """Return what the framework's accumulators stand for: with bias, and sums for averages."""
-        a = self.node.attributes
-        if isinstance(a, Pooling):
-            assert a.kernel is not None
-            height, width = q.shape[2:]
-            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-            sums: Array = np.rint(values * areas)
-            return sums
-        if len(self.node.weights) > 1:
-            bias = self.node.weights[1].astype(np.float64)
-            values = values + bias.reshape((1, -1) + (1,) * (values.ndim - 2))
-        return values
 
     def _count(self, what: str, mine: Array, theirs: Array, start: int) -> int:
         if mine.shape != theirs.shape:
@@ -217,6 +253,8 @@ class _LayerComparison:
             first_difference=self.first,
             inexact_upstream=self.inexact_upstream,
             factor_mismatches=self.factor_mismatches,
+            max_abs_accumulator=self.largest,
+            in_float32=self.in_float32,
         )
 
 
@@ -241,8 +279,8 @@ class _OutputComparison:
     mismatches: int = 0
 
     @classmethod
-    def of(cls, simulator: Simulator, blob: str) -> _OutputComparison:
-        return cls(blob, not simulator.inexact_layers(blob))
+    def of(cls, simulator: Simulator, blob: str, other: Counterpart) -> _OutputComparison:
+        return cls(blob, other.same_floats or not simulator.inexact_layers(blob))
 
     def observe(self, simulated: Mapping[str, Array], framework: Mapping[str, Array]) -> None:
         mine, theirs = simulated[self.blob], framework[self.blob]

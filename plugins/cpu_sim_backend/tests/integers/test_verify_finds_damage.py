@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from cpu_sim_backend.engines import chosen_engine
 from plugins.cpu_sim_backend.tests.integers.corrupting import Saved, save
 
 pytestmark = pytest.mark.caffe
@@ -46,7 +47,8 @@ def test_undamaged_files_are_exact(saved: Saved, capsys: Any) -> None:
 
 def test_the_report_has_the_documented_shape(saved: Saved, capsys: Any) -> None:
     report = saved.verify(capsys).report
-    assert set(report) == {"exact", "samples", "layers", "outputs"}
+    assert set(report) == {"exact", "compared", "samples", "layers", "outputs"}
+    assert report["compared"] == f"fake-quant in Caffe with the {chosen_engine('auto')} engine"
     assert report["samples"] == 4
     assert [layer["name"] for layer in report["layers"]] == ["one", "two", "three"]
     for layer in report["layers"]:

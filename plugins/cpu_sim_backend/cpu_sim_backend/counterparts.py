@@ -1,0 +1,186 @@
+"""What the simulation is compared with: a fake-quant model in its framework, or another engine."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.accumulator_parts import accumulator_parts, part_names
+from amct_core.errors import ConfigError
+from amct_core.extensions.frontend import Executor, Factors
+from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import Pooling, Quant
+from amct_core.numerics import pooling
+from cpu_sim_backend.factors import deployed_factors
+from cpu_sim_backend.simulator import Simulator
+
+Array = NDArray[Any]
+
+
+@attrs.frozen(eq=False)
+class LayerIntegers:
+    """What one quantized layer was given and what it made of it, whole numbers of any dtype.
+
+    Attributes:
+        q: inputs as its Quant gives them, -128..127 where nothing is wrong.
+        accumulator: with the bias; the sums of the windows for an AVE Pooling.
+    """
+
+    q: Array
+    accumulator: Array
+
+
+@attrs.frozen(eq=False)
+class Observation:
+    """One batch: the integers by layer, the network's outputs by blob."""
+
+    layers: Mapping[str, LayerIntegers]
+    outputs: Mapping[str, Array]
+
+
+class Counterpart(abc.ABC):
+    """The other side of a comparison."""
+
+    description: str
+    """What it is, in words."""
+
+    sums_in_float32: bool
+    """Whether its sums are exact only as long as float32 holds them, below 2**24."""
+
+    same_floats: bool
+    """Whether its float layers are to equal the simulation's to the last bit, all of them."""
+
+    @abc.abstractmethod
+    def run(self, batch: Mapping[str, Array]) -> Observation:
+        """Run one batch."""
+
+    @abc.abstractmethod
+    def factors(self) -> Factors:
+        """Return the factors that it works with, as :meth:`Executor.factors` does."""
+
+
+class FrameworkCounterpart(Counterpart):
+    """The fake-quant model in its framework, which stores integers as float32.
+
+    Args:
+        executor: the model, loaded.
+        graph: the deployable network.
+        nodes: its quantized layers.
+        outputs: blobs.
+        framework: its name.
+    """
+
+    sums_in_float32 = True
+    same_floats = False
+
+    def __init__(
+        self,
+        executor: Executor,
+        graph: Graph,
+        nodes: Sequence[Node],
+        outputs: Sequence[str],
+        framework: str = "its framework",
+    ) -> None:
+        self.description = f"fake-quant in {framework}"
+        self._executor = executor
+        self._outputs = tuple(outputs)
+        self._layers = [_FrameworkLayer.of(graph, node) for node in nodes]
+        blobs = {blob for layer in self._layers for blob in layer.blobs}
+        self._blobs = sorted({*blobs, *self._outputs})
+
+    def run(self, batch: Mapping[str, Array]) -> Observation:
+        """Run one batch in the framework."""
+        found = self._executor.run(batch, self._blobs)
+        layers = {layer.node.name: layer.integers(found) for layer in self._layers}
+        return Observation(layers, {blob: found[blob] for blob in self._outputs})
+
+    def factors(self) -> Factors:
+        """Return the factors of the fake-quant model."""
+        return self._executor.factors()
+
+
+@attrs.frozen(eq=False)
+class _FrameworkLayer:
+    """Where the fake-quant model keeps the integers of one layer, and what they lack."""
+
+    node: Node
+    offset: int
+    parts: Tuple[str, ...]
+
+    @classmethod
+    def of(cls, graph: Graph, node: Node) -> _FrameworkLayer:
+        quant = graph.producer(node.inputs[0])
+        assert quant is not None and isinstance(quant.attributes, Quant)
+        offset = quant.attributes.offset
+        parts = accumulator_parts(node.op, node.weights[0] if node.weights else None, offset)
+        return cls(node, offset, tuple(part_names(node.tops[0], len(parts))))
+
+    @property
+    def blobs(self) -> Tuple[str, ...]:
+        return (self.node.bottoms[0], *self.parts)
+
+    def integers(self, found: Mapping[str, Array]) -> LayerIntegers:
+        """Return what the blobs stand for: Quant gives ``q - offset``, the layer has no bias."""
+        q = found[self.node.bottoms[0]].astype(np.float64) + self.offset
+        total = sum(found[name].astype(np.float64) for name in self.parts)
+        return LayerIntegers(q, self._completed(np.asarray(total), q))
+
+    def _completed(self, values: Array, q: Array) -> Array:
+        """Return accumulators with their bias, and sums in place of averages."""
+        a = self.node.attributes
+        if isinstance(a, Pooling):
+            assert a.kernel is not None
+            height, width = q.shape[2:]
+            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+            sums: Array = np.rint(values * areas)
+            return sums
+        if len(self.node.weights) > 1:
+            bias = self.node.weights[1].astype(np.float64)
+            values = values + bias.reshape((1, -1) + (1,) * (values.ndim - 2))
+        return values
+
+
+class EngineCounterpart(Counterpart):
+    """The deployable model in another engine.
+
+    Args:
+        other: the model in that engine.
+        simulator: the model in the engine that is compared with it.
+
+    Raises:
+        ConfigError: both are one engine, so that nothing could differ.
+    """
+
+    sums_in_float32 = False
+    same_floats = True
+
+    def __init__(self, other: Simulator, simulator: Simulator) -> None:
+        if other.engine == simulator.engine:
+            raise ConfigError(
+                f"the {simulator.engine} engine would be compared with itself.",
+                field="engine",
+                remedy="Choose the fast engine (amct-cpu-sim-backend[fast]), or compare with the "
+                "fake-quant model in its framework.",
+            )
+        self.description = f"the {other.engine} engine"
+        self._other = other
+        self._nodes = other.quantized_nodes
+        blobs: List[str] = [b for n in self._nodes for b in (n.bottoms[0], n.tops[0])]
+        self._blobs = sorted({*blobs, *other.outputs})
+
+    def run(self, batch: Mapping[str, Array]) -> Observation:
+        """Run one batch in the other engine."""
+        found = self._other.run(batch, self._blobs)
+        layers = {n.name: LayerIntegers(found[n.bottoms[0]], found[n.tops[0]]) for n in self._nodes}
+        return Observation(layers, {blob: found[blob] for blob in self._other.outputs})
+
+    def factors(self) -> Factors:
+        """Return the factors of the model that it was given."""
+        found: Dict[str, Mapping[str, Array]] = {}
+        for node in self._nodes:
+            found.update(deployed_factors(self._other.graph, node))
+        return found

@@ -1,0 +1,75 @@
+"""What ``amct verify`` shows on the terminal."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterator, List, Tuple
+
+from rich.console import Console
+from rich.table import Table
+
+from amct_core.numerics.exactness import EXACT_LIMIT
+from cpu_sim_backend.report import VerifyReport
+
+_HEADINGS = (
+    "layer",
+    "same inputs: sums differ",
+    "free: int8 inputs differ",
+    "largest sum / 2^24",
+    "bound / 2^24",
+    "int16 saturated",
+)
+
+_LEGEND = (
+    "same inputs: each layer on the integers that the other side had.  free: from the network's "
+    "inputs on.  bound: no partial sum is larger; float32 is exact below 2^24."
+)
+
+
+def print_report(report: VerifyReport) -> None:
+    """Print a report as tables on standard output."""
+    console = Console()
+    table = Table(title=f"{report.samples} samples: {report.compared}", caption=_LEGEND)
+    for heading in _HEADINGS:
+        table.add_column(heading, justify="left" if heading == "layer" else "right")
+    for layer in report.layers:
+        table.add_row(
+            layer.name,
+            str(layer.accumulator_mismatches),
+            str(layer.input_int8_mismatches),
+            f"{layer.max_abs_accumulator / EXACT_LIMIT:.4f}",
+            f"{layer.max_abs_partial_sum_bound / EXACT_LIMIT:.4f}",
+            str(layer.int16_saturated),
+        )
+    for output in report.outputs:
+        table.add_row(f"output '{output.blob}'", "", str(output.mismatches), "", "", "")
+    console.print(table)
+    for line in (*_remarks(report), "exact" if report.exact else "NOT exact"):
+        # As it is: what stands in brackets is no markup, and a line is not broken.
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _remarks(report: VerifyReport) -> Iterator[str]:
+    for layer in report.layers:
+        if layer.first_difference is not None:
+            yield f"{layer.name}: first difference: {_described(layer.first_difference)}"
+        if not layer.proven:
+            yield f"{layer.name}: float32 sums may exceed 2^24; exactness is not proven."
+    behind: Dict[Tuple[str, ...], List[str]] = {}
+    for layer in report.layers:
+        if layer.inexact_upstream:
+            behind.setdefault(layer.inexact_upstream, []).append(layer.name)
+    for floats, layers in behind.items():
+        yield (
+            f"{', '.join(layers)}: running freely, behind float layers that agree to 1e-6 only: "
+            f"{', '.join(floats)}"
+        )
+
+
+def _described(difference: Dict[str, Any]) -> str:
+    place = ", ".join(map(str, difference["index"]))
+    sample = difference.get("sample")
+    return (
+        f"{difference['where']}[{place}] is {difference['simulated']} in the simulation and "
+        f"{difference['framework']} in what it is compared with"
+        + (f" ('{sample}')" if sample is not None else "")
+    )
