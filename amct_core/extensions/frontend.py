@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence
 
 import attrs
+
+from amct_core.errors import EnvironmentUnsuitableError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +74,37 @@ class Executor(abc.ABC):
         return {}
 
 
+class NetworkData(abc.ABC):
+    """The data layers of a network's TEST phase, in their own framework."""
+
+    @property
+    @abc.abstractmethod
+    def shapes(self) -> Mapping[str, Sequence[int]]:
+        """The shape of one batch by input blob, batch size first."""
+
+    @abc.abstractmethod
+    def batches(self, count: int) -> Iterator[Mapping[str, NDArray[np.float32]]]:
+        """Yield ``count`` batches by input blob, from the beginning of the data at each call."""
+
+
+@attrs.frozen(eq=False)
+class ImageTransform:
+    """What a network's data layer makes of an image: ``(pixel - mean) * scale`` of its centre.
+
+    Attributes:
+        channels: ``BGR`` or ``GRAY`` where the layer says so; None: as the data has them.
+        crop: side of the square that is kept, from ``floor((size - crop) / 2)`` on; None: all.
+        mean: float32 (C, 1, 1), or (1, 1, 1) for all channels, or (C, H, W), a value for each
+            pixel before the crop; None: nothing is subtracted.
+        scale: factor after the mean.
+    """
+
+    channels: Optional[str] = None
+    crop: Optional[int] = None
+    mean: Optional[NDArray[np.float32]] = None
+    scale: float = 1.0
+
+
 class Frontend(abc.ABC):
     """Everything that knows one framework's files and training.
 
@@ -103,3 +136,31 @@ class Frontend(abc.ABC):
     @abc.abstractmethod
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
+
+    def network_data(self, save_path: str) -> NetworkData:
+        """Load the data layers of the saved fake-quant model; a frontend need not know how.
+
+        Raises:
+            EnvironmentUnsuitableError: the framework is not there, or cannot do this.
+            ModelError: an input has no data layer, or one that cannot run by itself.
+        """
+        raise EnvironmentUnsuitableError(
+            f"the frontend '{self.name}' cannot run a network's data layers.",
+            remedy="Give the data as a file or folder.",
+        )
+
+    def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
+        """Read what the data layer of input ``blob`` does; a frontend need not know how.
+
+        Args:
+            save_path: of the saved fake-quant model.
+            blob: None: the only input that has a data layer.
+
+        Raises:
+            EnvironmentUnsuitableError: this frontend cannot tell.
+            ModelError: there is no such data layer, or what it does is not an ImageTransform.
+        """
+        raise EnvironmentUnsuitableError(
+            f"the frontend '{self.name}' does not tell what a network's data layers do.",
+            remedy="Declare crop, mean and scale themselves.",
+        )

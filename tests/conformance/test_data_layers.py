@@ -17,7 +17,10 @@ import pytest
 
 from amct_caffe.formats.caffemodel import writer
 from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.frontend import CaffeFrontend
 from amct_core import workflow
+from amct_core.errors import ModelError
+from cpu_sim_backend.data import DataLayerSource
 from cpu_sim_backend.verify import verify
 from tests.conformance.runner import SOLVER
 
@@ -161,6 +164,33 @@ def test_the_workflow_with(
     (shape,) = deploy[0].parameters("input_param").messages("shape")
     assert shape.integers("dim")[1:] == [CHANNELS, SIZE, SIZE]
     assert verify("saved", {"data": images(9)[0]}, batch_size=4).exact
+    check_own_data(source)
+
+
+def check_own_data(source: Callable[[], str]) -> None:
+    """The data layer of the saved model gives its images again, from the first one on."""
+    frontend = CaffeFrontend()
+    if source is memory_data:
+        with pytest.raises(ModelError, match=r"'source'.*'MemoryData', which brings no data by"):
+            frontend.network_data("saved")
+        return
+    own = DataLayerSource(frontend.network_data("saved"), iterations=4)
+    assert own.samples == 4 * BATCH
+    for _ in range(2):
+        batches = [batch["data"] for batch in own.read(batch_size=3)]
+        assert [len(batch) for batch in batches] == [3, 1] * 4
+        if source is not dummy_data:  # that one draws new numbers each time
+            np.testing.assert_array_equal(np.concatenate(batches), expected_of(source))
+    assert verify("saved", own).samples == 4 * BATCH
+    assert verify("saved", own).exact
+
+
+def expected_of(source: Callable[[], str]) -> np.ndarray:
+    """Return 16 images as the data layer gives them: all twelve, and the first four again."""
+    data = np.concatenate([images()[0], images()[0][:BATCH]])
+    if source is lmdb_data:
+        return (data - np.float32(128)) * np.float32(0.0078125)
+    return data[:, ::-1] if source is image_files else data  # OpenCV reads BGR
 
 
 def solve(caffe: Any, fed: bool) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
 from amct_caffe.batch_norm_training import reason_to_freeze
+from amct_caffe.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.formats.caffemodel import writer as caffemodel
 from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.network import CaffeNetwork, read_network
@@ -25,7 +26,9 @@ from amct_core import record as records
 from amct_core.extensions.frontend import (
     Executor,
     Frontend,
+    ImageTransform,
     InsertionRequest,
+    NetworkData,
     NetworkViews,
 )
 from amct_core.files import FileSet
@@ -116,6 +119,21 @@ class CaffeFrontend(Frontend):
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
         )
+
+    def network_data(self, save_path: str) -> NetworkData:
+        """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
+        from amct_caffe.runtime.network_data import CaffeNetworkData
+
+        model_file = f"{save_path}_fake_quant_model.prototxt"
+        document = documents.read(model_file)
+        layers = own_data_layers(document)
+        check_files(layers, model_file)
+        text = documents.NetDocument.create(document.name, layers).format()
+        return CaffeNetworkData(text, data_blobs(document.layers_in("TEST")))
+
+    def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
+        """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
+        return image_transform(documents.read(f"{save_path}_fake_quant_model.prototxt"), blob)
 
 
 def views_of(network: CaffeNetwork) -> NetworkViews:

@@ -7,35 +7,97 @@ import json
 import os
 import sys
 import tempfile
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 import click
 
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
 
+if TYPE_CHECKING:
+    from cpu_sim_backend.data.choice import DataOptions
+    from cpu_sim_backend.data.source import DataSource
+
+
+def _options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that both commands have."""
+    for option in reversed(
+        (
+            click.option(
+                "--data",
+                help="An .npz file with one array per network input, or a folder of images.",
+            ),
+            click.option(
+                "--preprocess",
+                help="A JSON file that declares what is done to the images of a folder.",
+            ),
+            click.option(
+                "--data-layer",
+                is_flag=True,
+                help="Take the data from the network's own TEST data layers, which Caffe runs.",
+            ),
+            click.option(
+                "--iterations",
+                type=click.IntRange(min=1),
+                help="Batches to take with --data-layer.",
+            ),
+            click.option(
+                "--batch-size",
+                default=100,
+                show_default=True,
+                type=click.IntRange(min=1),
+                help="Samples per batch, at most.",
+            ),
+            click.option(
+                "--engine",
+                type=click.Choice(ENGINES),
+                default="auto",
+                show_default=True,
+                help="What computes; both give the same bits.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def _data_options(
+    data: Optional[str], preprocess: Optional[str], data_layer: bool, iterations: Optional[int]
+) -> DataOptions:
+    """Return where the data come from; raise a usage error where the options disagree."""
+    from cpu_sim_backend.data.choice import DataOptions
+
+    if data_layer == (data is not None):
+        raise click.UsageError("give --data or --data-layer.")
+    if data_layer != (iterations is not None):
+        raise click.UsageError("give --iterations with --data-layer, and only with it.")
+    options = DataOptions(data, preprocess, iterations or 0)
+    if options.is_folder != (preprocess is not None):
+        raise click.UsageError("give --preprocess with a folder of images, and only with it.")
+    return options
+
+
+def _files(source: DataSource) -> Dict[str, Any]:
+    """Return what ``--json`` says about the order of files."""
+    return {} if source.files is None else {"files": list(source.files)}
+
 
 @click.command("simulate")
 @click.argument("prefix")
-@click.option("--data", help="An .npz file with one array per network input.")
+@_options
 @click.option("-o", "--output", help="The .npz file to write.")
 @click.option("--onnx", "onnx_file", help="Write the same computation as an ONNX model here.")
 @click.option("--outputs", multiple=True, help="A blob to write; may be given often.")
-@click.option("--batch-size", default=100, show_default=True, help="Samples per batch.")
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="auto",
-    show_default=True,
-    help="What computes; both give the same bits.",
-)
 @click.option(
     "--soc-version", help="Compute what this processor does otherwise, such as Ascend310P3."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def simulate(
     prefix: str,
     data: Optional[str],
+    preprocess: Optional[str],
+    data_layer: bool,
+    iterations: Optional[int],
     output: Optional[str],
     onnx_file: Optional[str],
     outputs: Tuple[str, ...],
@@ -55,14 +117,18 @@ def simulate(
     """
     if onnx_file is not None and soc_version is not None:
         raise click.UsageError("--onnx writes the exact integers; leave --soc-version out.")
-    if (data is None) != (output is None) or (data is None and onnx_file is None):
-        raise click.UsageError("give --data and --output, or --onnx, or all three.")
+    has_data = data is not None or data_layer
+    if has_data != (output is not None) or not (has_data or onnx_file is not None):
+        raise click.UsageError("give --data (or --data-layer) and --output, or --onnx, or all.")
+    options = None
+    if has_data:
+        options = _data_options(data, preprocess, data_layer, iterations)
     if onnx_file is not None:
         _export(prefix, onnx_file)
-        if data is None:
+        if options is None:
             click.echo(json.dumps({"onnx": onnx_file}) if as_json else onnx_file)
-    if data is not None and output is not None:
-        _simulate(prefix, data, output, outputs, batch_size, engine, soc_version, as_json)
+    if options is not None and output is not None:
+        _simulate(prefix, options, output, outputs, batch_size, engine, soc_version, as_json)
 
 
 def _export(prefix: str, onnx_file: str) -> None:
@@ -84,7 +150,7 @@ def _export(prefix: str, onnx_file: str) -> None:
 
 def _simulate(
     prefix: str,
-    data: str,
+    options: DataOptions,
     output: str,
     outputs: Tuple[str, ...],
     batch_size: int,
@@ -92,10 +158,11 @@ def _simulate(
     soc_version: Optional[str],
     as_json: bool,
 ) -> None:
-    from cpu_sim_backend.data import NpzSource, NpzWriter
+    from cpu_sim_backend.data import NpzWriter
+    from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.simulator import Simulator
 
-    source = NpzSource(data)
+    source = open_source(prefix, options)
     files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
     simulator = Simulator(*files, engine=engine, soc_version=soc_version)
     device = simulator.device
@@ -104,11 +171,11 @@ def _simulate(
     samples = source.samples
     with tempfile.TemporaryDirectory(prefix=".amct-", dir=_folder_of(output)) as folder:
         writer = NpzWriter(output, samples, folder)
-        for batch in progress(source.read(batch_size), -(-samples // batch_size), "simulating"):
+        for batch in progress(source.read(batch_size), samples, "simulating"):
             writer.add(simulator.run(batch, outputs or None))
         shapes = {name: list(shape) for name, shape in writer.close().items()}
     if as_json:
-        found = {"file": output, "samples": samples, "outputs": shapes}
+        found = {"file": output, "samples": samples, "outputs": shapes, **_files(source)}
         if device is not None:
             found["processor"] = device.as_json()
         click.echo(json.dumps(found))
@@ -118,25 +185,19 @@ def _simulate(
 
 @click.command("verify")
 @click.argument("prefix")
-@click.option("--data", required=True, help="An .npz file with one array per network input.")
-@click.option("--batch-size", default=100, show_default=True, help="Samples per batch.")
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default="auto",
-    show_default=True,
-    help="What computes; both give the same bits.",
-)
+@_options
 @click.option(
     "--against",
     type=click.Choice(("framework", "reference")),
     help="What to compare with: the fake-quant model in its framework, or the deployable model in "
     "the reference engine.  Default: the framework if it is installed.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def verify(
     prefix: str,
-    data: str,
+    data: Optional[str],
+    preprocess: Optional[str],
+    data_layer: bool,
+    iterations: Optional[int],
     batch_size: int,
     engine: str,
     against: Optional[str],
@@ -148,16 +209,16 @@ def verify(
     input and int32 accumulator of every quantized layer, and the outputs.  Where there is no Caffe,
     compares the two engines.  Exits with 0 if nothing differs, else with 1.
     """
-    from cpu_sim_backend.data import NpzSource
+    options = _data_options(data, preprocess, data_layer, iterations)
+    from cpu_sim_backend.data.choice import open_source
+    from cpu_sim_backend.report_table import print_report
     from cpu_sim_backend.verify import verify as verify_models
 
-    source = NpzSource(data)
+    source = open_source(prefix, options)
     report = verify_models(prefix, source, batch_size, engine, against)
     if as_json:
-        click.echo(json.dumps(report.as_json(), indent=2))
+        click.echo(json.dumps({**report.as_json(), **_files(source)}, indent=2))
     else:
-        from cpu_sim_backend.report_table import print_report
-
         print_report(report)
     sys.exit(0 if report.exact else 1)
 

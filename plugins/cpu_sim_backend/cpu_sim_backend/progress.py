@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Iterable, Iterator, TypeVar
+from typing import Any, Iterable, Iterator, Mapping, TypeVar
 
-Item = TypeVar("Item")
+Batch = TypeVar("Batch", bound=Mapping[str, Any])
 
 
-def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Yield ``items``, and show how far they have come if standard error is a terminal."""
+def progress(batches: Iterable[Batch], samples: int, what: str) -> Iterator[Batch]:
+    """Yield ``batches``, and show how far they have come if standard error is a terminal."""
     if not sys.stderr.isatty():
-        yield from items
+        yield from batches
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(items, description=what, total=total, console=Console(stderr=True))
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(what, total=samples)
+        for batch in batches:
+            yield batch
+            bar.advance(task, len(next(iter(batch.values()))))

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 import attrs
 import numpy as np
@@ -13,6 +25,7 @@ from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
 from amct_core.plugins import Registries, registries
 from amct_core.processors import find_processor
+from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 from cpu_sim_backend.engines import available_cores, chosen_engine
 from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
@@ -165,6 +178,27 @@ class Simulator:
             for value in last_uses.get(index, ()):
                 execution.tensors.pop(value, None)
         return {name: result[name] for name in names}
+
+    def stream(
+        self,
+        data: Union[DataSource, Mapping[str, Array]],
+        batch_size: int = 100,
+        outputs: Optional[Sequence[str]] = None,
+    ) -> Iterator[Dict[str, Array]]:
+        """Run a data set, batch by batch, in memory that does not grow with it.
+
+        Args:
+            data: arrays by input blob, or a source that reads them as they are needed: see
+                :mod:`cpu_sim_backend.data`.
+            batch_size: samples per batch, at most.
+            outputs: as for :meth:`run`.
+
+        Yields:
+            What :meth:`run` returns for each batch, in order.
+        """
+        source = data if isinstance(data, DataSource) else ArraySource(data)
+        for batch in source.read(batch_size):
+            yield self.run(batch, outputs)
 
     def accumulators(self, layer: str, q: NDArray[np.int8]) -> NDArray[np.int32]:
         """Return the accumulators of one quantized layer, bias included, for given inputs.

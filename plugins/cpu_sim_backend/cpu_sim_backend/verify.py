@@ -32,6 +32,7 @@ from cpu_sim_backend.simulator import Simulator
 
 Array = NDArray[Any]
 _TOLERANCE = 1e-6
+_OF_SAMPLES = ("input", "accumulator")
 _log = logging.getLogger("cpu_sim_backend.verify")
 
 AGAINST = ("framework", "reference")
@@ -118,7 +119,7 @@ def compare(
     layers = [_LayerComparison.of(simulator, node, other) for node in simulator.quantized_nodes]
     outputs = [_OutputComparison.of(simulator, blob, other) for blob in simulator.outputs]
     blobs = sorted({b for layer in layers for b in layer.blobs} | set(simulator.outputs))
-    for batch in progress(source.read(batch_size), -(-samples // batch_size), "comparing"):
+    for batch in progress(source.read(batch_size), samples, "comparing"):
         simulated = simulator.run(batch, blobs)
         found = other.run(batch)
         for layer in layers:
@@ -129,6 +130,7 @@ def compare(
     factors = other.factors()
     for layer in layers:
         layer.compare_factors(factors)
+        layer.name_sample(source.files)
     return VerifyReport(
         samples,
         tuple(layer.report() for layer in layers),
@@ -214,6 +216,14 @@ class _LayerComparison:
         if self.static_bound >= exactness.EXACT_LIMIT:
             magnitude = np.abs(q.astype(np.int32) - self.quant.offset)
             self.data_bound = max(self.data_bound, largest_partial_sum(self.node, magnitude))
+
+    def name_sample(self, files: Optional[Sequence[str]]) -> None:
+        """Say which file the first difference is in, where each sample has one."""
+        if self.first is None or files is None or self.first["where"] not in _OF_SAMPLES:
+            return
+        # A layer that turns a batch into fewer or more rows has no sample on its first axis.
+        if self.first["index"][0] < len(files):
+            self.first["sample"] = files[self.first["index"][0]]
 
     def _count(self, what: str, mine: Array, theirs: Array, start: int) -> int:
         if mine.shape != theirs.shape:

@@ -1,69 +1,20 @@
-"""Data sets that are read batch by batch, in memory that does not grow with them."""
+"""``.npz`` files, read and written in memory that does not grow with them."""
 
 from __future__ import annotations
 
-import abc
 import zipfile
 from typing import IO, Any, Dict, Iterator, Mapping, Tuple
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
-from amct_core.errors import FileFormatError, ModelError
+from amct_core.errors import FileFormatError
 from amct_core.files import FileSet
-
-Array = NDArray[Any]
-Batch = Dict[str, Array]
+from cpu_sim_backend.data.source import Array, Batch, DataSource
 
 _format: Any = np.lib.format  # without types in NumPy 1
 
 _REMEDY = "Write it with numpy.savez(path, data=array)."
-
-
-class DataSource(abc.ABC):
-    """One array per network input, read in batches; may be read any number of times."""
-
-    @property
-    @abc.abstractmethod
-    def lengths(self) -> Mapping[str, int]:
-        """The number of samples of each array, by blob name."""
-
-    @abc.abstractmethod
-    def read(self, batch_size: int) -> Iterator[Batch]:
-        """Yield the samples in order, ``batch_size`` at a time; the last batch may be smaller."""
-
-    @property
-    def samples(self) -> int:
-        """The number of samples.
-
-        Raises:
-            ModelError: arrays differ in it, or there is none.
-        """
-        counts = dict(self.lengths)
-        if not counts or len(set(counts.values())) != 1 or 0 in counts.values():
-            raise ModelError(
-                f"the arrays have {counts} samples; expected the same number, above 0, for each.",
-                remedy="Give one array per network input, keyed by blob name.",
-            )
-        return next(iter(counts.values()))
-
-
-@attrs.frozen(eq=False)
-class ArraySource(DataSource):
-    """Arrays in memory."""
-
-    arrays: Mapping[str, Array]
-
-    @property
-    def lengths(self) -> Mapping[str, int]:
-        """The number of samples of each array."""
-        return {name: len(array) for name, array in self.arrays.items()}
-
-    def read(self, batch_size: int) -> Iterator[Batch]:
-        """Yield views."""
-        for start in range(0, self.samples, batch_size):
-            yield {name: a[start : start + batch_size] for name, a in self.arrays.items()}
 
 
 @attrs.frozen
