@@ -256,7 +256,8 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 def amct_layer_simulators() -> Iterable[LayerSimulator]:
     """Register how layer types are computed in NumPy, for simulation without a framework.
 
-    Two plugins may share a layer type, one giving ``run`` and the other ``accumulate``.
+    Plugins may share a layer type, one giving ``run`` and another ``accumulate``.  The ONNX form is
+    optional: without it the model is simulated but not exported.
 
     Example, for the layer type ``Gain`` above::
 
@@ -273,9 +274,16 @@ def amct_layer_simulators() -> Iterable[LayerSimulator]:
         def accumulate(node, centered):
             return centered.astype(np.int64) * per_channel(node.weights[0], centered.ndim)
 
+        def onnx(writer, node, inputs, outputs):
+            ndim = len(writer.shape(node, node.inputs[0]))
+            gains = writer.constant(per_channel(node.weights[0], ndim), np.float32)
+            writer.add("Mul", [inputs[0], gains], outputs[0])
+
         @hookimpl
         def amct_layer_simulators():
-            return [LayerSimulator(layer_type="Gain", run=run, accumulate=accumulate)]
+            return [
+                LayerSimulator(layer_type="Gain", run=run, accumulate=accumulate, onnx=onnx)
+            ]
 
     Returns:
         Instances of :class:`~amct_core.extensions.LayerSimulator`.

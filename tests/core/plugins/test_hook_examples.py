@@ -169,6 +169,28 @@ def test_layer_simulators(provided: Provided) -> None:
     assert simulator.accumulate(gain, x.astype(np.int32)).tolist() == [[[0, 3], [-4, -6]]]
     (y,) = simulator.run(gain, [x.astype(np.float32)])
     assert y.tolist() == [[[0.0, 3.0], [-4.0, -6.0]]]
+    writer = Writer()
+    (in_graph,) = Graph("net", [gain]).nodes
+    simulator.onnx(writer, in_graph, ["x"], ["y"])
+    assert writer.added == [("constant", [[3], [-2]]), ("Mul", ["x", "gains"], "y")]
+
+
+class Writer:
+    """Stands in for what an ONNX form is written into."""
+
+    def __init__(self) -> None:
+        self.added: list[tuple[Any, ...]] = []
+
+    def shape(self, node: Node, value: Any) -> tuple[int, ...]:
+        return (1, 2, 2)
+
+    def constant(self, array: Any, dtype: Any) -> str:
+        self.added.append(("constant", np.asarray(array, dtype)[0].tolist()))
+        return "gains"
+
+    def add(self, operator: str, inputs: list[str], output: str) -> str:
+        self.added.append((operator, inputs, output))
+        return output
 
 
 def test_processors(install: Callable[[str], Registry[Any]]) -> None:

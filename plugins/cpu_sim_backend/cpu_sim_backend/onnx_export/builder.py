@@ -11,7 +11,6 @@ from onnx import helper, numpy_helper
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.shapes import known_shapes
 
 OPSET = 13
 IR_VERSION = 8
@@ -22,10 +21,11 @@ class GraphBuilder:
 
     Args:
         graph: the network that is exported.
+        shapes: of its values, as far as they are known.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.shapes: Mapping[Value, Tuple[int, ...]] = known_shapes(graph)
+    def __init__(self, graph: Graph, shapes: Mapping[Value, Tuple[int, ...]]) -> None:
+        self.shapes = shapes
         self.nodes: List[Any] = []
         self._constants: Dict[str, Any] = {}
         self._last: Dict[str, int] = {}

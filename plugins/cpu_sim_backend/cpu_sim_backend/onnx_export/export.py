@@ -7,9 +7,11 @@ from typing import Any, List
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Value
 from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.plugins import registries
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
 from cpu_sim_backend.onnx_export.floats import float_layer
 from cpu_sim_backend.onnx_export.integers import dequant_layer, integer_layer, quant
+from cpu_sim_backend.onnx_export.shapes import all_shapes
 
 
 def export(graph: Graph) -> Any:
@@ -17,6 +19,7 @@ def export(graph: Graph) -> Any:
 
     Inputs and outputs are float32, for any batch size, and have the names of their blobs.  The
     blobs of quantized layers are there under their names, too, as uint8 ``q + 128`` and int32.
+    A form that a plugin gives (``LayerSimulator.onnx``) comes before one that is known here.
 
     Args:
         graph: a deployable network with its weights.
@@ -24,10 +27,12 @@ def export(graph: Graph) -> Any:
     Raises:
         ModelError: a layer has no form in ONNX; the message names it.
     """
-    builder = GraphBuilder(graph)
+    simulators = registries().layer_simulators
+    builder = GraphBuilder(graph, all_shapes(graph, simulators))
     inputs: List[Value] = []
     for node in graph.nodes:
         producer = graph.producer(node.inputs[0]) if node.inputs else None
+        own = simulators.get(node.op) if node.op in simulators else None
         if isinstance(node.attributes, Input):
             inputs.extend(node.outputs)
         elif isinstance(node.attributes, Quant):
@@ -36,9 +41,9 @@ def export(graph: Graph) -> Any:
             assert producer is not None
             dequant_layer(builder, node, producer)
         elif producer is not None and isinstance(producer.attributes, Quant):
-            integer_layer(builder, node, producer.attributes.offset)
+            integer_layer(builder, node, producer.attributes.offset, own)
         else:
-            float_layer(builder, node)
+            float_layer(builder, node, own)
     outputs = [value for value in graph.outputs if graph.producer(value) is not None]
     if not outputs:
         raise ModelError("the network has no output.", file=graph.file)

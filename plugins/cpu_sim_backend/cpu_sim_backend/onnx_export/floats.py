@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 
 from amct_core.errors import ModelError
+from amct_core.extensions import LayerSimulator
 from amct_core.folding import batch_norm_of
 from amct_core.graph import Node
 from amct_core.graph import attributes as a
@@ -16,18 +17,28 @@ from cpu_sim_backend.onnx_export.integers import pooling_pads
 Write = Callable[[GraphBuilder, Node, List[str], str], None]
 
 
-def float_layer(builder: GraphBuilder, node: Node) -> None:
+def float_layer(builder: GraphBuilder, node: Node, own: Optional[LayerSimulator] = None) -> None:
     """Write one float layer.
 
+    Args:
+        builder: what it is written into.
+        node: the layer.
+        own: what plugins provide for its type.
+
     Raises:
-        ModelError: its type has no form here.
+        ModelError: its type has no form here, and no plugin gives one.
     """
+    if own is not None and own.onnx is not None:
+        inputs, outputs = (list(map(builder.name, v)) for v in (node.inputs, node.outputs))
+        own.onnx(builder, node, inputs, outputs)
+        return
     write = _LAYERS.get(node.op)
     if write is None:
         raise ModelError(
             f"layer type '{node.op}' has no form in ONNX here; known: {', '.join(_LAYERS)}.",
             layer=node.name,
-            remedy="Simulate the model instead, which knows more types.",
+            remedy="Simulate the model instead, which knows more types; a plugin adds the form of "
+            "one as 'onnx' in the hook amct_layer_simulators.",
         )
     inputs = [builder.name(value) for value in node.inputs]
     write(builder, node, inputs, builder.name(node.outputs[0]) if node.outputs else "")

@@ -6,12 +6,13 @@ accumulators are int32.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 from onnx import TensorProto
 
 from amct_core.errors import ModelError
+from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, Pooling, Quant
 from amct_core.numerics import dequant, exactness, pooling
@@ -39,14 +40,31 @@ def quant(builder: GraphBuilder, node: Node) -> None:
     builder.add("Cast", [stored], builder.name(node.outputs[0]), to=TensorProto.UINT8)
 
 
-def integer_layer(builder: GraphBuilder, node: Node, offset: int) -> None:
-    """Write one quantized layer: int32 accumulators, bias included."""
+def integer_layer(
+    builder: GraphBuilder, node: Node, offset: int, own: Optional[LayerSimulator] = None
+) -> None:
+    """Write one quantized layer: int32 accumulators, bias included.
+
+    Args:
+        builder: what it is written into.
+        node: the layer.
+        offset: of its Quant.
+        own: what plugins provide for its type.
+
+    Raises:
+        ModelError: its type has no integer form here, and no plugin gives one.
+    """
+    if own is not None and own.onnx_accumulate is not None:
+        accumulators = own.onnx_accumulate(builder, node, builder.name(node.inputs[0]), offset)
+        builder.add("Identity", [accumulators], builder.name(node.outputs[0]))
+        return
     write = _LAYERS.get(node.op)
     if write is None:
         raise ModelError(
             f"layer type '{node.op}' has no integer form in ONNX.",
             layer=node.name,
-            remedy="Export without this layer quantized.",
+            remedy="Export without this layer quantized; a plugin adds the form of a type as "
+            "'onnx_accumulate' in the hook amct_layer_simulators.",
         )
     accumulators = write(builder, node, offset)
     if len(node.weights) > 1:
