@@ -29,6 +29,7 @@ MEASUREMENTS = (
     "real_networks",
     "large_networks",
     "simulation_speed",
+    "simulation_memory",
     "float_parity",
     "exactness",
 )

@@ -170,7 +170,7 @@ def _simulate(
         click.echo("\n".join(device.lines()), err=True)
     samples = source.samples
     with tempfile.TemporaryDirectory(prefix=".amct-", dir=_folder_of(output)) as folder:
-        writer = NpzWriter(output, samples, folder)
+        writer = NpzWriter(output, folder)
         for batch in progress(source.read(batch_size), samples, "simulating"):
             writer.add(simulator.run(batch, outputs or None))
         shapes = {name: list(shape) for name, shape in writer.close().items()}

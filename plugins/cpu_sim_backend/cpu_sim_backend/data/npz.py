@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import zipfile
 from typing import IO, Any, Dict, Iterator, Mapping, Tuple
 
 import attrs
 import numpy as np
 
-from amct_core.errors import FileFormatError
+from amct_core.errors import FileFormatError, ModelError
 from amct_core.files import FileSet
 from cpu_sim_backend.data.source import Array, Batch, DataSource
 
 _format: Any = np.lib.format  # without types in NumPy 1
 
+_COPIED_AT_ONCE = 1 << 20
 _REMEDY = "Write it with numpy.savez(path, data=array)."
 
 
@@ -94,51 +97,74 @@ def _header(stream: Any) -> Tuple[Tuple[int, ...], bool, np.dtype[Any]]:
     return shape, bool(fortran_order), dtype
 
 
+@attrs.define
+class _Waiting:
+    """The rows of one array that have come so far, in a file of their own."""
+
+    stream: IO[bytes]
+    path: str
+    row: Tuple[int, ...]
+    dtype: np.dtype[Any]
+    rows: int = 0
+
+    @property
+    def shape(self) -> Tuple[int, ...]:
+        return (self.rows, *self.row)
+
+
 class NpzWriter:
     """Writes an ``.npz`` file as results come; it appears whole or not at all.
 
-    Arrays wait in files of their own, because a zip archive takes one member after the other.
+    Arrays wait in files of their own, because a zip archive takes one member after the other.  They
+    are written and not mapped: pages of a mapped file count as memory of the process.
 
     Args:
         path: of the file.
-        samples: how many there will be.
         folder: for the waiting arrays; the caller removes it.
     """
 
-    def __init__(self, path: str, samples: int, folder: str) -> None:
+    def __init__(self, path: str, folder: str) -> None:
         self._path = path
-        self._samples = samples
         self._folder = folder
-        self._arrays: Dict[str, Any] = {}
-        self._written = 0
+        self._arrays: Dict[str, _Waiting] = {}
 
     def add(self, batch: Mapping[str, Array]) -> None:
-        """Append the rows of one batch to each array."""
-        count = 0
+        """Append the rows of one batch to each array.
+
+        Raises:
+            ModelError: rows are not of the shape of those before them.
+        """
         for name, rows in batch.items():
-            if name not in self._arrays:
-                self._arrays[name] = _format.open_memmap(
-                    self._waiting(len(self._arrays)),
-                    mode="w+",
-                    dtype=rows.dtype,
-                    shape=(self._samples, *rows.shape[1:]),
+            waiting = self._arrays.get(name)
+            if waiting is None:
+                path = os.path.join(self._folder, str(len(self._arrays)))
+                waiting = _Waiting(open(path, "wb"), path, rows.shape[1:], rows.dtype)  # noqa: SIM115
+                self._arrays[name] = waiting
+            if (rows.shape[1:], rows.dtype) != (waiting.row, waiting.dtype):
+                raise ModelError(
+                    f"blob '{name}' is {rows.dtype} of shape {rows.shape} after {waiting.dtype} "
+                    f"of shape (N, {', '.join(map(str, waiting.row))}).",
+                    remedy="Its shape depends on the batch: choose a --batch-size that divides the "
+                    "number of samples, or leave it out.",
                 )
-            count = len(rows)
-            self._arrays[name][self._written : self._written + count] = rows
-        self._written += count
+            waiting.stream.write(np.asarray(rows, order="C").data)
+            waiting.rows += len(rows)
 
     def close(self) -> Dict[str, Tuple[int, ...]]:
         """Write the file; return the shapes of its arrays."""
-        shapes = {name: array.shape for name, array in self._arrays.items()}
-        names = list(self._arrays)
-        self._arrays.clear()  # closes the maps
         with FileSet() as files, files.open(self._path) as stream, _archive(stream) as archive:
-            for index, name in enumerate(names):
-                archive.write(self._waiting(index), f"{name}.npy")
-        return shapes
-
-    def _waiting(self, index: int) -> str:
-        return f"{self._folder}/{index}.npy"
+            for name, waiting in self._arrays.items():
+                waiting.stream.close()
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    header = {
+                        "descr": _format.dtype_to_descr(waiting.dtype),
+                        "fortran_order": False,
+                        "shape": waiting.shape,
+                    }
+                    _format.write_array_header_1_0(member, header)
+                    with open(waiting.path, "rb") as rows:
+                        shutil.copyfileobj(rows, member, _COPIED_AT_ONCE)
+        return {name: waiting.shape for name, waiting in self._arrays.items()}
 
 
 def _archive(stream: IO[bytes]) -> zipfile.ZipFile:

@@ -91,7 +91,7 @@ def test_arrays_of_different_lengths_are_refused(tmp_path: Path) -> None:
 
 def test_what_is_written_in_batches_is_what_numpy_reads(tmp_path: Path) -> None:
     x, y = np.arange(14).reshape(7, 2), np.arange(7.0, dtype=np.float32)
-    writer = NpzWriter(str(tmp_path / "out/y.npz"), 7, str(tmp_path))
+    writer = NpzWriter(str(tmp_path / "out/y.npz"), str(tmp_path))
     for start in range(0, 7, 3):
         writer.add({"x": x[start : start + 3], "y/z": y[start : start + 3]})
     assert not (tmp_path / "out").exists()
@@ -99,3 +99,36 @@ def test_what_is_written_in_batches_is_what_numpy_reads(tmp_path: Path) -> None:
     with np.load(tmp_path / "out/y.npz") as arrays:
         np.testing.assert_array_equal(arrays["x"], x)
         np.testing.assert_array_equal(arrays["y/z"], y)
+
+
+@given(
+    dtype=st.sampled_from([np.int8, np.int32, np.float32]),
+    row=st.sampled_from([(), (3,), (2, 1, 2), (0,)]),
+    sizes=st.lists(st.integers(1, 4), min_size=1, max_size=4),
+)
+def test_every_shape_and_type_is_written(
+    tmp_path_factory: pytest.TempPathFactory, dtype: type, row: tuple[int, ...], sizes: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("npz")
+    array = np.random.default_rng(0).integers(-128, 127, (sum(sizes), *row)).astype(dtype)
+    writer = NpzWriter(str(folder / "y.npz"), str(folder))
+    for rows in np.split(array, np.cumsum(sizes)[:-1]):
+        writer.add({"y": rows})
+    assert writer.close() == {"y": array.shape}
+    with np.load(folder / "y.npz") as arrays:
+        assert arrays["y"].dtype == dtype
+        np.testing.assert_array_equal(arrays["y"], array)
+
+
+def test_a_blob_may_have_more_rows_than_there_are_samples(tmp_path: Path) -> None:
+    writer = NpzWriter(str(tmp_path / "y.npz"), str(tmp_path))
+    for _ in range(2):
+        writer.add({"boxes": np.ones((6, 4)), "prob": np.ones((2, 3))})
+    assert writer.close() == {"boxes": (12, 4), "prob": (4, 3)}
+
+
+def test_a_blob_whose_rows_depend_on_the_batch_is_named(tmp_path: Path) -> None:
+    writer = NpzWriter(str(tmp_path / "y.npz"), str(tmp_path))
+    writer.add({"y": np.ones((1, 4))})
+    with pytest.raises(ModelError, match=r"blob 'y' .* shape \(1, 2\) after .* shape \(N, 4\)"):
+        writer.add({"y": np.ones((1, 2))})
