@@ -60,11 +60,11 @@ def write_npz(folder: Path, shape: Tuple[int, int, int], samples: int) -> List[s
     path = folder / f"{samples}.npz"
     image = np.arange(np.prod(shape), dtype=np.uint32).astype(np.uint8).tobytes()
     header = {"descr": "|u1", "fortran_order": False, "shape": (samples, *shape)}
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        with archive.open("data.npy", "w", force_zip64=True) as member:
-            np.lib.format.write_array_header_1_0(member, header)
-            for _ in range(samples):
-                member.write(image)
+    deflated = zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1)
+    with deflated as archive, archive.open("data.npy", "w", force_zip64=True) as member:
+        np.lib.format.write_array_header_1_0(member, header)
+        for _ in range(samples):
+            member.write(image)
     return ["--data", str(path)]
 
 
