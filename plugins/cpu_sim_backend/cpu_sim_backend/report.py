@@ -21,7 +21,8 @@ class LayerReport:
             arithmetic on integers is exact.  From the weights alone where that suffices, else from
             the data.
         int16_saturated: accumulators that the shift by N clamped to int16.
-        first_difference: where the first difference is and what the two values are, or None.
+        first_difference: None, or where the first difference is and what the two values are:
+            ``simulated``, and ``framework`` for whatever the simulation is compared with.
         inexact_upstream: float layers before this one that equal the framework's only to 1e-6, so
             that an int8 input may differ.
         factor_mismatches: stored factors (scale and offset of its Quant; deq_scale, N and bias of
