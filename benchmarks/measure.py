@@ -37,7 +37,7 @@ NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS}
 """The networks of those measurements that are kept network by network."""
 
-DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe")
+DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe", "onnxruntime", "numba")
 
 
 def surroundings() -> dict[str, object]:
