@@ -9,7 +9,7 @@ SOURCES := amct_core plugins tests tools benchmarks examples
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-all test-313 lint types measure lock changelog clean
+.PHONY: help setup setup-313 demo test test-all test-313 lint types measure lock lock-peers changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,12 @@ lock: setup  ## Resolve the locked requirements again.
 	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/dev.in -o requirements/dev.txt
 	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/uv.in -o requirements/uv.txt
+
+# The CPU build of PyTorch is not on PyPI: pip's own settings say where its files are.
+lock-peers: setup  ## Resolve what the benchmark of other QAT tools needs; PIP_FIND_LINKS: PyTorch.
+	$(BIN)/uv pip compile --no-config --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --generate-hashes --find-links "$(PIP_FIND_LINKS)" \
+	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/peers.in -o requirements/peers.txt
 
 changelog: setup  ## Show the change log as the next release would have it.
 	$(BIN)/towncrier build --draft
