@@ -1,0 +1,160 @@
+"""Time and memory of a training iteration with fake quantization beside float32, in Caffe.
+
+Both solvers run in one process on two threads and take turns, so that what else the machine does
+hits both; each turn swaps who goes first.  An iteration is ``solver.step(1)``: forward, backward
+and update.  What counts is the median of the ratios of neighbouring iterations.  Weights and data
+are random and stay in memory; BatchNorm has fixed statistics in both.
+
+Peak memory is taken from processes that train one of the two each, and so is the first iteration,
+in which IFMR finds all clip bounds.  The script prints one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Dict, List
+
+THREADS = 2
+os.environ["OPENBLAS_NUM_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(THREADS)
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+import training_networks as networks  # noqa: E402 (Caffe reads the variables)
+
+ROOT = Path(__file__).resolve().parent.parent
+ROUNDS = {"lenet": 200, "resnet20": 30, "squeezenet": 15, "resnet50": 9, "mobilenet_v1": 9}
+WARM_UP = 2
+PROFILE_ROUNDS = 3
+Times = Dict[str, List[float]]
+
+
+def in_turn(solvers: Dict[str, Any], rounds: int) -> Times:
+    """Return the milliseconds of each iteration, of solvers that take turns."""
+    times: Times = {kind: [] for kind in solvers}
+    for index in range(rounds):
+        order = list(solvers) if index % 2 == 0 else list(reversed(list(solvers)))
+        for kind in order:
+            start = time.perf_counter()
+            solvers[kind].step(1)
+            times[kind].append(round((time.perf_counter() - start) * 1000, 3))
+    return times
+
+
+def profile(solver: Any) -> Dict[str, float]:
+    """Return the milliseconds of one iteration by type of layer, and of the rest of it.
+
+    Python layers are named by their class.  Layer by layer everything is a little slower than in
+    one iteration, so this says where time goes and is not added up against the medians.
+    """
+    net = solver.net
+    layers = list(net.layers)
+    names = [getattr(layer, "type", "?") for layer in layers]
+    names = [
+        type(layer).__name__ if name == "Python" else name for layer, name in zip(layers, names)
+    ]
+    kinds = [f"{name} {way}" for way in ("forward", "backward") for name in names]
+    runs: Dict[str, List[float]] = {kind: [] for kind in kinds}
+    for _ in range(PROFILE_ROUNDS):
+        spent = dict.fromkeys(runs, 0.0)
+        net.clear_param_diffs()
+        for index, name in enumerate(names):
+            start = time.perf_counter()
+            net._forward(index, index)
+            spent[f"{name} forward"] += time.perf_counter() - start
+        for index, name in reversed(list(enumerate(names))):
+            start = time.perf_counter()
+            net._backward(index, index)
+            spent[f"{name} backward"] += time.perf_counter() - start
+        start = time.perf_counter()
+        solver.apply_update()
+        spent["update"] = time.perf_counter() - start
+        for kind, seconds in spent.items():
+            runs.setdefault(kind, []).append(seconds * 1000)
+    medians = {kind: round(statistics.median(values), 2) for kind, values in runs.items()}
+    return dict(sorted(((k, v) for k, v in medians.items() if v > 0), key=lambda kv: -kv[1]))
+
+
+def train_alone(name: str, kind: str, folder: Path) -> None:
+    """Train one network for a few iterations; print its peak memory and its first iterations."""
+    network = networks.NETWORKS[name]
+    solver = networks.solver(network, kind, folder)
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        solver.step(1)
+        seconds.append(round(time.perf_counter() - start, 3))
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    print(json.dumps({"peak_mib": round(peak / 1024, 1), "seconds_of_iterations": seconds}))
+
+
+def alone(name: str, folder: Path) -> Dict[str, Any]:
+    """Return what each network takes in a process of its own, and the ratios."""
+    found = {}
+    for kind in (networks.FLOAT32, networks.QAT):
+        command = [sys.executable, __file__, "--network", name, "--alone", kind]
+        command += ["--folder", str(folder)]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        found[kind] = json.loads(done.stdout.splitlines()[-1])
+    float32, qat = found[networks.FLOAT32], found[networks.QAT]
+    first = {kind: own["seconds_of_iterations"] for kind, own in found.items()}
+    extra = first[networks.QAT][0] - first[networks.QAT][-1]
+    return {
+        **found,
+        "peak_ratio": round(qat["peak_mib"] / float32["peak_mib"], 3),
+        "seconds_that_the_first_qat_iteration_takes_longer_than_the_third": round(extra, 3),
+    }
+
+
+def measure(name: str, models: Path, folder: Path, arguments: argparse.Namespace) -> Dict[str, Any]:
+    """Return all measurements of one network."""
+    network = networks.NETWORKS[name]
+    networks.prepare(network, models, folder)
+    result: Dict[str, Any] = {"batch": network.batch, **networks.weight_counts(folder)}
+    if not arguments.no_memory:
+        result["alone"] = alone(name, folder)
+    kinds = (networks.FLOAT32, networks.QAT)
+    solvers = {kind: networks.solver(network, kind, folder) for kind in kinds}
+    in_turn(solvers, WARM_UP)
+    times = in_turn(solvers, arguments.rounds or ROUNDS[name])
+    ratios = [qat / float32 for float32, qat in zip(times[kinds[0]], times[kinds[1]])]
+    result["median_ms"] = {kind: round(statistics.median(own), 2) for kind, own in times.items()}
+    result["paired_ratio"] = round(statistics.median(ratios), 4)
+    quartiles = statistics.quantiles(ratios, n=4)
+    result["paired_ratio_quartiles"] = [round(quartiles[0], 4), round(quartiles[2], 4)]
+    result["profile_ms"] = {kind: profile(solver) for kind, solver in solvers.items()}
+    result["raw_ms"] = times
+    return result
+
+
+def main() -> None:
+    """Print the measurement as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
+    parser.add_argument("--network", action="append", choices=list(networks.NETWORKS))
+    parser.add_argument("--rounds", type=int, help="pairs of iterations; default: by network")
+    parser.add_argument("--no-memory", action="store_true", help="time only")
+    parser.add_argument("--alone", choices=(networks.FLOAT32, networks.QAT), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.alone:
+        train_alone(arguments.network[0], arguments.alone, arguments.folder)
+        return
+    models = Path(arguments.shared or ROOT.parent / "shared").resolve() / "models"
+    results = {}
+    for name in arguments.network or networks.NETWORKS:
+        print(f"{name} ...", file=sys.stderr)
+        with tempfile.TemporaryDirectory() as folder:
+            results[name] = measure(name, models, Path(folder), arguments)
+    print(json.dumps({"threads": THREADS, "networks": results}, indent=2))
+
+
+if __name__ == "__main__":
+    main()
