@@ -21,6 +21,7 @@ from amct_core.hookspecs import hookimpl
 @hookimpl
 def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
     """ULQ: clip bounds learned by gradient descent."""
+    from amct_core.kernels import ulq as in_place
     from amct_core.numerics import affine, ulq
 
     return [
@@ -29,6 +30,9 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
             forward=ulq.forward,
             backward=ulq.backward,
             factors=affine.scale_offset,
+            forward_into=in_place.forward_into,
+            backward_into=in_place.backward_into,
+            prepare=in_place.prepare,
         )
     ]
 
@@ -36,9 +40,18 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
 @hookimpl
 def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
     """ARQ: the scale follows the largest magnitude."""
+    from amct_core.kernels import arq as in_place
     from amct_core.numerics import arq
 
-    return [WeightAlgorithm(name="arq_retrain", scales=arq.scales, quantize=arq.quantize)]
+    return [
+        WeightAlgorithm(
+            name="arq_retrain",
+            scales=arq.scales,
+            quantize=arq.quantize,
+            fake_quantize_into=in_place.fake_quantize_into,
+            prepare=in_place.prepare,
+        )
+    ]
 
 
 @hookimpl

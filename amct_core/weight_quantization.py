@@ -71,3 +71,34 @@ def quantize_weights(
     scale_w = algorithm.scales(oriented, axis)
     integers = algorithm.quantize(oriented, scale_w, axis)
     return IntegerWeights(integers, scale_w, signs, output_axis)
+
+
+def fake_quantize_into(
+    out: NDArray[np.float32],
+    weights: NDArray[np.float32],
+    algorithm: WeightAlgorithm,
+    output_axis: int,
+    channel_wise: bool,
+    gamma: Optional[Any] = None,
+) -> NDArray[np.float32]:
+    """Write what :meth:`IntegerWeights.fake_quantized` of :func:`quantize_weights` returns.
+
+    Args:
+        out: float32 of the shape of ``weights``, C-contiguous.
+        weights, algorithm, output_axis, channel_wise, gamma: see :func:`quantize_weights`.
+
+    Returns:
+        ``scale_w``: float32 ``[C]``, or ``[1]``; > 0.
+
+    Raises:
+        QuantizationError: a weight is NaN or infinite.
+    """
+    if algorithm.fake_quantize_into is not None:
+        signs = orientation(gamma)
+        scale_w: NDArray[np.float32] = algorithm.fake_quantize_into(
+            weights, out, signs, output_axis, channel_wise
+        )
+        return scale_w
+    quantized = quantize_weights(weights, algorithm, output_axis, channel_wise, gamma)
+    out[...] = quantized.fake_quantized()
+    return quantized.scale_w

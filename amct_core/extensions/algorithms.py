@@ -40,12 +40,53 @@ class ActivationAlgorithm:
             -> (bottom_diff, d_clip_max, d_clip_min)``.
         factors: ``(clip_max, clip_min, fixed_min) -> (scale_d, offset_d)``, the same as ``forward``
             returns; used when the trained model is saved.
+        forward_into: optional, what training calls where it is given:
+            ``(x, y, clip_max, clip_min, fixed_min) -> (scale_d, offset_d)``; writes into ``y`` what
+            ``forward`` returns, bit for bit.
+        backward_into: optional, likewise:
+            ``(x, top_diff, bottom_diff, clip_max, clip_min, fixed_min)
+            -> (d_clip_max, d_clip_min)``; ``bottom_diff`` is None where nobody needs it.
+        prepare: optional; called before training starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     forward: Callable[..., Tuple[Any, Any, int]] = attrs.field(validator=is_callable)
     backward: Callable[..., Tuple[Any, float, float]] = attrs.field(validator=is_callable)
     factors: Callable[..., Tuple[Any, int]] = attrs.field(validator=is_callable)
+    forward_into: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    backward_into: Optional[Callable[..., Tuple[float, float]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+
+    def run_forward(
+        self, x: Array, y: Array, clip_max: Any, clip_min: Any, fixed_min: bool
+    ) -> Tuple[Any, int]:
+        """Write fake-quantized ``x`` into ``y``; return ``(scale_d, offset_d)``."""
+        if self.forward_into is not None:
+            return self.forward_into(x, y, clip_max, clip_min, fixed_min)
+        y[...], scale_d, offset_d = self.forward(x, clip_max, clip_min, fixed_min)
+        return scale_d, offset_d
+
+    def run_backward(
+        self,
+        x: Array,
+        top_diff: Array,
+        bottom_diff: Optional[Array],
+        clip_max: Any,
+        clip_min: Any,
+        fixed_min: bool,
+    ) -> Tuple[float, float]:
+        """Write the gradient of ``x`` into ``bottom_diff``; return those of the bounds."""
+        bounds = clip_max, clip_min, fixed_min
+        if self.backward_into is not None:
+            return self.backward_into(x, top_diff, bottom_diff, *bounds)
+        result, d_clip_max, d_clip_min = self.backward(x, top_diff, *bounds)
+        if bottom_diff is not None:
+            bottom_diff[...] = result
+        return d_clip_max, d_clip_min
 
 
 @attrs.frozen
@@ -56,11 +97,20 @@ class WeightAlgorithm:
         name: what ``retrain_weight_config.algo`` says.
         scales: ``(weights, channel_axis) -> float32 [C]``, or ``[1]`` if ``channel_axis`` is None.
         quantize: ``(weights, scale, channel_axis) -> int8`` of the weights' shape.
+        fake_quantize_into: optional, what training calls where it is given:
+            ``(weights, out, signs, output_axis, channel_wise) -> scales``; writes
+            ``signs * float32(quantize(signs * weights, scales)) * scales`` into ``out``, bit for
+            bit; ``signs`` is float32 ``[C]`` of 1 and -1 along ``output_axis``, or ``[1]``.
+        prepare: optional; called before training starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     scales: Callable[..., Any] = attrs.field(validator=is_callable)
     quantize: Callable[..., Any] = attrs.field(validator=is_callable)
+    fake_quantize_into: Optional[Callable[..., Any]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 
 @attrs.frozen
@@ -71,10 +121,12 @@ class Calibrator:
         name: what ``retrain_data_config.init_algo`` says.
         calibrate: ``(batches) -> (scale_d, offset_d)`` from a sequence of float32 arrays, all the
             batches seen so far.
+        prepare: optional; called before training starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     calibrate: Callable[[Sequence[Any]], Tuple[Any, int]] = attrs.field(validator=is_callable)
+    prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 
 @attrs.frozen
@@ -86,9 +138,11 @@ class ShiftSearch:
         start: ``(deq_scale, broadcast) -> ShiftSearcher``; ``deq_scale`` is float32 ``[C]`` or
             ``[1]``, ``broadcast`` is true where all channels must share one N (a convolution with a
             1 x 1 output).  None: nothing is searched and N stays 0.
+        prepare: optional; called before a search starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     start: Optional[Callable[[Any, bool], ShiftSearcher]] = attrs.field(
         default=None, validator=callable_or_none
     )
+    prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)

@@ -92,13 +92,56 @@ def backward(
         QuantizationError: the bounds are invalid or equal, or the shapes differ.
     """
     x, top_diff = np.asarray(x, np.float32), np.asarray(top_diff, np.float32)
-    if x.shape != top_diff.shape:
-        raise QuantizationError(
-            f"the input has shape {x.shape} and the gradient {top_diff.shape}; expected the same."
-        )
+    check_same_shape(x, top_diff)
+    grid = gradient_grid(clip_max, clip_min, fixed_min)
+    bottom_diff = np.empty(x.shape, np.float32)
+    above = below = inside = 0.0
+    for values, g, result in flat_chunks(x, top_diff, bottom_diff):
+        is_above, is_below = values > grid.high, values < grid.low
+        above += float(g.sum(dtype=np.float64, where=is_above))
+        below += float(g.sum(dtype=np.float64, where=is_below))
+        result[...] = np.where(is_above | is_below, np.float32(0), g)
+        # Clipped, so that an infinite x (whose result is 0) does not become 0 * NaN.
+        error = _rounding_error(np.clip(values, grid.low, grid.high), grid.span)
+        inside += float(np.multiply(result, error, dtype=np.float64).sum())
+    return (bottom_diff, *grid.bound_gradients(above, below, inside))
+
+
+@attrs.frozen
+class GradientGrid:
+    """What the gradients between two bounds are computed with, float32.
+
+    Attributes:
+        low, high: the snapped bounds, which x is compared with.
+        span: clip_max - clip_min, above 0.
+        clip_min: the lower bound; 0 if it is fixed there.
+    """
+
+    low: np.float32
+    high: np.float32
+    span: np.float32
+    clip_min: np.float32
+
+    def bound_gradients(self, above: float, below: float, inside: float) -> Tuple[float, float]:
+        """Return the gradients of clip_max and clip_min.
+
+        Args:
+            above, below: sums of g over the elements above ``high`` and below ``low``.
+            inside: sum of g * D(x) over the others.
+        """
+        at_low = float(_rounding_error(np.asarray(self.clip_min), self.span))
+        d_clip_max = inside + above * (at_low + 1) + below * at_low
+        d_clip_min = -inside - above * at_low + below * (1 - at_low)
+        return d_clip_max, d_clip_min
+
+
+def gradient_grid(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> GradientGrid:
+    """Return the grid of :func:`backward` for these bounds.
+
+    Raises:
+        QuantizationError: the bounds are invalid or equal.
+    """
     scale, offset = affine.scale_offset(clip_max, clip_min, fixed_min)
-    low = scale * np.float32(affine.QUANT_MIN - offset)
-    high = scale * np.float32(affine.QUANT_MAX - offset)
     lower_bound = np.float32(0 if fixed_min else clip_min)
     span = np.float32(clip_max) - lower_bound
     if span <= 0:
@@ -106,21 +149,17 @@ def backward(
             f"clip_max is {clip_max} and clip_min is {lower_bound}; expected clip_max > clip_min.",
             remedy="Initialise the bounds from data, or set clip_max and clip_min in the config.",
         )
+    low = scale * np.float32(affine.QUANT_MIN - offset)
+    high = scale * np.float32(affine.QUANT_MAX - offset)
+    return GradientGrid(low, high, span, lower_bound)
 
-    bottom_diff = np.empty(x.shape, np.float32)
-    above = below = inside = 0.0  # sums of g, g and g * D(x)
-    for values, g, result in flat_chunks(x, top_diff, bottom_diff):
-        is_above, is_below = values > high, values < low
-        above += float(g.sum(dtype=np.float64, where=is_above))
-        below += float(g.sum(dtype=np.float64, where=is_below))
-        result[...] = np.where(is_above | is_below, np.float32(0), g)
-        # Clipped, so that an infinite x (whose result is 0) does not become 0 * NaN.
-        error = _rounding_error(np.clip(values, low, high), span)
-        inside += float(np.multiply(result, error, dtype=np.float64).sum())
-    at_low = float(_rounding_error(np.asarray(lower_bound), span))
-    d_clip_max = inside + above * (at_low + 1) + below * at_low
-    d_clip_min = -inside - above * at_low + below * (1 - at_low)
-    return bottom_diff, d_clip_max, d_clip_min
+
+def check_same_shape(x: Float32Array, top_diff: Float32Array) -> None:
+    """Raise a QuantizationError if an input and the gradient of its output differ in shape."""
+    if x.shape != top_diff.shape:
+        raise QuantizationError(
+            f"the input has shape {x.shape} and the gradient {top_diff.shape}; expected the same."
+        )
 
 
 def _rounding_error(values: Float32Array, span: np.float32) -> Float32Array:

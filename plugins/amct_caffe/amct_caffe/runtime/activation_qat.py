@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState, calibrated
 from amct_caffe.qat.parameters import ActivationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors, records
+from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import TrainingError
 from amct_core.plugins import registries
@@ -40,6 +41,8 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         if len(self.blobs) == 0:
             for size in (1, 1, STATE_SIZE):
                 self.blobs.add_blob(size)
+        # What takes time once is done here, so that no iteration is slower than the others.
+        prepare(self._algorithm, self._calibrator)
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """Shape the top like the bottom."""
@@ -52,10 +55,13 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             state = self._for_testing(state)
         else:
             state = self._for_training(state, bottom[0].data)
-        y, scale, offset = self._algorithm.forward(
-            bottom[0].data, state.clip_max, state.clip_min, self._parameters.fixed_min
+        scale, offset = self._algorithm.run_forward(
+            bottom[0].data,
+            top[0].data,
+            state.clip_max,
+            state.clip_min,
+            self._parameters.fixed_min,
         )
-        top[0].data[...] = y
         first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
         if first_factors:
             self._record(scale, offset, bottom[0].shape)
@@ -63,15 +69,14 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Straight-through for the bottom; add the gradients of the bounds to their diffs."""
         state = self._read()
-        bottom_diff, d_clip_max, d_clip_min = self._algorithm.backward(
+        d_clip_max, d_clip_min = self._algorithm.run_backward(
             bottom[0].data,
             top[0].diff,
+            bottom[0].diff if propagate_down[0] else None,
             state.clip_max,
             state.clip_min,
             self._parameters.fixed_min,
         )
-        if propagate_down[0]:
-            bottom[0].diff[...] = bottom_diff
         if self._gradients_count:
             # Added, not assigned: with iter_size > 1 earlier passes are in there already.
             self.blobs[0].diff[...] += d_clip_max

@@ -22,10 +22,12 @@ import numpy as np
 from amct_caffe.qat.bounds import STATE_SIZE
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_caffe.qat.recording import records, weight_factors
+from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import TrainingError
+from amct_core.kernels import gradients
 from amct_core.plugins import registries
-from amct_core.weight_quantization import quantize_weights
+from amct_core.weight_quantization import fake_quantize_into
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -45,6 +47,7 @@ class WeightQAT(Layer):  # type: ignore[misc]
                 self.blobs.add_blob(self._parameters.channels)
             # Loading weights replaces these; training with weights that never came is caught.
             self.blobs[0].data[...] = np.nan
+        prepare(self._algorithm)
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """In place: nothing to shape."""
@@ -62,25 +65,24 @@ class WeightQAT(Layer):  # type: ignore[misc]
                     "or a snapshot of the modified model; if they were loaded, lower base_lr."
                 ),
             )
-        quantized = quantize_weights(
+        scale_w = fake_quantize_into(
+            self.blobs[1].data,
             master,
             self._algorithm,
             parameters.output_axis,
             parameters.channel_wise,
             self.blobs[4].data if parameters.folds_scale else None,
         )
-        self.blobs[1].data[...] = quantized.fake_quantized()
-        self.blobs[2].data[...] = quantized.scale_w
+        self.blobs[2].data[...] = scale_w
         first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
         if first_factors:
             records.update(
                 parameters.record_file,
-                lambda record: weight_factors(record, parameters.layer, quantized.scale_w),
+                lambda record: weight_factors(record, parameters.layer, scale_w),
             )
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Move the gradient of the quantized weights to the master (straight-through)."""
         # Added, because iter_size and user-shared weights add up in the master's diff; cleared,
         # because the layer will add to the shared diff again and the solver must not move it.
-        self.blobs[0].diff[...] += self.blobs[1].diff
-        self.blobs[1].diff[...] = 0
+        gradients.move(self.blobs[1].diff, self.blobs[0].diff)

@@ -1,0 +1,148 @@
+"""ARQ's fake quantization, compiled; importing this imports numba and compiles.
+
+Arithmetic is that of :mod:`amct_core.numerics.arq`, operation by operation in float32.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from amct_core.kernels.compilation import (
+    INTEGER,
+    READ,
+    READ_3D,
+    REAL,
+    WRITE,
+    WRITE_3D,
+    compiled,
+)
+
+ROW = 1 << 12
+"""Weights that are quantized at a time, before they are compared with what is there."""
+
+_INFINITY_KEY = np.int32(0x7F800000)
+_MAGNITUDE = np.int32(0x7FFFFFFF)
+_LOW, _HIGH = np.float32(-128), np.float32(127)
+_BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+_ZERO, _ONE = np.float32(0), np.float32(1)
+_EPSILON = np.float32(2.0**-23)
+_KEYS = types.Array(types.int32, 1, "C")
+_BITS_3D = types.Array(types.int32, 3, "C", readonly=True)
+
+
+@compiled(INTEGER, _BITS_3D, INTEGER, _KEYS)
+def extremes(weights: Any, channel: int, result: Any) -> int:
+    """Write the least and the greatest weight of a channel, as keys.
+
+    A key is the weight's bits, changed so that integers compare as the floats do; NaNs are beyond
+    infinity.  Integers have a minimum and maximum that run in vectors.
+
+    Args:
+        weights: int32 bits ``[outer, C, inner]``.
+        result: int32 ``[2]``.
+    """
+    least, greatest = np.int32(0x7FFFFFFF), np.int32(-0x80000000)
+    for outer in range(weights.shape[0]):
+        row = weights[outer, channel]
+        for i in range(row.shape[0]):
+            key = row[i] ^ ((row[i] >> np.int32(31)) & _MAGNITUDE)
+            least = min(least, key)
+            greatest = max(greatest, key)
+    result[0], result[1] = least, greatest
+    return 0
+
+
+@compiled(INTEGER, READ, REAL, REAL, REAL, WRITE)
+def _fake_quantize_row(weights: Any, sign: Any, scale: Any, signed_scale: Any, out: Any) -> int:
+    for i in range(weights.shape[0]):
+        steps = weights[i] * sign / scale
+        steps = min(max(steps, _LOW), _HIGH)
+        steps = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
+        out[i] = (steps + _ZERO) * signed_scale  # adding 0 makes 0 of -0, as int8 does
+    return 0
+
+
+@compiled(INTEGER, types.Array(types.int32, 1, "C"), types.Array(types.int32, 1, "C"))
+def _differences(ones: Any, others: Any) -> int:
+    count = 0
+    for i in range(ones.shape[0]):
+        count += int(ones[i] != others[i])
+    return count
+
+
+@compiled(INTEGER, READ_3D, WRITE_3D, INTEGER, REAL, REAL)
+def fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any) -> int:
+    """Write ``sign * clamp(round(sign * w / scale), -128, 127) * scale`` where ``out`` differs.
+
+    Args:
+        weights, out: float32 ``[outer, C, inner]``.
+        channel: the one that is quantized.
+        sign: 1 or -1.
+        scale: above 0.
+
+    Returns:
+        How many values differed.
+    """
+    changed = 0
+    signed_scale = sign * scale
+    row = np.empty(min(ROW, weights.shape[2]), np.float32)
+    for outer in range(weights.shape[0]):
+        source, target = weights[outer, channel], out[outer, channel]
+        for begin in range(0, source.shape[0], ROW):
+            end = min(begin + ROW, source.shape[0])
+            own, there = row[: end - begin], target[begin:end]
+            _fake_quantize_row(source[begin:end], sign, scale, signed_scale, own)
+            found = _differences(own.view(np.int32), there.view(np.int32))
+            if found:
+                there[:] = own
+            changed += found
+    return changed
+
+
+@compiled(REAL, types.int32, types.int32, REAL)
+def scale_of(least: Any, greatest: Any, sign: Any) -> Any:
+    """Return the scale of ``sign * w`` from the keys of :func:`extremes`; 0 where it has none."""
+    if least <= -_INFINITY_KEY - np.int32(1) or greatest >= _INFINITY_KEY:
+        return _ZERO
+    keys = np.empty(2, np.int32)
+    keys[0] = least ^ ((least >> np.int32(31)) & _MAGNITUDE)
+    keys[1] = greatest ^ ((greatest >> np.int32(31)) & _MAGNITUDE)
+    values = keys.view(np.float32)
+    low, high = values[0], values[1]
+    if sign < _ZERO:
+        low, high = -high, -low
+    extreme = high if abs(high) > abs(low) else low
+    scale = extreme / (_HIGH if extreme > _ZERO else _LOW)
+    if scale < _EPSILON:
+        scale = _ONE
+    return scale if _ONE / scale >= _EPSILON else _ZERO
+
+
+@compiled(INTEGER, READ_3D, WRITE_3D, READ, WRITE, INTEGER, INTEGER)
+def fake_quantize_channels(
+    weights: Any, out: Any, signs: Any, scales: Any, begin: int, end: int
+) -> int:
+    """Find the scale of each channel and fake-quantize it while it is in the cache.
+
+    Args:
+        weights, out: float32 ``[outer, C, inner]``; see :func:`fake_quantize`.
+        signs: float32 ``[C]`` of 1 and -1.
+        scales: float32 ``[C]``, written; 0 where a channel has none, which leaves it untouched.
+        begin, end: of the channels to do.
+
+    Returns:
+        How many values differed.
+    """
+    changed = 0
+    keys = np.empty(2, np.int32)
+    bits = weights.view(np.int32)
+    for channel in range(begin, end):
+        extremes(bits, channel, keys)
+        scale = scale_of(keys[0], keys[1], signs[channel])
+        scales[channel] = scale
+        if scale > _ZERO:
+            changed += fake_quantize(weights, out, channel, signs[channel], scale)
+    return changed

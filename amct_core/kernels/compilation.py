@@ -1,0 +1,40 @@
+"""How kernels are compiled; importing this imports numba.
+
+Each is compiled for the types that it is declared with, when its module is imported: so never while
+it is being called.  The machine code is kept beside the source, or in the user's cache where that
+folder cannot be written.  Nothing is reordered or fused (no ``fastmath``): float32 operations round
+one by one, as in NumPy.  Kernels run without Python's lock, on one thread each; who calls them
+shares out the work (:mod:`amct_core.kernels.threads`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, TypeVar, cast
+
+import numba
+from numba import types
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+READ = types.Array(types.float32, 1, "C", readonly=True)
+"""A flat float32 array that is only read."""
+WRITE = types.Array(types.float32, 1, "C")
+READ_2D = READ.copy(ndim=2)
+READ_3D, WRITE_3D = READ.copy(ndim=3), WRITE.copy(ndim=3)
+SUMS = types.Array(types.float64, 1, "C")
+SUMS_2D = SUMS.copy(ndim=2)
+REAL, INTEGER = types.float32, types.int64
+
+
+def compiled(result: Any, *arguments: Any) -> Callable[[Function], Function]:
+    """Compile the decorated function for these types."""
+
+    def compile_now(function: Function) -> Function:
+        signature = result(*arguments)
+        try:
+            done = numba.njit(signature, cache=True, nogil=True)(function)
+        except RuntimeError:  # no folder can be written: compile each time
+            done = numba.njit(signature, nogil=True)(function)
+        return cast(Function, done)
+
+    return compile_now

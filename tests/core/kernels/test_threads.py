@@ -1,0 +1,64 @@
+"""Work shared out over threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amct_core.kernels.threads import share_out, thread_count
+
+
+@given(count=st.integers(0, 60), least=st.integers(1, 20), threads=st.integers(1, 5))
+def test_every_piece_is_worked_on_once(count: int, least: int, threads: int) -> None:
+    done = [0] * count
+
+    def work(begin: int, end: int) -> None:
+        for piece in range(begin, end):
+            done[piece] += 1
+
+    share_out(count, work, least, threads)
+    assert done == [1] * count
+
+
+def test_pieces_run_at_the_same_time() -> None:
+    meeting = threading.Barrier(3, timeout=20)
+    share_out(3, lambda begin, end: meeting.wait() and None, threads=3)
+
+
+def test_little_work_stays_in_the_calling_thread() -> None:
+    seen = []
+    share_out(7, lambda begin, end: seen.append(threading.current_thread()), 4, threads=3)
+    assert seen == [threading.current_thread()]
+
+
+@pytest.mark.parametrize("faulty", [0, 2])
+def test_an_error_in_any_thread_arrives(faulty: int) -> None:
+    def work(begin: int, end: int) -> None:
+        if begin == faulty:
+            raise ValueError(f"piece {begin}")
+
+    with pytest.raises(ValueError, match=f"piece {faulty}"):
+        share_out(3, work, threads=3)
+
+
+def test_there_are_as_many_threads_as_blas_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "5")
+    assert thread_count() == 5
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert thread_count() == 3
+    monkeypatch.setenv("OMP_NUM_THREADS", "all")
+    assert thread_count() == len(os.sched_getaffinity(0))
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    share_out(2, lambda begin, end: None, threads=2)
+    child = os.fork()
+    if child == 0:
+        share_out(2, lambda begin, end: None, threads=2)
+        os._exit(7)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
