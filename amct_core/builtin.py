@@ -57,7 +57,9 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 @hookimpl
 def amct_calibrators() -> Iterable[Calibrator]:
     """IFMR: the clip bound with the least squared error."""
-    return [Calibrator(name="ifmr", calibrate=_ifmr)]
+    from amct_core.kernels import ifmr
+
+    return [Calibrator(name="ifmr", calibrate=_ifmr, prepare=ifmr.prepare)]
 
 
 def _ifmr(batches: Sequence[Any]) -> tuple[Any, int]:

@@ -7,14 +7,18 @@ threads; they differ from the definition's only in the order of additions.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-WORTH_IT = 1_000_000
-"""Values below which compiling, or loading what has been compiled, takes longer than it saves."""
+from amct_core.kernels.loading import load
+from amct_core.kernels.threads import share_out
+
+
+def prepare() -> None:
+    """Compile, or load what has been compiled."""
+    load("ifmr")
 
 
 def squared_errors(
@@ -23,23 +27,30 @@ def squared_errors(
     high: NDArray[np.float32],
     scale: NDArray[np.float32],
 ) -> Optional[NDArray[np.float64]]:
-    """Return the sum of squared errors of each candidate, or None where this is not worth it.
+    """Return the sum of squared errors of each candidate, or None where numba is missing.
 
     Args:
         batches: float32, any shapes.
-        low, high, scale: float32 ``[candidates]``: values are clipped to low..high and rounded to
-            multiples of scale, halves away from zero.
+        low, high, scale: float32 ``[candidates]``: values are clipped to low..high, which holds 0,
+            and rounded to multiples of scale, halves away from zero.
     """
-    if sum(batch.size for batch in batches) < WORTH_IT:
+    kernels = load("ifmr")
+    if kernels is None:
         return None
-    if importlib.util.find_spec("numba") is None:
-        return None
-    from amct_core.kernels import ifmr_compiled  # imports numba
-
     errors = np.zeros(len(scale))
     for batch in batches:
         values = np.ascontiguousarray(batch).reshape(-1)
-        pieces = np.zeros((-(-values.size // ifmr_compiled.PIECE), len(scale)))
-        ifmr_compiled.piece_errors(values, low, high, scale, pieces)
-        errors += pieces.sum(axis=0)
+        sums = np.zeros((-(-values.size // kernels.PIECE), len(scale)))
+
+        def work(
+            begin: int,
+            end: int,
+            values: NDArray[np.float32] = values,
+            sums: NDArray[np.float64] = sums,
+        ) -> None:
+            part = values[begin * kernels.PIECE : end * kernels.PIECE]
+            kernels.piece_errors(part, low, high, scale, sums[begin:end])
+
+        share_out(len(sums), work)
+        errors += sums.sum(axis=0)
     return errors

@@ -1,52 +1,71 @@
-"""What numba compiles; importing this imports numba."""
+"""The squared errors of IFMR's candidates, compiled; importing this imports numba and compiles."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, cast
+from typing import Any
 
-import numba
 import numpy as np
 
-PIECE = 1 << 15
-LANES = 256
+from amct_core.kernels.compilation import (
+    INTEGER,
+    READ,
+    READ_2D,
+    REAL,
+    SUMS,
+    SUMS_2D,
+    WRITE,
+    compiled,
+)
+
+PIECE = 1 << 13
+"""Values that stay in a core's cache while all candidates are tried on them."""
+LANES = 64
 """Sums that are kept apart, so that the compiler can use vectors without reordering additions."""
 
 _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
+_ZERO = np.float32(0)
 
 
-def _piece_errors(values: Any, low: Any, high: Any, scale: Any, out: Any) -> None:
+@compiled(INTEGER, READ, WRITE)
+def _nonzero(values: Any, result: Any) -> int:
+    count = 0
+    for i in range(values.shape[0]):
+        result[count] = values[i]
+        count += int(values[i] != _ZERO)
+    return count
+
+
+@compiled(INTEGER, READ_2D, REAL, REAL, REAL, SUMS)
+def _add_errors(rows: Any, low: Any, high: Any, scale: Any, sums: Any) -> int:
+    for row in range(rows.shape[0]):
+        for lane in range(LANES):
+            value = rows[row, lane]
+            steps = min(max(value, low), high) / scale
+            rounded = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
+            error = np.float64(rounded * scale - value)
+            sums[lane] += error * error
+    return 0
+
+
+@compiled(INTEGER, READ, READ, READ, READ, SUMS_2D)
+def piece_errors(values: Any, low: Any, high: Any, scale: Any, sums: Any) -> int:
     """Write the sum of squared errors of each piece of ``values`` and each candidate.
+
+    Zeros are left out: their error is 0, and behind a ReLU they are half of the values.
 
     Args:
         values: float32 ``[n]``.
-        low, high, scale: float32 ``[candidates]``.
-        out: float64 ``[ceil(n / PIECE), candidates]``.
+        low, high, scale: float32 ``[candidates]``; low <= 0 <= high.
+        sums: float64 ``[ceil(n / PIECE), candidates]``.
     """
-    for piece in numba.prange(out.shape[0]):
-        begin, end = piece * PIECE, min((piece + 1) * PIECE, values.shape[0])
-        own = values[begin:end]
-        sums = np.empty(LANES, np.float64)
+    kept = np.zeros(PIECE + LANES, np.float32)
+    lanes = np.empty(LANES)
+    for piece in range(sums.shape[0]):
+        count = _nonzero(values[piece * PIECE : (piece + 1) * PIECE], kept)
+        kept[count : count + LANES] = 0
+        rows = kept[: (count + LANES - 1) // LANES * LANES].reshape(-1, LANES)
         for candidate in range(scale.shape[0]):
-            least, most, step = low[candidate], high[candidate], scale[candidate]
-            sums[:] = 0
-            whole = own.shape[0] // LANES * LANES
-            for i in range(0, whole, LANES):
-                for lane in range(LANES):
-                    value = own[i + lane]
-                    steps = min(max(value, least), most) / step
-                    rounded = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
-                    error = np.float64(np.float32(rounded * step) - value)
-                    sums[lane] += error * error
-            for i in range(whole, own.shape[0]):
-                value = own[i]
-                steps = min(max(value, least), most) / step
-                rounded = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
-                error = np.float64(np.float32(rounded * step) - value)
-                sums[0] += error * error
-            out[piece, candidate] = sums.sum()
-
-
-piece_errors = cast(
-    "Callable[..., None]", numba.njit(parallel=True, cache=True, nogil=True)(_piece_errors)
-)
-"""The same, compiled at its first call and kept beside this file where possible."""
+            lanes[:] = 0
+            _add_errors(rows, low[candidate], high[candidate], scale[candidate], lanes)
+            sums[piece, candidate] = lanes.sum()
+    return 0

@@ -176,16 +176,25 @@ def _rank(batches: Sequence[Float32Array], percentile: float) -> int:
 
 
 def _kth_largest(batches: Sequence[Float32Array], k: int, sign: int = 1) -> np.float32:
-    """Return the k-th largest of ``sign * x``, keeping about 2 k values at a time."""
+    """Return the k-th largest of ``sign * x``, keeping about 2 k values at a time.
+
+    Most chunks have nothing above the k-th largest so far; these are read and left.
+    """
     kept: List[Float32Array] = []
     kept_size = 0
+    least = np.float32(-np.inf)  # k of the values so far are at least this
     for batch in batches:
         for (values,) in flat_chunks(batch):
-            kept.append(values * np.float32(sign))
-            kept_size += values.size
-            if kept_size >= 2 * max(k, CHUNK):
+            if sign * (values.max() if sign > 0 else values.min()) <= least:
+                continue
+            signed = values * np.float32(sign)
+            kept.append(signed[signed > least])
+            kept_size += kept[-1].size
+            first_k = least == -np.inf and kept_size >= k
+            if first_k or kept_size >= 2 * max(k, CHUNK):
                 kept = [_top(np.concatenate(kept), k)]
                 kept_size = kept[0].size
+                least = kept[0].min() if kept_size == k else least
     return np.float32(_top(np.concatenate(kept), k).min())
 
 

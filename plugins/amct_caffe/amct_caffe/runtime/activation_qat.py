@@ -110,12 +110,11 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         state = state.counted()
         if calibrating:
             assert self._calibrator is not None
-            self._batches.append(np.array(x))
-            state = calibrated(
-                state, self._batches, self._calibrator.calibrate, parameters.fixed_min
-            )
-            if state.forwards == parameters.batch_num:
-                self._batches.clear()
+            batches = [*self._batches, x]
+            state = calibrated(state, batches, self._calibrator.calibrate, parameters.fixed_min)
+            # The last one is not needed again, so it is not copied; and the others go.
+            done = state.forwards == parameters.batch_num
+            self._batches = [] if done else [*self._batches, np.array(x)]
         self._gradients_count = not calibrating or state.forwards == parameters.batch_num
         state = state.repaired(parameters.fixed_min)
         self._write(state)

@@ -8,14 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amct_core.kernels import ifmr as kernel
+from amct_core.kernels import threads
 from amct_core.numerics import ifmr
 
 pytest.importorskip("numba")
-
-
-@pytest.fixture(autouse=True)
-def always_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "WORTH_IT", 0)
 
 
 def both(batches: list[np.ndarray], with_offset: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +56,48 @@ def test_scale_and_offset_are_those_of_the_definition() -> None:
     assert found == ifmr.calibrate(batches)
 
 
-def test_on_little_data_the_definition_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernel, "WORTH_IT", 100)
+def test_zeros_are_left_out_and_change_nothing() -> None:
+    x = np.maximum(np.random.default_rng(4).normal(0, 1, 30_000), 0).astype(np.float32)
+    x[:9000], x[9000:9100] = 0, -0.0
+    expected, found = both([x], True)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
+    zeros = np.zeros(20_000, np.float32)
+    np.testing.assert_array_equal(kernel.squared_errors([zeros], *np.float32([[0], [1], [2]])), [0])
+
+
+def test_errors_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(5).normal(0, 1, 300_001).astype(np.float32)
+    results = set()
+    for count in (1, 2, 3, 7):
+        monkeypatch.setattr(threads, "thread_count", lambda count=count: count)
+        errors = kernel.squared_errors([x, x[:70_000]], *np.float32([[-2, -1], [2, 1], [0.1, 0.2]]))
+        assert errors is not None
+        results.add(errors.tobytes())
+    assert len(results) == 1
+
+
+def test_without_numba_the_definition_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernel, "load", lambda name: None)
     ones = np.ones(99, np.float32)
     assert kernel.squared_errors([ones], ones[:1], ones[:1], ones[:1]) is None
+
+
+@settings(max_examples=25)
+@given(
+    seed=st.integers(0, 2**16),
+    sizes=st.lists(st.integers(1, 100_000), min_size=1, max_size=3),
+    rank=st.sampled_from([1, 2, 7, 40_000]),
+    kinds=st.sampled_from([2, 50, 10**7]),
+    order=st.sampled_from([0, 1, -1]),
+)
+def test_kth_largest_is_what_sorting_finds(
+    seed: int, sizes: list[int], rank: int, kinds: int, order: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    batches = [generator.integers(-kinds, kinds, n).astype(np.float32) for n in sizes]
+    if order:
+        batches = [np.sort(batch)[::order].copy() for batch in batches]
+    ordered = np.sort(np.concatenate(batches))
+    k = min(rank, ordered.size)
+    assert ifmr._kth_largest(batches, k) == ordered[-k]
+    assert ifmr._kth_largest(batches, k, sign=-1) == -ordered[k - 1]
