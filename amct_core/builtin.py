@@ -72,12 +72,13 @@ def _ifmr(batches: Sequence[Any]) -> tuple[Any, int]:
 @hookimpl
 def amct_shift_searches() -> Iterable[ShiftSearch]:
     """The two searches of AMCT, and none at all."""
-    from amct_core.numerics import shift_search
+    from amct_core.kernels import shift_search
 
+    prepare = shift_search.prepare
     return [
         ShiftSearch(name="none"),
-        ShiftSearch(name="search_n", start=shift_search.TruncatingShiftSearch),
-        ShiftSearch(name="search_n_v2", start=shift_search.FlooringShiftSearch),
+        ShiftSearch("search_n", shift_search.TruncatingShiftSearch, prepare),
+        ShiftSearch("search_n_v2", shift_search.FlooringShiftSearch, prepare),
     ]
 
 

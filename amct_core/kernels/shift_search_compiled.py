@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import types
 
-from amct_core.kernels.compilation import INTEGER, READ, REAL, SUMS, SUMS_2D, compiled
+from amct_core.kernels.compilation import INTEGER, READ, READ_3D, REAL, SUMS, SUMS_2D, compiled
 
 SHIFTS = 16
 PIECE = 1 << 10
@@ -49,17 +49,8 @@ def _add_errors(rows: Any, factor: Any, power: Any, floors: bool, sums: Any) -> 
     return 0
 
 
-@compiled(INTEGER, READ, REAL, _FLAG, SUMS)
-def add_errors(outputs: Any, deq_scale: Any, floors: bool, sums: Any) -> int:
-    """Add the squared errors of one channel's outputs at each shift.
-
-    Args:
-        outputs: float32 ``[n]``, finite.
-        deq_scale: of the channel, above 0.
-        floors: the quotient is floored, not truncated.
-        sums: float64 ``[16]``, for shifts 1..16.
-    """
-    accumulators, lanes = np.zeros(PIECE), np.zeros((SHIFTS, LANES))
+@compiled(INTEGER, READ, REAL, _FLAG, SUMS, SUMS_2D)
+def _add_row(outputs: Any, deq_scale: Any, floors: bool, accumulators: Any, lanes: Any) -> int:
     for begin in range(0, outputs.shape[0], PIECE):
         length = min(PIECE, outputs.shape[0] - begin)
         _accumulators(outputs[begin : begin + length], deq_scale, accumulators[:length])
@@ -70,6 +61,25 @@ def add_errors(outputs: Any, deq_scale: Any, floors: bool, sums: Any) -> int:
         for shift in range(SHIFTS):
             power *= 2
             _add_errors(rows, 1 / power, power, floors, lanes[shift])
-    for shift in range(SHIFTS):
-        sums[shift] += lanes[shift].sum()
+    return 0
+
+
+@compiled(INTEGER, READ_3D, READ, _FLAG, SUMS_2D, INTEGER, INTEGER)
+def add_errors(outputs: Any, deq_scale: Any, floors: bool, sums: Any, begin: int, end: int) -> int:
+    """Add the squared errors of outputs at each shift.
+
+    Args:
+        outputs: float32 ``[batch, C, n]``, finite.
+        deq_scale: float32 ``[C]``, above 0.
+        floors: the quotient is floored, not truncated.
+        sums: float64 ``[C, 16]``, for shifts 1..16.
+        begin, end: of the channels to do.
+    """
+    accumulators = np.zeros(PIECE)
+    for channel in range(begin, end):
+        lanes = np.zeros((SHIFTS, LANES))
+        for image in range(outputs.shape[0]):
+            _add_row(outputs[image, channel], deq_scale[channel], floors, accumulators, lanes)
+        for shift in range(SHIFTS):
+            sums[channel, shift] += lanes[shift].sum()
     return 0

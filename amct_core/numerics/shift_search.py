@@ -128,7 +128,7 @@ class ShiftErrors:
         return best.astype(np.uint8)
 
 
-class _ShiftSearch:
+class ShiftSearchOverBatches:
     """A search over any number of batches; subclasses say how the quotient is rounded."""
 
     division: ClassVar[np.ufunc]
@@ -158,10 +158,9 @@ class _ShiftSearch:
                 "a layer's output is NaN or infinite.",
                 remedy="Check that the network was trained without diverging.",
             )
-        images = max(1, 8 * CHUNK * len(outputs) // outputs.size)
-        for start in range(0, len(outputs), images):  # in parts, to keep the float64 copies small
-            s32 = self._accumulators(outputs[start : start + images])
-            self._errors.add(channel_rows(s32, self._axis).reshape(self._errors.groups, -1))
+        if self._axis is not None and outputs.shape[self._axis] != self._channels:
+            along_channels(self._deq_scale, outputs, self._axis)  # tells what does not fit
+        self._add(outputs)
         self._seen = True
 
     def result(self) -> UInt8Array:
@@ -175,13 +174,19 @@ class _ShiftSearch:
         best = self._errors.best()
         return np.broadcast_to(best, (self._channels,)).copy()
 
+    def _add(self, outputs: Float32Array) -> None:
+        images = max(1, 8 * CHUNK * len(outputs) // outputs.size)
+        for start in range(0, len(outputs), images):  # in parts, to keep the float64 copies small
+            s32 = self._accumulators(outputs[start : start + images])
+            self._errors.add(channel_rows(s32, self._axis).reshape(self._errors.groups, -1))
+
     def _accumulators(self, outputs: Float32Array) -> Float64Array:
         with np.errstate(over="ignore"):  # clamped below
             quotient = outputs / along_channels(self._deq_scale, outputs, self._axis)
         return np.clip(half_away(quotient).astype(np.float64), _INT32.min, _INT32.max)
 
 
-class TruncatingShiftSearch(_ShiftSearch):
+class TruncatingShiftSearch(ShiftSearchOverBatches):
     """search_n over any number of batches: ``observe`` each, then ``result``.
 
     Args:
@@ -192,7 +197,7 @@ class TruncatingShiftSearch(_ShiftSearch):
     division = np.trunc
 
 
-class FlooringShiftSearch(_ShiftSearch):
+class FlooringShiftSearch(ShiftSearchOverBatches):
     """search_n_v2 over any number of batches: ``observe`` each, then ``result``.
 
     Args:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ShiftParameters, from_param_str
 from amct_caffe.qat.recording import records, shift_factors
+from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import PluginError
 from amct_core.folding import batch_norm_values, scale_values
@@ -41,6 +42,8 @@ class ShiftSearch(Layer):  # type: ignore[misc]
                 layer=self._parameters.layer,
             )
         self._start = search.start
+        if self.phase == TEST:
+            prepare(search)
         self._activation = registries().activation_algorithms.get(self._parameters.activation_algo)
         self._searcher: Any = None
         self._batches_left = 0
