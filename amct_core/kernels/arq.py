@@ -5,7 +5,7 @@ Gives what :mod:`amct_core.numerics.arq` gives, bit for bit; where numba is miss
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -58,33 +58,35 @@ def fake_quantize_into(
     channels, per_channel = values.shape[1], values.shape[0] * values.shape[2]
     all_signs = np.ascontiguousarray(np.broadcast_to(signs, channels), np.float32)
     least = -(-_LEAST // per_channel)
-    scales: Optional[Float32Array]
     if channel_wise:
         scales = np.zeros(channels, np.float32)
-        work: Any = lambda begin, end: kernels.fake_quantize_channels(  # noqa: E731
-            values, target, all_signs, scales, begin, end
+        share_out(
+            channels,
+            lambda *part: kernels.fake_quantize_channels(values, target, all_signs, scales, *part),
+            least,
         )
     else:
-        scales = _one_scale(kernels, values, all_signs)
-        work = lambda begin, end: [  # noqa: E731
-            kernels.fake_quantize(values, target, channel, all_signs[channel], scales[0])
-            for channel in range(begin, end)
-        ]
-    if channel_wise or scales[0] > 0:
-        share_out(channels, work, least)
+        scales = _one_scale(kernels, values, all_signs, least)
+        if scales[0] > 0:
+            share_out(
+                channels,
+                lambda *part: kernels.fake_quantize_with(
+                    values, target, all_signs, scales[0], *part
+                ),
+                least,
+            )
     if (scales <= 0).any():
         return _by_definition(weights, out, signs, output_axis, channel_wise)  # tells why
     return scales
 
 
-def _one_scale(kernels: Any, values: Float32Array, signs: Float32Array) -> Float32Array:
+def _one_scale(kernels: Any, values: Float32Array, signs: Float32Array, least: int) -> Float32Array:
     keys = np.empty((len(signs), 2), np.int32)
-    for channel, own in enumerate(keys):
-        kernels.extremes(values.view(np.int32), channel, own)
+    share_out(len(signs), lambda *part: kernels.extremes(values, keys, *part), least)
     # The keys of -w are those of w, the other way round and with every bit turned.
     oriented = np.where((signs < 0)[:, None], ~keys[:, ::-1], keys)
-    least, greatest = oriented[:, 0].min(), oriented[:, 1].max()
-    return np.asarray([kernels.scale_of(least, greatest, np.float32(1))], np.float32)
+    lowest, highest = oriented[:, 0].min(), oriented[:, 1].max()
+    return np.asarray([kernels.scale_of(lowest, highest, np.float32(1))], np.float32)
 
 
 def _by_definition(

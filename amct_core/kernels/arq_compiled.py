@@ -30,11 +30,12 @@ _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _EPSILON = np.float32(2.0**-23)
 _KEYS = types.Array(types.int32, 1, "C")
+_KEYS_2D = _KEYS.copy(ndim=2)
 _BITS_3D = types.Array(types.int32, 3, "C", readonly=True)
 
 
 @compiled(INTEGER, _BITS_3D, INTEGER, _KEYS)
-def extremes(weights: Any, channel: int, result: Any) -> int:
+def _extremes(weights: Any, channel: int, result: Any) -> int:
     """Write the least and the greatest weight of a channel, as keys.
 
     A key is the weight's bits, changed so that integers compare as the floats do; NaNs are beyond
@@ -65,7 +66,7 @@ def _fake_quantize_row(weights: Any, sign: Any, scale: Any, signed_scale: Any, o
     return 0
 
 
-@compiled(INTEGER, types.Array(types.int32, 1, "C"), types.Array(types.int32, 1, "C"))
+@compiled(INTEGER, _KEYS, _KEYS)
 def _differences(ones: Any, others: Any) -> int:
     count = 0
     for i in range(ones.shape[0]):
@@ -73,19 +74,23 @@ def _differences(ones: Any, others: Any) -> int:
     return count
 
 
-@compiled(INTEGER, READ_3D, WRITE_3D, INTEGER, REAL, REAL)
-def fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any) -> int:
-    """Write ``sign * clamp(round(sign * w / scale), -128, 127) * scale`` where ``out`` differs.
+@compiled(INTEGER, READ_3D, _KEYS_2D, INTEGER, INTEGER)
+def extremes(weights: Any, keys: Any, begin: int, end: int) -> int:
+    """Write the least and the greatest weight of channels, as keys for :func:`scale_of`.
 
     Args:
-        weights, out: float32 ``[outer, C, inner]``.
-        channel: the one that is quantized.
-        sign: 1 or -1.
-        scale: above 0.
-
-    Returns:
-        How many values differed.
+        weights: float32 ``[outer, C, inner]``.
+        keys: int32 ``[C, 2]``.
+        begin, end: of the channels to do.
     """
+    bits = weights.view(np.int32)
+    for channel in range(begin, end):
+        _extremes(bits, channel, keys[channel])
+    return 0
+
+
+@compiled(INTEGER, READ_3D, WRITE_3D, INTEGER, REAL, REAL)
+def _fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any) -> int:
     changed = 0
     signed_scale = sign * scale
     row = np.empty(min(ROW, weights.shape[2]), np.float32)
@@ -104,7 +109,7 @@ def fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any) -
 
 @compiled(REAL, types.int32, types.int32, REAL)
 def scale_of(least: Any, greatest: Any, sign: Any) -> Any:
-    """Return the scale of ``sign * w`` from the keys of :func:`extremes`; 0 where it has none."""
+    """Return the scale of ``sign * w`` from the keys of a channel; 0 where it has none."""
     if least <= -_INFINITY_KEY - np.int32(1) or greatest >= _INFINITY_KEY:
         return _ZERO
     keys = np.empty(2, np.int32)
@@ -121,6 +126,25 @@ def scale_of(least: Any, greatest: Any, sign: Any) -> Any:
     return scale if _ONE / scale >= _EPSILON else _ZERO
 
 
+@compiled(INTEGER, READ_3D, WRITE_3D, READ, REAL, INTEGER, INTEGER)
+def fake_quantize_with(weights: Any, out: Any, signs: Any, scale: Any, begin: int, end: int) -> int:
+    """Write ``sign * clamp(round(sign * w / scale), -128, 127) * scale`` where ``out`` differs.
+
+    Args:
+        weights, out: float32 ``[outer, C, inner]``.
+        signs: float32 ``[C]`` of 1 and -1.
+        scale: of all channels, above 0.
+        begin, end: of the channels to do.
+
+    Returns:
+        How many values differed.
+    """
+    changed = 0
+    for channel in range(begin, end):
+        changed += _fake_quantize(weights, out, channel, signs[channel], scale)
+    return changed
+
+
 @compiled(INTEGER, READ_3D, WRITE_3D, READ, WRITE, INTEGER, INTEGER)
 def fake_quantize_channels(
     weights: Any, out: Any, signs: Any, scales: Any, begin: int, end: int
@@ -128,7 +152,7 @@ def fake_quantize_channels(
     """Find the scale of each channel and fake-quantize it while it is in the cache.
 
     Args:
-        weights, out: float32 ``[outer, C, inner]``; see :func:`fake_quantize`.
+        weights, out: float32 ``[outer, C, inner]``; see :func:`fake_quantize_with`.
         signs: float32 ``[C]`` of 1 and -1.
         scales: float32 ``[C]``, written; 0 where a channel has none, which leaves it untouched.
         begin, end: of the channels to do.
@@ -140,9 +164,9 @@ def fake_quantize_channels(
     keys = np.empty(2, np.int32)
     bits = weights.view(np.int32)
     for channel in range(begin, end):
-        extremes(bits, channel, keys)
+        _extremes(bits, channel, keys)
         scale = scale_of(keys[0], keys[1], signs[channel])
         scales[channel] = scale
         if scale > _ZERO:
-            changed += fake_quantize(weights, out, channel, signs[channel], scale)
+            changed += _fake_quantize(weights, out, channel, signs[channel], scale)
     return changed

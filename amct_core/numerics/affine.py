@@ -159,6 +159,9 @@ def bounds(scale: Real, offset: int) -> Tuple[np.float32, np.float32]:
 
 def process_scale(scale: Real) -> np.float32:
     """Return a usable scale; see :func:`process_scales`."""
+    value = np.float32(scale)
+    if FLT_EPSILON <= value <= 1 / FLT_EPSILON:
+        return value  # at once: training asks for one scale per layer and pass
     return np.float32(process_scales(np.asarray([scale], np.float32))[0])
 
 
