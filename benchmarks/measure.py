@@ -32,6 +32,7 @@ MEASUREMENTS = (
     "simulation_memory",
     "float_parity",
     "exactness",
+    "qat_speed",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS}

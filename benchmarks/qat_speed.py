@@ -90,9 +90,11 @@ def train_alone(name: str, kind: str, folder: Path) -> None:
         start = time.perf_counter()
         solver.step(1)
         seconds.append(round(time.perf_counter() - start, 3))
+    copies = networks.copied_bytes(solver.net) / 2**20
     status = Path("/proc/self/status").read_text().splitlines()
     peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
-    print(json.dumps({"peak_mib": round(peak / 1024, 1), "seconds_of_iterations": seconds}))
+    found = {"peak_mib": round(peak / 1024, 1), "quantized_copies_mib": round(copies, 1)}
+    print(json.dumps({**found, "seconds_of_iterations": seconds}))
 
 
 def alone(name: str, folder: Path) -> Dict[str, Any]:
@@ -109,6 +111,9 @@ def alone(name: str, folder: Path) -> Dict[str, Any]:
     return {
         **found,
         "peak_ratio": round(qat["peak_mib"] / float32["peak_mib"], 3),
+        "peak_ratio_of_copies_alone": round(
+            1 + qat["quantized_copies_mib"] / float32["peak_mib"], 3
+        ),
         "seconds_that_the_first_qat_iteration_takes_longer_than_the_third": round(extra, 3),
     }
 

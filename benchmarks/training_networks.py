@@ -108,6 +108,20 @@ def weight_counts(folder: Path) -> Dict[str, int]:
     return counts
 
 
+def copied_bytes(net: Any) -> int:
+    """Return the bytes of quantized activations and weights, and of what Caffe keeps beside them.
+
+    An activation has data and diff; weights have these and the history of the solver's momentum.
+    """
+    total = 0
+    for name, layer in zip(net._layer_names, net.layers):
+        if type(layer).__name__ == "ActivationQAT":
+            total += 2 * net.blobs[net.top_names[name][0]].data.nbytes
+        elif type(layer).__name__ == "WeightQAT":
+            total += 3 * net.params[name][1].data.nbytes
+    return total
+
+
 def _feed(net: Any, network: TrainedNetwork) -> None:
     generator = np.random.default_rng(1)
     net.blobs["data"].data[...] = generator.normal(0, 1, net.blobs["data"].shape)

@@ -5,6 +5,7 @@ Gives what :mod:`amct_core.numerics.arq` gives, bit for bit; where numba is miss
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -110,4 +111,4 @@ def _by_channel(array: Array, axis: int) -> Array:
     """Return ``array`` as 3-D ``[outer, C, inner]``."""
     shape = array.shape
     contiguous = np.ascontiguousarray(array, np.float32)
-    return contiguous.reshape(int(np.prod(shape[:axis])), shape[axis], -1)
+    return contiguous.reshape(math.prod(shape[:axis]), shape[axis], -1)

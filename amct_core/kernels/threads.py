@@ -37,11 +37,13 @@ def share_out(
         least: pieces that are worth another thread, which takes some 50 microseconds to wake.
         threads: at most so many; by default :func:`thread_count`.
     """
-    parts = max(1, min(count // least, thread_count() if threads is None else threads))
-    cuts = [count * part // parts for part in range(parts + 1)]
-    if parts == 1:
+    parts = count // least
+    if parts > 1:
+        parts = min(parts, thread_count() if threads is None else threads)
+    if parts <= 1:
         work(0, count)
         return
+    cuts = [count * part // parts for part in range(parts + 1)]
     pool = _pool(parts - 1)
     running = [pool.submit(work, *cut) for cut in zip(cuts[1:], cuts[2:])]
     try:

@@ -29,6 +29,7 @@ QUANT_STEPS = 255
 """Steps between the smallest and the largest int8."""
 
 FLT_EPSILON = float(np.finfo(np.float32).eps)
+_LARGEST = float(np.finfo(np.float32).max)
 
 
 def quantize(x: ArrayLike, quant_scale: Real, offset: int) -> Int8Array:
@@ -131,8 +132,8 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
             "clip_min <= 0 <= clip_max.",
             remedy="If training diverged, lower its learning rate.",
         )
-    with np.errstate(over="ignore"):  # process_scale reports infinity
-        span = np.subtract(high, low, dtype=np.float32)
+    overflows = float(high) - float(low) > _LARGEST
+    span = np.float32(np.inf) if overflows else high - low  # process_scale reports infinity
     scale = process_scale(span / np.float32(QUANT_STEPS))
     zero = int(half_away(np.asarray(low / scale)))
     return scale, -zero + QUANT_MIN

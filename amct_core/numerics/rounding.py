@@ -17,6 +17,11 @@ from numpy.typing import ArrayLike, NDArray
 
 F = TypeVar("F", np.float32, np.float64)
 
+_BELOW_HALF = {
+    kind: np.nextafter(kind(0.5), kind(0))  # the largest number below one half
+    for kind in (np.float32, np.float64)
+}
+
 
 def half_away(x: NDArray[F]) -> NDArray[F]:
     """Round to the nearest integer, halves away from zero, as C ``round`` does.
@@ -32,8 +37,7 @@ def half_away(x: NDArray[F]) -> NDArray[F]:
         Integer values in the dtype of ``x``.
     """
     x = _floating(x)
-    below_half = np.nextafter(x.dtype.type(0.5), x.dtype.type(0))
-    shifted: NDArray[F] = np.copysign(below_half, x, out=np.empty(x.shape, x.dtype))
+    shifted: NDArray[F] = np.copysign(_BELOW_HALF[x.dtype.type], x, out=np.empty(x.shape, x.dtype))
     shifted += x
     return np.trunc(shifted, out=shifted)
 

@@ -55,6 +55,7 @@ def test_there_are_as_many_threads_as_blas_has(monkeypatch: pytest.MonkeyPatch) 
     assert thread_count() == len(os.sched_getaffinity(0))
 
 
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     share_out(2, lambda begin, end: None, threads=2)
     child = os.fork()

@@ -6,6 +6,7 @@ Everything that must survive a snapshot lives in three float32 blobs: ``clip_max
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, Sequence, Tuple
 
 import attrs
@@ -65,6 +66,15 @@ class BoundState:
 
     def repaired(self, fixed_min: bool) -> BoundState:
         """Return the state with valid bounds (ULQ's ClipCheck, then ``fixed_min``)."""
+        if (
+            self.clip_min <= 0 <= self.clip_max < math.inf
+            and -math.inf < self.clip_min < self.clip_max
+        ):
+            # As they nearly always are; this runs for each layer in each pass.
+            low = 0.0 if fixed_min else self.clip_min
+            return attrs.evolve(
+                self, clip_min=low, valid_max=self.clip_max, valid_min=self.clip_min
+            )
         checked = ulq.check_clips(self.clip_max, self.clip_min, self.valid_max, self.valid_min)
         return attrs.evolve(
             self,
