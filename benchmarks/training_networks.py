@@ -108,6 +108,14 @@ def weight_counts(folder: Path) -> Dict[str, int]:
     return counts
 
 
+def forget_bounds(net: Any) -> None:
+    """Make the next iteration find all clip bounds as the first one did."""
+    for name, layer in zip(net._layer_names, net.layers):
+        if type(layer).__name__ == "ActivationQAT":
+            for blob in net.params[name]:
+                blob.data[...] = 0
+
+
 def copied_bytes(net: Any) -> int:
     """Return the bytes of quantized activations and weights, and of what Caffe keeps beside them.
 
