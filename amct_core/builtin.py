@@ -6,7 +6,7 @@ The numerics are imported inside the hooks: this module is loaded whenever ``amc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amct_core.extensions import (
     ActivationAlgorithm,
@@ -16,6 +16,9 @@ from amct_core.extensions import (
     WeightAlgorithm,
 )
 from amct_core.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from amct_core.numerics.reduction import Reduction
 
 
 @hookimpl
@@ -59,14 +62,14 @@ def amct_calibrators() -> Iterable[Calibrator]:
     """IFMR: the clip bound with the least squared error."""
     from amct_core.kernels import ifmr
 
-    return [Calibrator(name="ifmr", calibrate=_ifmr, prepare=ifmr.prepare)]
+    return [Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare)]
 
 
-def _ifmr(batches: Sequence[Any]) -> tuple[Any, int]:
+def _ifmr(batches: Sequence[Any], reduction: Reduction | None = None) -> tuple[Any, int]:
     from amct_core.kernels.ifmr import squared_errors
     from amct_core.numerics import ifmr
 
-    return ifmr.calibrate(batches, faster_errors=squared_errors)
+    return ifmr.calibrate(batches, faster_errors=squared_errors, reduction=reduction)
 
 
 @hookimpl
@@ -74,11 +77,21 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
     """The two searches of AMCT, and none at all."""
     from amct_core.kernels import shift_search
 
-    prepare = shift_search.prepare
+    searchers = {
+        "search_n": shift_search.TruncatingShiftSearch,
+        "search_n_v2": shift_search.FlooringShiftSearch,
+    }
     return [
         ShiftSearch(name="none"),
-        ShiftSearch("search_n", shift_search.TruncatingShiftSearch, prepare),
-        ShiftSearch("search_n_v2", shift_search.FlooringShiftSearch, prepare),
+        *(
+            ShiftSearch(
+                name=name,
+                start=searcher,
+                combine=searcher.combine,
+                prepare=shift_search.prepare,
+            )
+            for name, searcher in searchers.items()
+        ),
     ]
 
 

@@ -13,6 +13,8 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
     from numpy.typing import NDArray
     from typing_extensions import Protocol
 
+    from amct_core.numerics.reduction import Reduction
+
     Array = NDArray[Any]
 
     class ShiftSearcher(Protocol):
@@ -121,11 +123,18 @@ class Calibrator:
         name: what ``retrain_data_config.init_algo`` says.
         calibrate: ``(batches) -> (scale_d, offset_d)`` from a sequence of float32 arrays, all the
             batches seen so far.
+        calibrate_shares: ``(batches, reduction) -> (scale_d, offset_d)``, for training on several
+            processes: from this process's batches and what ``reduction``
+            (:class:`amct_core.numerics.reduction.Reduction`) tells about the others', the result
+            that ``calibrate`` gives for all of them.  None: every process gets all batches.
         prepare: optional; called before training starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     calibrate: Callable[[Sequence[Any]], Tuple[Any, int]] = attrs.field(validator=is_callable)
+    calibrate_shares: Optional[Callable[[Sequence[Any], Reduction], Tuple[Any, int]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 
@@ -138,11 +147,17 @@ class ShiftSearch:
         start: ``(deq_scale, broadcast) -> ShiftSearcher``; ``deq_scale`` is float32 ``[C]`` or
             ``[1]``, ``broadcast`` is true where all channels must share one N (a convolution with a
             1 x 1 output).  None: nothing is searched and N stays 0.
+        combine: ``(searcher, reduction)``, for training on several processes: after the last
+            ``observe``, makes ``searcher`` one that has observed every process's batches.  None:
+            every process observes all batches.
         prepare: optional; called before a search starts, for what takes time once.
     """
 
     name: str = attrs.field(validator=plugin_name)
     start: Optional[Callable[[Any, bool], ShiftSearcher]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    combine: Optional[Callable[[Any, Reduction], None]] = attrs.field(
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)

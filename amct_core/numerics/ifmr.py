@@ -46,6 +46,7 @@ import numpy as np
 from amct_core.errors import QuantizationError
 from amct_core.numerics.affine import QUANT_MAX, QUANT_MIN, QUANT_STEPS, process_scale
 from amct_core.numerics.arrays import CHUNK, Float32Array, Float64Array, flat_chunks
+from amct_core.numerics.reduction import OneProcess, Reduction
 from amct_core.numerics.rounding import half_away
 
 Batches = Union[Float32Array, Sequence[Float32Array]]
@@ -63,6 +64,7 @@ def calibrate(
     max_percentile: float = 0.999999,
     min_percentile: float = 0.999999,
     faster_errors: Optional[FasterErrors] = None,
+    reduction: Optional[Reduction] = None,
 ) -> Tuple[np.float32, int]:
     """Return the scale and offset that quantize ``x`` with the least squared error.
 
@@ -75,6 +77,9 @@ def calibrate(
         search_step: distance between ratios, above 0.
         max_percentile, min_percentile: share of the values that the bound covers, in (0, 1].
         faster_errors: computes the candidates' errors another way; may decline with None.
+        reduction: where ``x`` is this process's share of the data: brings the number of values, the
+            values above the percentiles and the errors together, so that every process gets what
+            one with all of the data would (but for the order in which errors are added).
 
     Returns:
         ``(scale, offset)``: float32 in FLT_EPSILON .. 1 / FLT_EPSILON; int in -128..127.
@@ -85,9 +90,11 @@ def calibrate(
     """
     batches = [np.asarray(batch, np.float32) for batch in _sequence(x)]
     _check_data(batches)
+    reduction = reduction or OneProcess()
+    count = int(reduction.total(sum(batch.size for batch in batches)))
     ratios = _ratios(search_range, search_step)
-    high = max(np.float32(0), _kth_largest(batches, _rank(batches, max_percentile)))
-    low = min(np.float32(0), -_kth_largest(batches, _rank(batches, min_percentile), sign=-1))
+    high = max(np.float32(0), _kth_largest(batches, _rank(count, max_percentile), reduction))
+    low = min(np.float32(0), -_kth_largest(batches, _rank(count, min_percentile), reduction, -1))
     candidates = list(_candidates(ratios, high, low, with_offset))
     if not candidates:
         raise QuantizationError(
@@ -103,6 +110,7 @@ def calibrate(
         errors = faster_errors(batches, lows, highs, scales)
     if errors is None:
         errors = _squared_errors(batches, candidates)
+    errors = reduction.total(errors)
     scale = candidates[int(np.argmin(errors))].scale
     if not with_offset:
         return scale, 0
@@ -167,15 +175,16 @@ def _ratios(search_range: Tuple[float, float], search_step: float) -> Float32Arr
     return result
 
 
-def _rank(batches: Sequence[Float32Array], percentile: float) -> int:
+def _rank(count: int, percentile: float) -> int:
     if not 0 < percentile <= 1:
         raise QuantizationError(f"the percentile is {percentile}; expected above 0, at most 1.")
-    count = sum(batch.size for batch in batches)
     covered = np.floor(np.float32(percentile) * np.float32(count))
     return max(1, count - int(covered))
 
 
-def _kth_largest(batches: Sequence[Float32Array], k: int, sign: int = 1) -> np.float32:
+def _kth_largest(
+    batches: Sequence[Float32Array], k: int, reduction: Reduction, sign: int = 1
+) -> np.float32:
     """Return the k-th largest of ``sign * x``, keeping about 2 k values at a time.
 
     Most chunks have nothing above the k-th largest so far; these are read and left.
@@ -195,7 +204,8 @@ def _kth_largest(batches: Sequence[Float32Array], k: int, sign: int = 1) -> np.f
                 kept = [_top(np.concatenate(kept), k)]
                 kept_size = kept[0].size
                 least = kept[0].min() if kept_size == k else least
-    return np.float32(_top(np.concatenate(kept), k).min())
+    largest = reduction.gathered(_top(np.concatenate(kept), k))
+    return np.float32(_top(largest, k).min())
 
 
 def _top(values: Float32Array, k: int) -> Float32Array:

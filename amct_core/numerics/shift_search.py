@@ -47,6 +47,7 @@ from amct_core.numerics.arrays import (
     along_channels,
     channel_rows,
 )
+from amct_core.numerics.reduction import Reduction
 from amct_core.numerics.rounding import half_away
 
 MIN_SHIFT = 1
@@ -162,6 +163,11 @@ class ShiftSearchOverBatches:
             along_channels(self._deq_scale, outputs, self._axis)  # tells what does not fit
         self._add(outputs)
         self._seen = True
+
+    def combine(self, reduction: Reduction) -> None:
+        """Take in what the other processes have observed; each of them calls this once."""
+        self._errors.sums = reduction.total(self._errors.sums)
+        self._seen = bool(reduction.total(float(self._seen)) > 0)
 
     def result(self) -> UInt8Array:
         """Return N, uint8, one per entry of ``deq_scale``, each in 1..16.
