@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState, calibrated
 from amct_caffe.qat.parameters import ActivationParameters, from_param_str
-from amct_caffe.qat.recording import activation_factors, records
+from amct_caffe.qat.recording import activation_factors
 from amct_caffe.runtime.preparation import prepare
+from amct_caffe.runtime.processes import calibration, update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import TrainingError
 from amct_core.plugins import registries
@@ -111,7 +112,8 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         if calibrating:
             assert self._calibrator is not None
             batches = [*self._batches, x]
-            state = calibrated(state, batches, self._calibrator.calibrate, parameters.fixed_min)
+            calibrate = calibration(self._calibrator)
+            state = calibrated(state, batches, calibrate, parameters.fixed_min)
             # The last one is not needed again, so it is not copied; and the others go.
             done = state.forwards == parameters.batch_num
             self._batches = [] if done else [*self._batches, np.array(x)]
@@ -135,7 +137,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
     def _record(self, scale: Any, offset: int, shape: Any) -> None:
         parameters = self._parameters
-        records.update(
+        update_record(
             parameters.record_file,
             lambda record: activation_factors(record, parameters.layers, scale, offset, shape),
         )

@@ -1,6 +1,9 @@
 """ArrayData: batches out of a ``.npz`` file, in order, beginning again at its end.
 
 For demonstrations and tests: a data layer that needs no database and always gives the same batches.
+Of ``size`` processes that train together, rank ``r`` gets samples ``r``, ``r + size``,
+``r + 2 * size``, ..., as Caffe's own data layers deal them out: together the batches of one step
+are one batch of a single process.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import attrs
 import numpy as np
 
 from amct_caffe.qat.parameters import from_param_str
+from amct_caffe.runtime.processes import processes
 from amct_caffe.runtime.pycaffe import Layer
 from amct_core.errors import ModelError
 
@@ -33,6 +37,8 @@ class ArrayDataParameters:
 class ArrayData(Layer):  # type: ignore[misc]
     """The layer; Caffe calls setup, reshape and forward."""
 
+    shards_by_rank = True
+
     def setup(self, bottom: Any, top: Any) -> None:
         """Read the arrays."""
         self._parameters = from_param_str(ArrayDataParameters, self.param_str)
@@ -45,7 +51,7 @@ class ArrayData(Layer):  # type: ignore[misc]
                     file=self._parameters.file,
                 )
             self._arrays = [np.asarray(arrays[n], np.float32) for n in self._parameters.arrays]
-        self._next = 0
+        self._next = processes().rank
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """Shape the tops like a batch."""
@@ -55,11 +61,11 @@ class ArrayData(Layer):  # type: ignore[misc]
 
     def forward(self, bottom: Any, top: Any) -> None:
         """Give the next batch."""
-        size, count = self._parameters.batch_size, len(self._arrays[0])
-        indices = np.arange(self._next, self._next + size) % count
+        count, step = len(self._arrays[0]), processes().size
+        indices = self._next + step * np.arange(self._parameters.batch_size + 1)
         for index, array in enumerate(self._arrays):
-            top[index].data[...] = array[indices]
-        self._next = int((self._next + size) % count)
+            top[index].data[...] = array[indices[:-1] % count]
+        self._next = int(indices[-1] % count)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """There is nothing below."""

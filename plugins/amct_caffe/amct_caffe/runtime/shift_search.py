@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ShiftParameters, from_param_str
-from amct_caffe.qat.recording import records, shift_factors
+from amct_caffe.qat.recording import shift_factors
 from amct_caffe.runtime.preparation import prepare
+from amct_caffe.runtime.processes import SharedShiftSearch, update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import PluginError
 from amct_core.folding import batch_norm_values, scale_values
@@ -41,7 +42,7 @@ class ShiftSearch(Layer):  # type: ignore[misc]
                 f"shift-N search '{search.name}' searches nothing, so no layer can run it.",
                 layer=self._parameters.layer,
             )
-        self._start = search.start
+        self._search = search
         if self.phase == TEST:
             prepare(search)
         self._activation = registries().activation_algorithms.get(self._parameters.activation_algo)
@@ -65,7 +66,7 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             # Training has gone on (its forwards are counted in a blob): this is a new TEST pass.
             self._searched_at = snapshot
             broadcast = y.ndim == 4 and y.shape[2:] == (1, 1)
-            self._searcher = self._start(self._deq_scale(), broadcast)
+            self._searcher = SharedShiftSearch(self._search, self._deq_scale(), broadcast)
             self._batches_left = self._parameters.batch_num
         if self._batches_left == 0:
             return
@@ -122,7 +123,7 @@ class ShiftSearch(Layer):  # type: ignore[misc]
                 f"expected {scale_w.shape}, one per output channel.",
                 layer=parameters.layer,
             )
-        records.update(
+        update_record(
             parameters.record_file,
             lambda record: shift_factors(
                 record, parameters.layer, scale_d, offset_d, scale_w, shift_n

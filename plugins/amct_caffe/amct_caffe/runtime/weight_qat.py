@@ -21,8 +21,9 @@ import numpy as np
 
 from amct_caffe.qat.bounds import STATE_SIZE
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
-from amct_caffe.qat.recording import records, weight_factors
+from amct_caffe.qat.recording import weight_factors
 from amct_caffe.runtime.preparation import prepare
+from amct_caffe.runtime.processes import update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_core.errors import TrainingError
 from amct_core.kernels import gradients
@@ -76,7 +77,7 @@ class WeightQAT(Layer):  # type: ignore[misc]
         self.blobs[2].data[...] = scale_w
         first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
         if first_factors:
-            records.update(
+            update_record(
                 parameters.record_file,
                 lambda record: weight_factors(record, parameters.layer, scale_w),
             )
