@@ -8,6 +8,8 @@ from typing import Optional, Tuple
 
 from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.formats.prototxt import solver as solvers
+from amct_caffe.formats.prototxt.document import NetDocument
+from amct_caffe.formats.prototxt.solver import Solver
 from amct_caffe.solver_check import TrainingNeeds, check_solver, require_fit
 from amct_core import workflow
 from amct_core.errors import ConfigError, ModelError
@@ -28,6 +30,21 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
     Raises:
         AmctError: the solver would not do, or training failed.
     """
+    solver, _ = check_training(solver_file, weights_file, resume)
+    from amct_caffe.runtime.training import run_solver
+
+    run_solver(solver_file, solver.max_iter, weights_file, resume)
+    return last_snapshot(solver)
+
+
+def check_training(
+    solver_file: str, weights_file: str, resume: Optional[str]
+) -> Tuple[Solver, NetDocument]:
+    """Return the solver and the modified model; arguments as :func:`train` takes them.
+
+    Raises:
+        AmctError: the solver would not do, or a file is missing.
+    """
     solver = solvers.read(solver_file)
     model_file = solver.net or solver.train_net
     if model_file is None:
@@ -37,14 +54,16 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
             field="net",
             remedy="Set net to the modified model.",
         )
-    needs = TrainingNeeds.of_model(documents.read(model_file))
-    require_fit(solver_file, needs, model_file)
+    document = documents.read(model_file)
+    require_fit(solver_file, TrainingNeeds.of_model(document), model_file)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
-    from amct_caffe.runtime.training import run_solver
+    return solver, document
 
-    run_solver(solver_file, solver.max_iter, weights_file, resume)
+
+def last_snapshot(solver: Solver) -> str:
+    """Return the snapshot that Caffe takes after the last iteration."""
     return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel"
 
 

@@ -29,7 +29,10 @@ def _demo() -> click.Command:
 
 
 COMMANDS: Tuple[CliCommand, ...] = (
-    CliCommand(name="qat train", help="Train a modified model in Caffe.", load=_train),
+    # It opens its log itself: of several processes under mpiexec, one keeps it.
+    CliCommand(
+        name="qat train", help="Train a modified model in Caffe.", load=_train, writes_log=False
+    ),
     CliCommand(name="qat run", help="Config, insert, train and save in turn.", load=_run),
     CliCommand(name="demo", help="The whole workflow on a small network, in a minute.", load=_demo),
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import Optional
 
 import click
+
+from amct_core.errors import EnvironmentUnsuitableError
 
 
 @click.command("run")
@@ -31,6 +34,17 @@ def command(
     Writes config.json, modified_model.*, record.txt, solver.prototxt (a copy of the solver with net
     and snapshot_prefix redirected), snapshots and result/model_* into the folder.
     """
+    from amct_caffe.launch import detect
+
+    launch = detect(os.environ)
+    if launch is not None:
+        raise EnvironmentUnsuitableError(
+            f"{launch.size} processes would write the same files; expected one.",
+            remedy=(
+                "Only training runs on several processes: amct qat insert, then mpiexec -n "
+                f"{launch.size} amct qat train, then amct qat save."
+            ),
+        )
     from amct_caffe import training
     from amct_core.cli.output import print_files
 

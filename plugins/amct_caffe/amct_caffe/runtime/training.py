@@ -29,15 +29,26 @@ def run_solver(
     Returns:
         The solver (the GIL of Caffe's objects ends with it).
     """
+    solver = load_solver(solver_file, weights_file, resume)
+    solve(solver, max_iter, title)
+    return solver
+
+
+def load_solver(solver_file: str, weights_file: Optional[str], resume: Optional[str]) -> Any:
+    """Return a solver with its weights, or as it was at a snapshot; arguments as above."""
     solver = caffe.get_solver(solver_file)
     if weights_file is not None:
         solver.net.copy_from(weights_file)
     if resume is not None:
         solver.restore(resume)
+    return solver
+
+
+def solve(solver: Any, max_iter: int, title: str = "training") -> None:
+    """Run ``solver.solve()`` with a progress bar; arguments as above."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(stderr=True)
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
         task = progress.add_task(title, total=max_iter, completed=solver.iter)
         solver.add_callback(lambda: progress.update(task, completed=solver.iter), lambda: None)
         solver.solve()
-    return solver

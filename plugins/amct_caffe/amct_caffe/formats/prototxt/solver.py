@@ -68,6 +68,16 @@ class Solver:
         return bool(self.message.boolean("test_initialization", True))
 
     @property
+    def snapshot_interval(self) -> int:
+        """Training iterations between snapshots; 0: only the one at the end."""
+        return self.message.integer("snapshot") or 0
+
+    @property
+    def display(self) -> int:
+        """Training iterations between lines of the log; 0: none."""
+        return self.message.integer("display") or 0
+
+    @property
     def type(self) -> str:
         """The kind of solver, such as ``SGD`` or ``Adam``."""
         return self.message.string("type") or "SGD"
