@@ -33,6 +33,7 @@ MEASUREMENTS = (
     "float_parity",
     "exactness",
     "qat_speed",
+    "mpi_scaling",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS}

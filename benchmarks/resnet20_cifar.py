@@ -87,14 +87,14 @@ def prepare_data(shared: Path, split: str, count: int) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_training_model(deployed: str, batch_size: int) -> None:
+def write_training_model(deployed: str, batch_size: int, test_batch: int = TEST_BATCH) -> None:
     """Make the network that is trained: the deployed one between data layers and a loss."""
     network = caffe.proto.caffe_pb2.NetParameter()
     text_format.Merge(Path(deployed).read_text(), network)
     layers = [layer for layer in network.layer if layer.type not in ("Input", "Softmax")]
     del network.layer[:]
     network.layer.extend(layers)
-    data_layers = data_layer("train", batch_size) + data_layer("test", TEST_BATCH)
+    data_layers = data_layer("train", batch_size) + data_layer("test", test_batch)
     Path(MODEL).write_text(data_layers + text_format.MessageToString(network) + LOSS_LAYERS)
 
 

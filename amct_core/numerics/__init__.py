@@ -18,6 +18,8 @@ they favour being plainly right over being fast.
     What processors do otherwise: Quant in float16, deq_scale of 19 bits, layers in float16.
 ``exactness``
     When float32 arithmetic on integers is exact.
+``reduction``
+    How processes that each hold a share of the data come to one result.
 
 Import the submodules: ``from amct_core.numerics import arq``.  Importing this package alone imports
 nothing, NumPy included.
