@@ -93,8 +93,8 @@ def calibrate(
     reduction = reduction or OneProcess()
     count = int(reduction.total(sum(batch.size for batch in batches)))
     ratios = _ratios(search_range, search_step)
-    high = max(np.float32(0), _kth_largest(batches, _rank(count, max_percentile), reduction))
-    low = min(np.float32(0), -_kth_largest(batches, _rank(count, min_percentile), reduction, -1))
+    high = max(np.float32(0), _kth_largest(batches, _rank(count, max_percentile), 1, reduction))
+    low = min(np.float32(0), -_kth_largest(batches, _rank(count, min_percentile), -1, reduction))
     candidates = list(_candidates(ratios, high, low, with_offset))
     if not candidates:
         raise QuantizationError(
@@ -183,7 +183,7 @@ def _rank(count: int, percentile: float) -> int:
 
 
 def _kth_largest(
-    batches: Sequence[Float32Array], k: int, reduction: Reduction, sign: int = 1
+    batches: Sequence[Float32Array], k: int, sign: int = 1, reduction: Optional[Reduction] = None
 ) -> np.float32:
     """Return the k-th largest of ``sign * x``, keeping about 2 k values at a time.
 
@@ -204,8 +204,10 @@ def _kth_largest(
                 kept = [_top(np.concatenate(kept), k)]
                 kept_size = kept[0].size
                 least = kept[0].min() if kept_size == k else least
-    largest = reduction.gathered(_top(np.concatenate(kept), k))
-    return np.float32(_top(largest, k).min())
+    largest = _top(np.concatenate(kept), k)
+    if reduction is not None:
+        largest = _top(reduction.gathered(largest), k)
+    return np.float32(largest.min())
 
 
 def _top(values: Float32Array, k: int) -> Float32Array:
