@@ -103,12 +103,14 @@ def test_a_layer_beyond_the_limit_is_split_and_exact(bench: Bench, kind: str) ->
 
 def test_in_one_piece_float32_would_not_be_exact(bench: Bench, monkeypatch: Any) -> None:
     from amct_caffe.saving import fake_quant
+    from cpu_sim_backend import counterparts
     from cpu_sim_backend import verify as verify_module
 
     def whole(*_: Any) -> Tuple[slice, ...]:
         return (slice(None),)
 
     monkeypatch.setattr(fake_quant, "accumulator_parts", whole)
+    monkeypatch.setattr(counterparts, "accumulator_parts", whole)
     monkeypatch.setattr(verify_module, "accumulator_parts", whole)
     modified, data = network(bench, *LAYERS["convolution"])
     report = verify(str(modified.folder / "saved"), {"data": data}, batch_size=2)
