@@ -7,7 +7,7 @@ operation in float32: no fused multiply-add, no reordering.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 import numba
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from cpu_sim_backend.fast.compiled import address, in_llvm, inlined, parallel
 from cpu_sim_backend.fast.instructions import TILE_SHAPES
-from cpu_sim_backend.fast.vectors import Lanes
+from cpu_sim_backend.fast.vectors import Lanes, int64
 
 LONGEST_VECTOR = 16
 """Values in the longest vector: so much longer are arrays of one value per channel."""
@@ -108,8 +108,7 @@ def _finish_vector(
             sums = clamp(sums >> shift, -32768, 32767) << shift
         x = max(float32(sums) * deq_scale, floor)
         if residual:
-            x = x + residual
-        x = max(x, floor_after)
+            x = max(x + residual, floor_after)
         floats = x
         integers = uint8(rint(clamp(x * scale + offset, -128, 127)) + 128)
     """
@@ -122,12 +121,15 @@ def _finish_vector(
         v = Lanes(builder, lanes, arguments[1])
         sums = builder.add(v.load_int32(place.sums), v.load_int32(place.bias))
         v.store(sums, place.accumulators)
-        sums = v.when(place.shift, lambda: v.shifted(sums, v.load_int32(place.shift)), sums)
+        (sums,) = v.when(place.shift, lambda: [v.shifted(sums, v.load_int32(place.shift))], [sums])
         x = builder.fmul(v.to_float32(sums), v.load_float32(place.deq_scale))
         x = v.at_least(x, arguments[3])
-        x = v.when(place.residual, lambda: builder.fadd(x, v.load_some(place.residual)), x)
-        nan = v.any_nan(x)
-        x = v.at_least(x, arguments[4])
+
+        def with_residual() -> Sequence[Any]:
+            total = builder.fadd(x, v.load_some(place.residual))
+            return v.at_least(total, arguments[4]), v.any_nan(total)
+
+        x, nan = v.when(place.residual, with_residual, [x, int64(0)])
         v.store(x, place.floats)
         v.store(v.quantized(x, arguments[5], arguments[6]), place.integers)
         return nan

@@ -5,15 +5,15 @@ Only what the layers' arithmetic needs; every operation rounds as the one of Num
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Callable, List, Sequence
 
 from llvmlite import ir
 
 I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
 _FLOAT = ir.FloatType()
-_HALF_EVEN = 12582912.0
-"""1.5 * 2**23: adding and subtracting it rounds a float32 below 2**22 to the nearest even integer,
-as rint does."""
+_TO_BYTE = 12582912.0 + 128.0
+"""1.5 * 2**23 + 128.  Added to a float32 of -128..127, it leaves room for no fraction: the sum is
+rounded to the nearest even integer, as rint rounds, and its lowest byte is that integer + 128."""
 
 
 def int64(value: int) -> ir.Constant:
@@ -90,17 +90,22 @@ class Lanes:
             with part:
                 self._store_some(value, address)
 
-    def when(self, address: Any, change: Callable[[], Any], value: Any) -> Any:
-        """Return ``change()`` unless the address is 0, else ``value``."""
+    def when(
+        self, address: Any, change: Callable[[], Sequence[Any]], values: Sequence[Any]
+    ) -> List[Any]:
+        """Return what ``change()`` makes of ``values`` unless the address is 0, else themselves."""
         builder = self._builder
         before = builder.block
         with builder.if_then(self._given(address)):
             changed = change()
             inside = builder.block
-        result = builder.phi(value.type)
-        result.add_incoming(value, before)
-        result.add_incoming(changed, inside)
-        return result
+        results = []
+        for old, new in zip(values, changed):
+            result = builder.phi(old.type)
+            result.add_incoming(old, before)
+            result.add_incoming(new, inside)
+            results.append(result)
+        return results
 
     def to_float32(self, value: Any) -> Any:
         """Return int32 as the nearest float32, ties to even."""
@@ -134,11 +139,9 @@ class Lanes:
         for limit, within in ((-128.0, ">"), (127.0, "<")):
             bound = ir.Constant(self._float32, [limit] * self._lanes)
             x = builder.select(builder.fcmp_ordered(within, x, bound), x, bound)
-        magic = ir.Constant(self._float32, [_HALF_EVEN] * self._lanes)
-        x = builder.fsub(builder.fadd(x, magic), magic)
-        whole = builder.fptosi(x, self._int32)
-        shifted = builder.add(whole, ir.Constant(self._int32, [128] * self._lanes))
-        return builder.trunc(shifted, ir.VectorType(I8, self._lanes))
+        rounded = builder.fadd(x, ir.Constant(self._float32, [_TO_BYTE] * self._lanes))
+        bits = builder.bitcast(rounded, self._int32)
+        return builder.trunc(bits, ir.VectorType(I8, self._lanes))
 
     def _given(self, address: Any) -> Any:
         return self._builder.icmp_signed("!=", address, int64(0))
