@@ -14,14 +14,17 @@ from typing import Any, Callable, Dict, List, Mapping
 Times = Dict[str, List[float]]
 """Milliseconds of each round, by step."""
 
-_PAUSE = 0.02
+_PAUSE = 0.1
+"""Seconds.  OpenBLAS's threads, for one, wait awake for 2**26 ticks: some 25 milliseconds."""
 
 
 def in_turn(steps: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> Times:
     """Return the times of each step.
 
     Each round starts with another step, so that none always follows the same one.  Between two
-    steps the process sleeps for a moment: threads of the one that has ended may still spin.
+    steps the process sleeps until the threads of the one that has ended do, too; then the next one
+    runs once before it is timed, which wakes its own threads and fills the caches, as in a stream
+    of batches.
 
     Args:
         steps: what to run.
@@ -36,6 +39,7 @@ def in_turn(steps: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 
         first = index % len(names)
         for name in names[first:] + names[:first]:
             time.sleep(_PAUSE)
+            steps[name]()
             start = time.perf_counter()
             steps[name]()
             times[name].append(round((time.perf_counter() - start) * 1000, 3))
