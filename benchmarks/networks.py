@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import attrs
 import caffe
@@ -203,20 +203,31 @@ def training_model(network: Network, model: str, targets: Mapping[str, Array]) -
 
 def write_random_weights(model: str, weights: str, images: Array) -> None:
     """Write random weights; BatchNorm has the statistics of ``images``, gamma both signs."""
-    generator = np.random.default_rng(0)
     net = caffe.Net(model, caffe.TEST)
     net.blobs["data"].reshape(*images.shape)
     net.reshape()
     net.blobs["data"].data[...] = images
+    fill_with_random_weights(net, gamma_spread=0.5)
+    net.save(weights)
+
+
+def fill_with_random_weights(net: Any, gamma_spread: float) -> None:
+    """Give a net, whose inputs are there, weights under which values neither vanish nor explode.
+
+    Args:
+        net: runs forward, layer by layer; BatchNorm gets the statistics of what it meets.
+        gamma_spread: of Scale's factors around 1.
+    """
+    generator = np.random.default_rng(0)
     for index, (name, layer) in enumerate(zip(net._layer_names, net.layers)):
         blobs = [blob.data for blob in net.params.get(name, ())]
         if layer.type == "BatchNorm":
             x = net.blobs[net.bottom_names[name][0]].data
             blobs[0][...], blobs[1][...], blobs[2][...] = x.mean((0, 2, 3)), x.var((0, 2, 3)), 1
         elif blobs:
-            spread = 0.5 if layer.type == "Scale" else (2 / blobs[0][0].size) ** 0.5
-            blobs[0][...] = generator.normal(layer.type == "Scale", spread, blobs[0].shape)
+            is_scale = layer.type == "Scale"
+            spread = gamma_spread if is_scale else (2 / blobs[0][0].size) ** 0.5
+            blobs[0][...] = generator.normal(is_scale, spread, blobs[0].shape)
             for bias in blobs[1:]:
                 bias[...] = generator.normal(0, 0.1, bias.shape)
         net._forward(index, index)
-    net.save(weights)

@@ -9,6 +9,7 @@ from typing import Any, Dict, Tuple
 import attrs
 import caffe
 import numpy as np
+from networks import fill_with_random_weights
 
 from amct_caffe.formats.prototxt import document as documents
 from amct_core import workflow
@@ -137,19 +138,7 @@ def _feed(net: Any, network: TrainedNetwork) -> None:
 
 
 def _write_random_weights(model: str, weights: str, network: TrainedNetwork) -> None:
-    """Write weights under which values neither vanish nor explode; BatchNorm fits the data."""
-    generator = np.random.default_rng(0)
     net = caffe.Net(model, caffe.TEST)
     _feed(net, network)
-    for index, (name, layer) in enumerate(zip(net._layer_names, net.layers)):
-        blobs = [blob.data for blob in net.params.get(name, ())]
-        if layer.type == "BatchNorm":
-            x = net.blobs[net.bottom_names[name][0]].data
-            blobs[0][...], blobs[1][...], blobs[2][...] = x.mean((0, 2, 3)), x.var((0, 2, 3)), 1
-        elif blobs:
-            spread = 0.2 if layer.type == "Scale" else (2 / blobs[0][0].size) ** 0.5
-            blobs[0][...] = generator.normal(layer.type == "Scale", spread, blobs[0].shape)
-            for bias in blobs[1:]:
-                bias[...] = generator.normal(0, 0.1, bias.shape)
-        net._forward(index, index)
+    fill_with_random_weights(net, gamma_spread=0.2)
     net.save(weights)
