@@ -77,8 +77,14 @@ class ImageFolderSource(DataSource):
             ModelError: an image does not become what the network's input holds; it is named.
         """
         for start in range(0, len(self._files), batch_size):
-            images = [self._image(file) for file in self._files[start : start + batch_size]]
-            yield {self._blob: np.stack(images)}
+            files = self._files[start : start + batch_size]
+            first = self._image(files[0])
+            # Filled image by image: a list of images would break free memory into small pieces.
+            batch = np.empty((len(files), *first.shape), np.float32)
+            batch[0] = first
+            for index, file in enumerate(files[1:], 1):
+                batch[index] = self._image(file)
+            yield {self._blob: batch}
 
     def _image(self, file: str) -> NDArray[np.float32]:
         path = os.path.join(self._folder, *file.split("/"))
