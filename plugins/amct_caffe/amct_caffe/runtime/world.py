@@ -126,9 +126,10 @@ class World:
             self._end(error, advice)
 
     def _end(self, error: BaseException, advice: str) -> NoReturn:
-        if not isinstance(error, (AmctError, KeyboardInterrupt)):
+        described = self._described(error)
+        if described is None:
+            described = str(error)
             traceback.print_exception(type(error), error, error.__traceback__)
-        described = "interrupted." if isinstance(error, KeyboardInterrupt) else str(error)
         print(
             f"Error: rank {self.launch.rank} of {self.launch.size} (process {os.getpid()} on "
             f"{socket.gethostname()}): {described}\nAll ranks end. {advice}",
@@ -139,6 +140,18 @@ class World:
         time.sleep(_SECONDS_TO_BE_READ)
         self.communicator.Abort(1)
         raise AssertionError("MPI's Abort returned")
+
+    def _described(self, error: BaseException) -> Optional[str]:
+        """Return what is to be said of an error that needs no traceback; None for any other."""
+        if isinstance(error, KeyboardInterrupt):
+            return "interrupted."
+        if isinstance(error, AmctError):
+            return str(error)
+        if isinstance(error, _mpi(self.launch).Exception):
+            # Seen where this rank was reading from another when that was killed.
+            last = str(error).strip().splitlines()[-1]
+            return f"MPI failed, as it does when another rank has died ({last})."
+        return None
 
 
 def _mpi(launch: Launch) -> Any:
