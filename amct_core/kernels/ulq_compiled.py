@@ -2,20 +2,23 @@
 
 Arithmetic is that of :mod:`amct_core.numerics.ulq`, operation by operation in float32.  Tensors are
 cut into pieces of fixed size, each with sums of its own, so that sums do not depend on the number
-of threads.
+of threads.  Within a piece the compiler orders them as vectors want it: the only additions that
+follow one another are those of the float64 sums, and a product of two float32 is exact in float64,
+so nothing else can change.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Tuple
 
 import numpy as np
+from numba import types
 
 from amct_core.kernels.compilation import (
     INTEGER,
     READ,
-    READ_2D,
     REAL,
+    SUM,
     SUMS,
     SUMS_2D,
     WRITE,
@@ -25,10 +28,7 @@ from amct_core.kernels.compilation import (
 PIECE = 1 << 14
 """Elements whose sums are kept: the least that threads share out."""
 BLOCK = 1 << 11
-"""Elements whose products with D(x) stay in the core's first cache."""
-LANES = 64
-"""Sums that are kept apart, so that the compiler can use vectors without reordering additions."""
-
+"""Elements that are still in the core's first cache when they are read a second time."""
 _LOW, _HIGH = np.float32(-128), np.float32(127)
 _HALF_EVEN = np.float32(12582912.0)
 """1.5 * 2**23: adding and subtracting it rounds a float32 below 2**22 to the nearest even integer,
@@ -37,6 +37,8 @@ _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _STEPS = np.float32(255)
 _PER_STEP = np.float32(1) / np.float32(255)
 _ZERO = np.float32(0)
+_TWO_SUMS = types.UniTuple(SUM, 2)
+_BLOCK_SUMS = types.Tuple((SUM, SUM, types.int32))
 
 
 @compiled(INTEGER, READ, WRITE, REAL, REAL, REAL)
@@ -61,65 +63,57 @@ def forward(x: Any, y: Any, quant_scale: Any, offset: Any, scale: Any) -> int:
     return nans
 
 
-@compiled(INTEGER, READ, READ, WRITE, REAL, REAL, REAL, SUMS)
+@compiled(_BLOCK_SUMS, READ, READ, WRITE, REAL, REAL, REAL, any_order=True)
 def _backward_block(
-    x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any, products: Any
-) -> int:
-    """Write g where x is in between, else 0, and its product with D(x); return how many are 0."""
-    clipped = 0
+    x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any
+) -> Tuple[float, float, int]:
+    """Write g where x is in between, else 0.
+
+    Returns:
+        The sum of g * D(x) in between, the sum of g beyond the bounds, and how many are below.
+    """
+    inside, outside, below = 0.0, 0.0, np.int32(0)
     for i in range(x.shape[0]):
         value, gradient = x[i], top_diff[i]
-        outside = (value > high) | (value < low)
-        passed = _ZERO if outside else gradient
-        clipped += int(outside)
+        is_below = value < low
+        is_outside = (value > high) | is_below
+        passed = _ZERO if is_outside else gradient
         bottom_diff[i] = passed
         # Clipped, so that an infinite x (whose result is 0) does not become 0 * NaN.
         steps = min(max(value, low), high) * _STEPS / span
         error = (np.trunc(steps + np.copysign(_BELOW_HALF, steps)) - steps) * _PER_STEP
-        products[i] = np.float64(passed) * np.float64(error)
-    return clipped
+        inside += np.float64(passed) * np.float64(error)
+        outside += np.float64(gradient if is_outside else _ZERO)
+        below += np.int32(is_below)
+    return inside, outside, below
 
 
-@compiled(INTEGER, READ_2D, READ_2D, REAL, REAL, SUMS, SUMS)
-def _add_clipped(x: Any, top_diff: Any, low: Any, high: Any, above: Any, below: Any) -> int:
-    for row in range(x.shape[0]):
-        for lane in range(LANES):
-            value, gradient = x[row, lane], top_diff[row, lane]
-            above[lane] += gradient if value > high else _ZERO
-            below[lane] += gradient if value < low else _ZERO
-    return 0
-
-
-@compiled(INTEGER, SUMS_2D, SUMS)
-def _add(values: Any, sums: Any) -> int:
-    for row in range(values.shape[0]):
-        for lane in range(LANES):
-            sums[lane] += values[row, lane]
-    return 0
+@compiled(_TWO_SUMS, READ, READ, REAL, REAL, any_order=True)
+def _sums_beyond(x: Any, top_diff: Any, low: Any, high: Any) -> Tuple[float, float]:
+    above, below = 0.0, 0.0
+    for i in range(x.shape[0]):
+        above += np.float64(top_diff[i] if x[i] > high else _ZERO)
+        below += np.float64(top_diff[i] if x[i] < low else _ZERO)
+    return above, below
 
 
 @compiled(INTEGER, READ, READ, WRITE, REAL, REAL, REAL, SUMS)
 def _backward_piece(
     x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any, sums: Any
 ) -> int:
-    above, below, inside = np.zeros(LANES), np.zeros(LANES), np.zeros(LANES)
-    products = np.zeros(BLOCK)
+    sums[:] = 0
     for begin in range(0, x.shape[0], BLOCK):
         end = min(begin + BLOCK, x.shape[0])
-        values, gradients, length = x[begin:end], top_diff[begin:end], end - begin
-        products[length:] = 0
-        clipped = _backward_block(
-            values, gradients, bottom_diff[begin:end], low, high, span, products[:length]
+        values, gradients = x[begin:end], top_diff[begin:end]
+        inside, outside, count_below = _backward_block(
+            values, gradients, bottom_diff[begin:end], low, high, span
         )
-        _add(products.reshape(-1, LANES), inside)
-        if clipped:
-            whole = length // LANES * LANES
-            rows = values[:whole].reshape(-1, LANES), gradients[:whole].reshape(-1, LANES)
-            _add_clipped(rows[0], rows[1], low, high, above, below)
-            for i in range(whole, length):
-                above[0] += gradients[i] if values[i] > high else _ZERO
-                below[0] += gradients[i] if values[i] < low else _ZERO
-    sums[0], sums[1], sums[2] = above.sum(), below.sum(), inside.sum()
+        above, below = outside, 0.0
+        if count_below:
+            above, below = _sums_beyond(values, gradients, low, high)
+        sums[0] += above
+        sums[1] += below
+        sums[2] += inside
     return 0
 
 
