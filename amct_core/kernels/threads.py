@@ -10,12 +10,15 @@ from __future__ import annotations
 import functools
 import itertools
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from queue import SimpleQueue
 from typing import Callable, Optional
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 _RANGES = 8
 """Ranges per thread: the last one to end makes the others wait for an eighth of its share."""
+
+Work = Callable[[int, int], None]
 
 
 def thread_count() -> int:
@@ -29,9 +32,7 @@ def thread_count() -> int:
     return os.cpu_count() or 1
 
 
-def share_out(
-    count: int, work: Callable[[int, int], None], least: int = 1, threads: Optional[int] = None
-) -> None:
+def share_out(count: int, work: Work, least: int = 1, threads: Optional[int] = None) -> None:
     """Call ``work(begin, end)`` for ranges that cover 0 .. count - 1, at the same time.
 
     Each thread takes the next range when it has done its last one: what Caffe's BLAS leaves of the
@@ -41,38 +42,83 @@ def share_out(
         count: pieces of work, all alike.
         work: must do the same for each piece, however they are put together, without Python's lock.
         least: pieces that are worth another thread, which takes some 50 microseconds to wake.
-        threads: at most so many; by default :func:`thread_count`.
+        threads: at most so many; by default :func:`thread_count`, as it was at first.
+
+    Raises:
+        What ``work`` raised first; the other ranges have been worked on nevertheless.
     """
     parts = count // least
     if parts > 1:
-        parts = min(parts, thread_count() if threads is None else threads)
+        parts = min(parts, _default_threads() if threads is None else threads)
     if parts <= 1:
         work(0, count)
         return
-    ranges = min(count // least, parts * _RANGES)
-    taken = itertools.count()
+    turns = _Turns(count, min(count // least, parts * _RANGES), work)
+    _helpers().wake(parts - 1, turns)
+    turns.take()
+    turns.wait()
 
-    def take_turns() -> None:
-        for index in taken:  # next() of a count is one step for Python's lock
+
+class _Turns:
+    """One piece of work in ranges that threads take one after another."""
+
+    def __init__(self, count: int, ranges: int, work: Work) -> None:
+        self._count, self._ranges, self._work = count, ranges, work
+        self._taken = itertools.count()  # next() of it is one step under Python's lock
+        self._ended: SimpleQueue[Optional[BaseException]] = SimpleQueue()
+
+    def take(self) -> None:
+        """Work until all ranges are taken; a thread that wakes too late finds none."""
+        count, ranges = self._count, self._ranges
+        for index in self._taken:
             if index >= ranges:
                 return
-            work(count * index // ranges, count * (index + 1) // ranges)
+            error: Optional[BaseException] = None
+            try:
+                self._work(count * index // ranges, count * (index + 1) // ranges)
+            except BaseException as raised:  # wait() raises it, in the thread that waits
+                error = raised
+            self._ended.put(error)
 
-    pool = _pool(parts - 1)
-    running = [pool.submit(take_turns) for _ in range(parts - 1)]
-    try:
-        take_turns()
-    finally:
-        for other in running:
-            if not other.cancel():  # one that has not woken yet would find nothing to do
-                other.result()
+    def wait(self) -> None:
+        """Return when all ranges have ended; raise the first error."""
+        errors = [error for error in (self._ended.get() for _ in range(self._ranges)) if error]
+        if errors:
+            raise errors[0]
 
 
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="amct-kernels")
+class _Helpers:
+    """Threads that sleep until there is work.
 
+    Not ThreadPoolExecutor's: each piece of work would make a future, take several locks and count
+    idle threads, 40 microseconds of code that convolutions have driven out of the caches, some
+    hundred times in an iteration.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: SimpleQueue[_Turns] = SimpleQueue()
+        self._threads = 0
+        self._starting = threading.Lock()
+
+    def wake(self, count: int, turns: _Turns) -> None:
+        """Let ``count`` threads take turns; starts those that are missing."""
+        if self._threads < count:
+            with self._starting:
+                while self._threads < count:
+                    self._threads += 1
+                    name = f"amct-kernels-{self._threads}"
+                    threading.Thread(target=self._serve, name=name, daemon=True).start()
+        for _ in range(count):
+            self._waiting.put(turns)
+
+    def _serve(self) -> None:
+        while True:
+            self._waiting.get().take()
+
+
+_helpers = functools.cache(_Helpers)
+_default_threads = functools.cache(thread_count)
 
 if hasattr(os, "register_at_fork"):
     # A forked process has none of its parent's threads.
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+    os.register_at_fork(after_in_child=_helpers.cache_clear)

@@ -14,6 +14,7 @@ derivation of scale and offset is hicann/amct quantize_lib (ifmr.cpp, util.cpp).
 
 from __future__ import annotations
 
+import math
 from typing import Any, Tuple, Type
 
 import numpy as np
@@ -21,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from amct_core.errors import QuantizationError
 from amct_core.numerics.arrays import Float32Array, Int8Array, Real, channel_list
-from amct_core.numerics.rounding import half_away
+from amct_core.numerics.rounding import half_away_integer
 
 QUANT_MIN = -128
 QUANT_MAX = 127
@@ -126,7 +127,7 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
             large.
     """
     high, low = np.float32(clip_max), np.float32(0 if fixed_min else clip_min)
-    if not (np.isfinite(high) and np.isfinite(low) and low <= 0 <= high):
+    if not -math.inf < low <= 0 <= high < math.inf:
         raise QuantizationError(
             f"clip_max is {high} and clip_min is {low}; expected finite numbers with "
             "clip_min <= 0 <= clip_max.",
@@ -135,8 +136,7 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
     overflows = float(high) - float(low) > _LARGEST
     span = np.float32(np.inf) if overflows else high - low  # process_scale reports infinity
     scale = process_scale(span / np.float32(QUANT_STEPS))
-    zero = int(half_away(np.asarray(low / scale)))
-    return scale, -zero + QUANT_MIN
+    return scale, -half_away_integer(low / scale) + QUANT_MIN
 
 
 def bounds(scale: Real, offset: int) -> Tuple[np.float32, np.float32]:

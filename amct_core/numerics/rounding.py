@@ -10,6 +10,7 @@ Source: hicann/amct quantize_lib (arq.cpp, ifmr.cpp, ulq.cpp); op specification 
 
 from __future__ import annotations
 
+import math
 from typing import TypeVar
 
 import numpy as np
@@ -40,6 +41,15 @@ def half_away(x: NDArray[F]) -> NDArray[F]:
     shifted: NDArray[F] = np.copysign(_BELOW_HALF[x.dtype.type], x, out=np.empty(x.shape, x.dtype))
     shifted += x
     return np.trunc(shifted, out=shifted)
+
+
+def half_away_integer(value: float) -> int:
+    """Round one finite float32 number as :func:`half_away` does, without arrays.
+
+    Exact, because float64 holds the sum with one half: a float32 below 2**24 and its half need at
+    most 25 digits, and from there on, where integers lie further apart, the sum goes back to it.
+    """
+    return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))
 
 
 def half_even(x: NDArray[F]) -> NDArray[F]:

@@ -129,7 +129,10 @@ class GradientGrid:
             above, below: sums of g over the elements above ``high`` and below ``low``.
             inside: sum of g * D(x) over the others.
         """
-        at_low = float(_rounding_error(np.asarray(self.clip_min), self.span))
+        # D(0) is 0, and most bounds are: those behind a ReLU.
+        at_low = (
+            float(_rounding_error(np.asarray(self.clip_min), self.span)) if self.clip_min else 0.0
+        )
         d_clip_max = inside + above * (at_low + 1) + below * at_low
         d_clip_min = -inside - above * at_low + below * (1 - at_low)
         return d_clip_max, d_clip_min

@@ -51,14 +51,10 @@ class BoundState:
             valid_min=float(state[3]),
         )
 
-    def to_blobs(self) -> Tuple[np.float32, np.float32, NDArray[np.float32]]:
+    def to_blobs(self) -> Tuple[float, float, Tuple[float, float, float, float]]:
         """Return the contents of the three blobs."""
         state = (float(self.forwards), float(self.bounds_set), self.valid_max, self.valid_min)
-        return (
-            np.float32(self.clip_max),
-            np.float32(self.clip_min),
-            np.asarray(state, np.float32),
-        )
+        return self.clip_max, self.clip_min, state
 
     def initialised(self, batch_num: int, calibrated: bool) -> bool:
         """Return whether the bounds are final: from the config, or after ``batch_num`` forwards."""
@@ -72,8 +68,8 @@ class BoundState:
         ):
             # As they nearly always are; this runs for each layer in each pass.
             low = 0.0 if fixed_min else self.clip_min
-            return attrs.evolve(
-                self, clip_min=low, valid_max=self.clip_max, valid_min=self.clip_min
+            return BoundState(
+                self.clip_max, low, self.forwards, self.bounds_set, self.clip_max, self.clip_min
             )
         checked = ulq.check_clips(self.clip_max, self.clip_min, self.valid_max, self.valid_min)
         return attrs.evolve(

@@ -51,45 +51,37 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
     def forward(self, bottom: Any, top: Any) -> None:
         """Quantize and dequantize; in TRAIN, initialise the bounds first."""
-        state = self._read()
+        x = bottom[0].data
+        blobs = [blob.data for blob in self.blobs]
+        state = BoundState.from_blobs(*blobs)
         if self.phase == TEST:
             state = self._for_testing(state)
         else:
-            state = self._for_training(state, bottom[0].data)
-        scale, offset = self._algorithm.run_forward(
-            bottom[0].data,
-            top[0].data,
-            state.clip_max,
-            state.clip_min,
-            self._parameters.fixed_min,
-        )
+            state = self._for_training(state, x)
+            for blob, contents in zip(blobs, state.to_blobs()):
+                blob[...] = contents
+        self._bounds = state.clip_max, state.clip_min, self._parameters.fixed_min
+        scale, offset = self._algorithm.run_forward(x, top[0].data, *self._bounds)
         first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
         if first_factors:
             self._record(scale, offset, bottom[0].shape)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
-        """Straight-through for the bottom; add the gradients of the bounds to their diffs."""
-        state = self._read()
+        """Straight-through for the bottom; add the gradients of the bounds to their diffs.
+
+        The gradients are those at the bounds that the forward pass took.
+        """
         d_clip_max, d_clip_min = self._algorithm.run_backward(
             bottom[0].data,
             top[0].diff,
             bottom[0].diff if propagate_down[0] else None,
-            state.clip_max,
-            state.clip_min,
-            self._parameters.fixed_min,
+            *self._bounds,
         )
         if self._gradients_count:
             # Added, not assigned: with iter_size > 1 earlier passes are in there already.
             self.blobs[0].diff[...] += d_clip_max
             if not self._parameters.fixed_min:
                 self.blobs[1].diff[...] += d_clip_min
-
-    def _read(self) -> BoundState:
-        return BoundState.from_blobs(*(self.blobs[index].data for index in range(3)))
-
-    def _write(self, state: BoundState) -> None:
-        for index, data in enumerate(state.to_blobs()):
-            self.blobs[index].data[...] = data
 
     def _for_testing(self, state: BoundState) -> BoundState:
         parameters = self._parameters
@@ -118,9 +110,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             done = state.forwards == parameters.batch_num
             self._batches = [] if done else [*self._batches, np.array(x)]
         self._gradients_count = not calibrating or state.forwards == parameters.batch_num
-        state = state.repaired(parameters.fixed_min)
-        self._write(state)
-        return state
+        return state.repaired(parameters.fixed_min)
 
     def _restarted(self, state: BoundState) -> BoundState:
         """Return the state before initialisation: weights were loaded in the middle of it."""
