@@ -57,7 +57,7 @@ def fake_quantize_into(
         raise QuantizationError("results can only be written into C-contiguous float32 arrays.")
     values, target = (_by_channel(array, output_axis) for array in (weights, out))
     channels, per_channel = values.shape[1], values.shape[0] * values.shape[2]
-    all_signs = np.ascontiguousarray(np.broadcast_to(signs, channels), np.float32)
+    all_signs = np.full(channels, signs, np.float32)
     least = -(-_LEAST // per_channel)
     if channel_wise:
         scales = np.zeros(channels, np.float32)

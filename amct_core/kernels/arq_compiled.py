@@ -20,8 +20,9 @@ from amct_core.kernels.compilation import (
     compiled,
 )
 
-ROW = 1 << 12
-"""Weights that are quantized at a time, before they are compared with what is there."""
+ROW = 1 << 9
+"""Weights that are quantized at a time, and then written if one of them differs.  They, what is
+there and the rest of a channel should fit into the core's first cache."""
 
 _INFINITY_KEY = np.int32(0x7F800000)
 _MAGNITUDE = np.int32(0x7FFFFFFF)
@@ -31,6 +32,7 @@ _ZERO, _ONE = np.float32(0), np.float32(1)
 _EPSILON = np.float32(2.0**-23)
 _KEYS = types.Array(types.int32, 1, "C")
 _KEYS_2D = _KEYS.copy(ndim=2)
+_BITS = types.Array(types.int32, 1, "C", readonly=True)
 _BITS_3D = types.Array(types.int32, 3, "C", readonly=True)
 
 
@@ -56,22 +58,20 @@ def _extremes(weights: Any, channel: int, result: Any) -> int:
     return 0
 
 
-@compiled(INTEGER, READ, REAL, REAL, REAL, WRITE)
-def _fake_quantize_row(weights: Any, sign: Any, scale: Any, signed_scale: Any, out: Any) -> int:
+@compiled(types.int32, READ, REAL, REAL, REAL, WRITE, _BITS)
+def _fake_quantize_row(
+    weights: Any, sign: Any, scale: Any, signed_scale: Any, out: Any, there: Any
+) -> Any:
+    """Write quantized weights; return 0 if all have the bits that are ``there``."""
+    different = np.int32(0)
     for i in range(weights.shape[0]):
         steps = weights[i] * sign / scale
         steps = min(max(steps, _LOW), _HIGH)
         steps = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
-        out[i] = (steps + _ZERO) * signed_scale  # adding 0 makes 0 of -0, as int8 does
-    return 0
-
-
-@compiled(INTEGER, _KEYS, _KEYS)
-def _differences(ones: Any, others: Any) -> int:
-    count = 0
-    for i in range(ones.shape[0]):
-        count += int(ones[i] != others[i])
-    return count
+        value = np.float32((steps + _ZERO) * signed_scale)  # adding 0 makes 0 of -0, as int8 does
+        out[i] = value
+        different |= value.view(np.int32) ^ there[i]
+    return different
 
 
 @compiled(INTEGER, READ_3D, _KEYS_2D, INTEGER, INTEGER)
@@ -89,22 +89,20 @@ def extremes(weights: Any, keys: Any, begin: int, end: int) -> int:
     return 0
 
 
-@compiled(INTEGER, READ_3D, WRITE_3D, INTEGER, REAL, REAL)
-def _fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any) -> int:
-    changed = 0
+@compiled(INTEGER, READ_3D, WRITE_3D, INTEGER, REAL, REAL, WRITE)
+def _fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any, row: Any) -> int:
+    written = 0
     signed_scale = sign * scale
-    row = np.empty(min(ROW, weights.shape[2]), np.float32)
     for outer in range(weights.shape[0]):
         source, target = weights[outer, channel], out[outer, channel]
         for begin in range(0, source.shape[0], ROW):
             end = min(begin + ROW, source.shape[0])
             own, there = row[: end - begin], target[begin:end]
-            _fake_quantize_row(source[begin:end], sign, scale, signed_scale, own)
-            found = _differences(own.view(np.int32), there.view(np.int32))
-            if found:
+            part = source[begin:end]
+            if _fake_quantize_row(part, sign, scale, signed_scale, own, there.view(np.int32)):
                 there[:] = own
-            changed += found
-    return changed
+                written += end - begin
+    return written
 
 
 @compiled(REAL, types.int32, types.int32, REAL)
@@ -137,12 +135,13 @@ def fake_quantize_with(weights: Any, out: Any, signs: Any, scale: Any, begin: in
         begin, end: of the channels to do.
 
     Returns:
-        How many values differed.
+        How many values were written, rows of up to ROW at a time.
     """
-    changed = 0
+    written = 0
+    row = np.empty(ROW, np.float32)
     for channel in range(begin, end):
-        changed += _fake_quantize(weights, out, channel, signs[channel], scale)
-    return changed
+        written += _fake_quantize(weights, out, channel, signs[channel], scale, row)
+    return written
 
 
 @compiled(INTEGER, READ_3D, WRITE_3D, READ, WRITE, INTEGER, INTEGER)
@@ -158,15 +157,15 @@ def fake_quantize_channels(
         begin, end: of the channels to do.
 
     Returns:
-        How many values differed.
+        How many values were written, rows of up to ROW at a time.
     """
-    changed = 0
-    keys = np.empty(2, np.int32)
+    written = 0
+    keys, row = np.empty(2, np.int32), np.empty(ROW, np.float32)
     bits = weights.view(np.int32)
     for channel in range(begin, end):
         _extremes(bits, channel, keys)
         scale = scale_of(keys[0], keys[1], signs[channel])
         scales[channel] = scale
         if scale > _ZERO:
-            changed += _fake_quantize(weights, out, channel, signs[channel], scale)
-    return changed
+            written += _fake_quantize(weights, out, channel, signs[channel], scale, row)
+    return written

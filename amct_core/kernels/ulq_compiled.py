@@ -66,13 +66,13 @@ def forward(x: Any, y: Any, quant_scale: Any, offset: Any, scale: Any) -> int:
 @compiled(_BLOCK_SUMS, READ, READ, WRITE, REAL, REAL, REAL, any_order=True)
 def _backward_block(
     x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any
-) -> Tuple[float, float, int]:
+) -> Tuple[Any, Any, Any]:
     """Write g where x is in between, else 0.
 
     Returns:
         The sum of g * D(x) in between, the sum of g beyond the bounds, and how many are below.
     """
-    inside, outside, below = 0.0, 0.0, np.int32(0)
+    inside, outside, below = np.float64(0), np.float64(0), np.int32(0)
     for i in range(x.shape[0]):
         value, gradient = x[i], top_diff[i]
         is_below = value < low
@@ -89,8 +89,8 @@ def _backward_block(
 
 
 @compiled(_TWO_SUMS, READ, READ, REAL, REAL, any_order=True)
-def _sums_beyond(x: Any, top_diff: Any, low: Any, high: Any) -> Tuple[float, float]:
-    above, below = 0.0, 0.0
+def _sums_beyond(x: Any, top_diff: Any, low: Any, high: Any) -> Tuple[Any, Any]:
+    above, below = np.float64(0), np.float64(0)
     for i in range(x.shape[0]):
         above += np.float64(top_diff[i] if x[i] > high else _ZERO)
         below += np.float64(top_diff[i] if x[i] < low else _ZERO)

@@ -16,6 +16,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from amct_core.numerics.arrays import Real
+
 F = TypeVar("F", np.float32, np.float64)
 
 _BELOW_HALF = {
@@ -43,7 +45,7 @@ def half_away(x: NDArray[F]) -> NDArray[F]:
     return np.trunc(shifted, out=shifted)
 
 
-def half_away_integer(value: float) -> int:
+def half_away_integer(value: Real) -> int:
     """Round one finite float32 number as :func:`half_away` does, without arrays.
 
     Exact, because float64 holds the sum with one half: a float32 below 2**24 and its half need at

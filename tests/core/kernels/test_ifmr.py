@@ -69,7 +69,7 @@ def test_errors_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monke
     x = np.random.default_rng(5).normal(0, 1, 300_001).astype(np.float32)
     results = set()
     for count in (1, 2, 3, 7):
-        monkeypatch.setattr(threads, "thread_count", lambda count=count: count)
+        monkeypatch.setattr(threads, "_default_threads", lambda count=count: count)
         errors = kernel.squared_errors([x, x[:70_000]], *np.float32([[-2, -1], [2, 1], [0.1, 0.2]]))
         assert errors is not None
         results.add(errors.tobytes())

@@ -74,7 +74,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     y = np.random.default_rng(3).normal(0, 1e5, (3, 11, 20_000)).astype(np.float32)
     results = set()
     for count in (1, 2, 3, 7):
-        monkeypatch.setattr(threads, "thread_count", lambda count=count: count)
+        monkeypatch.setattr(threads, "_default_threads", lambda count=count: count)
         search = kernel.TruncatingShiftSearch(np.linspace(0.1, 2, 11))
         search.observe(y)
         results.add(search._errors.sums.tobytes())

@@ -29,6 +29,20 @@ def test_pieces_run_at_the_same_time() -> None:
     share_out(3, lambda begin, end: meeting.wait() and None, threads=3)
 
 
+def test_a_thread_that_is_held_up_leaves_its_ranges_to_the_others() -> None:
+    held, done = threading.Event(), []
+
+    def work(begin: int, end: int) -> None:
+        if begin == 0:
+            assert held.wait(20)
+        done.extend(range(begin, end))
+        if len(done) == 15:
+            held.set()
+
+    share_out(16, work, threads=2)
+    assert sorted(done) == list(range(16))
+
+
 def test_little_work_stays_in_the_calling_thread() -> None:
     seen = []
     share_out(7, lambda begin, end: seen.append(threading.current_thread()), 4, threads=3)

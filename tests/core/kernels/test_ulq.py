@@ -104,7 +104,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch: pytest.Monk
     x, g = generator.normal(0, 1, (2, 1_300_001)).astype(np.float32)
     results = []
     for count in (1, 2, 3, 7):
-        monkeypatch.setattr(threads, "thread_count", lambda count=count: count)
+        monkeypatch.setattr(threads, "_default_threads", lambda count=count: count)
         y, bottom_diff = np.empty_like(x), np.empty_like(x)
         kernel.forward_into(x, y, 1.5, -0.7)
         gradients = kernel.backward_into(x, g, bottom_diff, 1.5, -0.7)

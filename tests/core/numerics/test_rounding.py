@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amct_core.numerics.rounding import half_away, half_even
+from amct_core.numerics.rounding import half_away, half_away_integer, half_even
 
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False)
 doubles = st.floats(allow_nan=False, allow_infinity=False)
@@ -31,6 +31,7 @@ def nearest_away(value: float) -> int:
 def test_half_away_is_the_nearest_float32_integer_with_halves_outward(value: float) -> None:
     x = np.array([value], np.float32)
     assert half_away(x)[0] == nearest_away(float(x[0]))
+    assert half_away_integer(x[0]) == nearest_away(float(x[0]))
 
 
 @given(doubles)

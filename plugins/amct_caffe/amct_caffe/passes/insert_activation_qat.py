@@ -106,8 +106,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         bounds = BoundState(0.0, 0.0)
         if activation.clip_max is not None and activation.clip_min is not None:
             bounds = configured(activation.clip_max, activation.clip_min)
-        clip_max, clip_min, state = bounds.to_blobs()
-        return [np.atleast_1d(clip_max), np.atleast_1d(clip_min), state]
+        return [np.array(contents, np.float32, ndmin=1) for contents in bounds.to_blobs()]
 
 
 def activation_layer_name(group: ActivationGroup) -> str:

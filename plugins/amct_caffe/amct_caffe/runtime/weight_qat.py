@@ -15,6 +15,7 @@ Blobs:
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class WeightQAT(Layer):  # type: ignore[misc]
         """Quantize the master weights into the shared blob; the master stays as it is."""
         parameters = self._parameters
         master = self.blobs[0].data
-        if np.isnan(master.flat[0]):
+        if math.isnan(master.item(0)):
             raise TrainingError(
                 "the master weights were never loaded (or training made them NaN).",
                 layer=parameters.layer,
