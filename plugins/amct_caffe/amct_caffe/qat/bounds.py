@@ -41,14 +41,10 @@ class BoundState:
 
     @classmethod
     def from_blobs(cls, clip_max: Any, clip_min: Any, state: Any) -> BoundState:
-        """Read the three blobs (anything that can be indexed like a flat array)."""
+        """Read the three blobs: flat arrays of 1, 1 and STATE_SIZE elements."""
+        forwards, bounds_set, valid_max, valid_min = state.tolist()
         return cls(
-            clip_max=float(clip_max[0]),
-            clip_min=float(clip_min[0]),
-            forwards=int(state[0]),
-            bounds_set=bool(state[1] != 0),
-            valid_max=float(state[2]),
-            valid_min=float(state[3]),
+            clip_max.item(), clip_min.item(), int(forwards), bounds_set != 0, valid_max, valid_min
         )
 
     def to_blobs(self) -> Tuple[float, float, Tuple[float, float, float, float]]:

@@ -52,7 +52,8 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def forward(self, bottom: Any, top: Any) -> None:
         """Quantize and dequantize; in TRAIN, initialise the bounds first."""
         x = bottom[0].data
-        blobs = [blob.data for blob in self.blobs]
+        own = self.blobs
+        blobs = own[0].data, own[1].data, own[2].data  # several times faster than by iteration
         state = BoundState.from_blobs(*blobs)
         if self.phase == TEST:
             state = self._for_testing(state)
