@@ -29,7 +29,8 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 import training_networks as networks  # noqa: E402 (Caffe reads the variables)
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = {"lenet": 200, "resnet20": 30, "squeezenet": 15, "resnet50": 9, "mobilenet_v1": 9}
+ROUNDS = {"lenet": 200, "resnet20": 30, "resnet50": 15}
+ROUNDS_ELSE = 25
 WARM_UP = 2
 PROFILE_ROUNDS = 3
 Times = Dict[str, List[float]]
@@ -145,7 +146,7 @@ def measure(name: str, models: Path, folder: Path, arguments: argparse.Namespace
     kinds = (networks.FLOAT32, networks.QAT)
     solvers = {kind: networks.solver(network, kind, folder) for kind in kinds}
     in_turn(solvers, WARM_UP)
-    times = in_turn(solvers, arguments.rounds or ROUNDS[name])
+    times = in_turn(solvers, arguments.rounds or ROUNDS.get(name, ROUNDS_ELSE))
     ratios = [qat / float32 for float32, qat in zip(times[kinds[0]], times[kinds[1]])]
     result["median_ms"] = {kind: round(statistics.median(own), 2) for kind, own in times.items()}
     result["paired_ratio"] = round(statistics.median(ratios), 4)

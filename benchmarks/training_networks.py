@@ -45,18 +45,23 @@ class TrainedNetwork:
         shape: channels, height and width of one input.
         batch: inputs per iteration.
         classes: labels are drawn from 0 .. classes - 1.
+        held: quantized layers whose clip bounds do not learn (``clip_lr_mult: 0``).
     """
 
     model: str
     shape: Tuple[int, int, int]
     batch: int
     classes: int
+    held: Tuple[str, ...] = ()
 
 
 NETWORKS: Dict[str, TrainedNetwork] = {
     "lenet": TrainedNetwork("lenet/lenet.prototxt", (1, 28, 28), 64, 10),
     "resnet20": TrainedNetwork("resnet20_cifar/resnet20.prototxt", (3, 32, 32), 100, 10),
     "squeezenet": TrainedNetwork("squeezenet/SqueezeNet_deploy.prototxt", (3, 227, 227), 8, 1000),
+    "squeezenet_images_held": TrainedNetwork(
+        "squeezenet/SqueezeNet_deploy.prototxt", (3, 227, 227), 8, 1000, held=("conv1",)
+    ),
     "resnet50": TrainedNetwork("prototxt_only/ResNet-50-deploy.prototxt", (3, 224, 224), 8, 1000),
     "mobilenet_v1": TrainedNetwork(
         "prototxt_only/mobilenet_v1_deploy.prototxt", (3, 224, 224), 8, 1000
@@ -81,6 +86,7 @@ def prepare(network: TrainedNetwork, models: Path, folder: Path) -> None:
     _write_random_weights(model, weights, network)
     config = folder / "config.json"
     workflow.create_config(model, weights, str(config))
+    _hold_bounds(config, network.held)
     workflow.insert(model, weights, str(config), *files[QAT], str(folder / "record.txt"))
     for kind in files:
         (folder / f"{kind}_solver.prototxt").write_text(SOLVER.format(net=files[kind][0]))
@@ -129,6 +135,13 @@ def copied_bytes(net: Any) -> int:
         elif type(layer).__name__ == "WeightQAT":
             total += 3 * net.params[name][1].data.nbytes
     return total
+
+
+def _hold_bounds(config: Path, layers: Tuple[str, ...]) -> None:
+    settings = json.loads(config.read_text())
+    for layer in layers:
+        settings[layer]["retrain_data_config"]["clip_lr_mult"] = 0
+    config.write_text(json.dumps(settings, indent=2))
 
 
 def _feed(net: Any, network: TrainedNetwork) -> None:

@@ -126,17 +126,18 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
         QuantizationError: a bound is not finite or on the wrong side of 0, or the scale is too
             large.
     """
-    high, low = np.float32(clip_max), np.float32(0 if fixed_min else clip_min)
+    high, low = float(np.float32(clip_max)), float(np.float32(0 if fixed_min else clip_min))
     if not -math.inf < low <= 0 <= high < math.inf:
         raise QuantizationError(
             f"clip_max is {high} and clip_min is {low}; expected finite numbers with "
             "clip_min <= 0 <= clip_max.",
             remedy="If training diverged, lower its learning rate.",
         )
-    overflows = float(high) - float(low) > _LARGEST
-    span = np.float32(np.inf) if overflows else high - low  # process_scale reports infinity
-    scale = process_scale(span / np.float32(QUANT_STEPS))
-    return scale, -half_away_integer(low / scale) + QUANT_MIN
+    # float64, rounded to float32 after each operation, gives what float32 gives: it has more than
+    # twice the digits.  An infinite span is reported by process_scale.
+    span = float(np.float32(high - low)) if high - low <= _LARGEST else math.inf
+    scale = process_scale(span / QUANT_STEPS)
+    return scale, -half_away_integer(np.float32(low / float(scale))) + QUANT_MIN
 
 
 def bounds(scale: Real, offset: int) -> Tuple[np.float32, np.float32]:
@@ -161,7 +162,7 @@ def bounds(scale: Real, offset: int) -> Tuple[np.float32, np.float32]:
 def process_scale(scale: Real) -> np.float32:
     """Return a usable scale; see :func:`process_scales`."""
     value = np.float32(scale)
-    if FLT_EPSILON <= value <= 1 / FLT_EPSILON:
+    if FLT_EPSILON <= float(value) <= 1 / FLT_EPSILON:
         return value  # at once: training asks for one scale per layer and pass
     return np.float32(process_scales(np.asarray([scale], np.float32))[0])
 

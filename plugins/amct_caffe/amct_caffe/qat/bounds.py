@@ -18,7 +18,7 @@ from amct_core.numerics import affine, ulq
 STATE_SIZE = 4
 """State blob: TRAIN forwards seen, whether bounds are set, last valid clip_max and clip_min."""
 
-_COUNT_LIMIT = float(2**24 - 1)
+_COUNT_LIMIT = 2**24 - 1
 
 
 @attrs.frozen
@@ -78,7 +78,14 @@ class BoundState:
 
     def counted(self) -> BoundState:
         """Return the state after one more TRAIN forward."""
-        return attrs.evolve(self, forwards=int(min(self.forwards + 1, _COUNT_LIMIT)))
+        return BoundState(
+            self.clip_max,
+            self.clip_min,
+            min(self.forwards + 1, _COUNT_LIMIT),
+            self.bounds_set,
+            self.valid_max,
+            self.valid_min,
+        )
 
 
 def configured(clip_max: float, clip_min: float) -> BoundState:
