@@ -87,13 +87,13 @@ def profile(solver: Any) -> Dict[str, float]:
 
 
 def train_alone(name: str, kind: str, folder: Path) -> None:
-    """Train one network for a few iterations; print its peak memory and its first iterations."""
+    """Train one network for a few iterations; print what memory it takes and how long they take."""
     network = networks.NETWORKS[name]
-    compiler = resident_mib()
+    imports = resident_mib()
     if kind == networks.QAT:
         for kernels in ("arq", "ifmr", "ulq"):
             load(kernels)
-    compiler = resident_mib() - compiler
+    compiler = resident_mib() - imports
     solver = networks.solver(network, kind, folder)
     seconds = []
     for _ in range(3):
@@ -102,9 +102,10 @@ def train_alone(name: str, kind: str, folder: Path) -> None:
         seconds.append(round(time.perf_counter() - start, 3))
     copies = networks.copied_bytes(solver.net) / 2**20
     found = {
-        "peak_mib": resident_mib("VmHWM"),
-        "quantized_copies_mib": round(copies, 1),
+        "imports_mib": imports,
+        "training_mib": round(resident_mib("VmHWM") - imports, 1),
         "compiler_mib": round(compiler, 1),
+        "quantized_copies_mib": round(copies, 1),
     }
     if kind == networks.QAT:
         found["seconds_that_initialisation_adds"] = initialisation(solver)
@@ -137,10 +138,10 @@ def initialisation(solver: Any) -> float:
 
 
 def alone(name: str, folder: Path) -> Dict[str, Any]:
-    """Return what each network takes in processes of its own, and the ratios of the least peaks.
+    """Return what each network takes in processes of its own, and the ratios of the peaks.
 
-    Importing Caffe alone takes 100 to 220 MiB, which differs from process to process by chance; so
-    each peak is the least of several.
+    Importing Caffe takes 100 to 220 MiB, by chance.  So what training takes beyond that is
+    measured, its median over several processes, and the least that imports took is added to all.
     """
     found: Dict[str, Any] = {}
     for kind in (networks.FLOAT32, networks.QAT):
@@ -150,8 +151,13 @@ def alone(name: str, folder: Path) -> Dict[str, Any]:
         for _ in range(PROCESSES):
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             runs.append(json.loads(done.stdout.splitlines()[-1]))
-        least = min(runs, key=lambda run: run["peak_mib"])
-        found[kind] = {**least, "peaks_mib": [run["peak_mib"] for run in runs]}
+        found[kind] = {
+            key: statistics.median_low([run[key] for run in runs]) for key in sorted(runs[0])
+        }
+        found[kind]["raw"] = runs
+    imports = min(run["imports_mib"] for kind in found for run in found[kind]["raw"])
+    for values in found.values():
+        values["peak_mib"] = round(imports + values["training_mib"], 1)
     float32, qat = found[networks.FLOAT32], found[networks.QAT]
     peak, copies, compiler = float32["peak_mib"], qat["quantized_copies_mib"], qat["compiler_mib"]
     return {
