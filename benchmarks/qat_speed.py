@@ -90,6 +90,7 @@ def train_alone(name: str, kind: str, folder: Path) -> None:
     """Train one network for a few iterations; print what memory it takes and how long they take."""
     network = networks.NETWORKS[name]
     imports = resident_mib()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
     if kind == networks.QAT:
         for kernels in ("arq", "ifmr", "ulq"):
             load(kernels)
