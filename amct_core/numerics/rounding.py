@@ -48,8 +48,9 @@ def half_away(x: NDArray[F]) -> NDArray[F]:
 def half_away_integer(value: Real) -> int:
     """Round one finite float32 number as :func:`half_away` does, without arrays.
 
-    Exact, because float64 holds the sum with one half: a float32 below 2**24 and its half need at
-    most 25 digits, and from there on, where integers lie further apart, the sum goes back to it.
+    In float64 the sum with one half cannot be rounded up to an integer that it does not reach: no
+    float32 lies closer than 2**-25 below one half, and from 2**24 on, where all are even integers,
+    the sum goes back to the integer itself.
     """
     return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))
 
