@@ -31,11 +31,11 @@ import training_networks as networks  # noqa: E402 (Caffe reads the variables)
 from amct_core.kernels.loading import load  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = {"lenet": 200, "resnet20": 30, "resnet50": 15}
-ROUNDS_ELSE = 25
+ROUNDS = {"lenet": 300, "resnet50": 21}
+ROUNDS_ELSE = 50
 WARM_UP = 2
-PROCESSES = 5
-"""Each network is trained in, for its peak memory."""
+PROCESSES = 3
+"""That train each network for its memory."""
 PROFILE_ROUNDS = 3
 Times = Dict[str, List[float]]
 
