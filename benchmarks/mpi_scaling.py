@@ -30,6 +30,7 @@ import attrs
 import lenet_mnist
 import numpy as np
 import resnet20_cifar
+from networks import CIFAR_DEVIATION, CIFAR_MEAN
 
 import amct_caffe as amct
 from amct_core import record as records
@@ -135,8 +136,8 @@ def prepare_data(shared: Path, network: str, folder: Path, reverse: bool) -> Non
             path = folder / f"examples/mnist/mnist_{split}_lmdb"
             lenet_mnist.write_lmdb(path, images, labels)
         else:
-            pixels = images.astype(np.float32) / 255 - resnet20_cifar.MEAN
-            data = (pixels / resnet20_cifar.DEVIATION).transpose(0, 3, 1, 2)
+            pixels = images.astype(np.float32) / 255 - CIFAR_MEAN
+            data = (pixels / CIFAR_DEVIATION).transpose(0, 3, 1, 2)
             np.savez(folder / f"{split}.npz", data=data, label=labels.astype(np.float32))
 
 
@@ -242,7 +243,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
     parser.add_argument("--network", action="append", choices=list(NETWORKS), help="default: all")
     parser.add_argument("--iterations", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--base-lr", help="default: as the network has it")
     chosen = parser.parse_args()
     shared = Path(chosen.shared or root.parent / "shared").resolve()
