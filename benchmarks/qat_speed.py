@@ -28,8 +28,6 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 
 import training_networks as networks  # noqa: E402 (Caffe reads the variables)
 
-from amct_core.kernels.loading import load  # noqa: E402
-
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = {"lenet": 300, "resnet50": 21}
 ROUNDS_ELSE = 50
@@ -92,8 +90,7 @@ def train_alone(name: str, kind: str, folder: Path) -> None:
     imports = resident_mib()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on
     if kind == networks.QAT:
-        for kernels in ("arq", "ifmr", "ulq"):
-            load(kernels)
+        networks.load_kernels()
     compiler = resident_mib() - imports
     solver = networks.solver(network, kind, folder)
     seconds = []

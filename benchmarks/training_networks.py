@@ -13,6 +13,7 @@ from networks import fill_with_random_weights
 
 from amct_caffe.formats.prototxt import document as documents
 from amct_core import workflow
+from amct_core.kernels import arq, ifmr, ulq
 
 FLOAT32, QAT = "float32", "qat"
 SOLVER = """\
@@ -98,6 +99,12 @@ def solver(network: TrainedNetwork, kind: str, folder: Path) -> Any:
     made.net.copy_from(str(folder / f"{kind}.caffemodel"))
     _feed(made.net, network)
     return made
+
+
+def load_kernels() -> None:
+    """Load the kernels that training would load when its layers are set up."""
+    for kernels in (arq, ifmr, ulq):
+        kernels.prepare()
 
 
 def weight_counts(folder: Path) -> Dict[str, int]:

@@ -34,7 +34,7 @@ def fake_quantize_into(
 ) -> Float32Array:
     """Write ``signs * fake_quantize(signs * weights)`` into ``out``.
 
-    ``out`` is read and compared first, and what is right already is not written again.
+    ``out`` is read and compared first, and rows that are right already are not written again.
 
     Args:
         weights: float32, any shape, not empty.

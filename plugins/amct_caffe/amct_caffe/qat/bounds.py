@@ -78,7 +78,7 @@ class BoundState:
 
     def counted(self) -> BoundState:
         """Return the state after one more TRAIN forward."""
-        return BoundState(
+        return BoundState(  # not evolve(), which looks up every field in each layer and pass
             self.clip_max,
             self.clip_min,
             min(self.forwards + 1, _COUNT_LIMIT),
