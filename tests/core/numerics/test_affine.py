@@ -162,6 +162,11 @@ def test_a_dead_activation_gets_scale_1() -> None:
     assert scale_and_offset(1e-6, 0.0) == (1.0, -128)
 
 
+def test_wrong_bounds_are_told_in_float32_digits() -> None:
+    with pytest.raises(QuantizationError, match=r"clip_max is -0\.1 and clip_min is 0\.0;"):
+        affine.scale_offset(-0.1, 0)
+
+
 @pytest.mark.parametrize(
     ("clip_max", "clip_min"),
     [(-1.0, -2.0), (2.0, 1.0), (np.nan, 0.0), (1.0, np.nan), (np.inf, 0.0), (1.0, -np.inf)],
