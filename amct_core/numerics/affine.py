@@ -129,8 +129,8 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
     high, low = float(np.float32(clip_max)), float(np.float32(0 if fixed_min else clip_min))
     if not -math.inf < low <= 0 <= high < math.inf:
         raise QuantizationError(
-            f"clip_max is {np.float32(high)!s} and clip_min is {np.float32(low)!s}; expected finite "
-            "numbers with clip_min <= 0 <= clip_max.",
+            f"clip_max is {np.float32(high)!s} and clip_min is {np.float32(low)!s}; expected "
+            "finite numbers with clip_min <= 0 <= clip_max.",
             remedy="If training diverged, lower its learning rate.",
         )
     # float64, rounded to float32 after each operation, gives what float32 gives: it has more than
