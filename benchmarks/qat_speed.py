@@ -1,9 +1,11 @@
 """Time and memory of a training iteration with fake quantization beside float32, in Caffe.
 
-Both solvers run in one process on two threads and take turns, so that what else the machine does
-hits both; each turn swaps who goes first.  An iteration is ``solver.step(1)``: forward, backward
-and update.  What counts is the median of the ratios of neighbouring iterations.  Weights and data
-are random and stay in memory; BatchNorm has fixed statistics in both.
+The solvers run in one process on two threads and take turns, so that what else the machine does
+hits all; each turn goes the other way round.  A third one is float32 with the gradient of the
+images, which Caffe computes in QAT and not in float32: it tells how much of the ratio that is.  An
+iteration is ``solver.step(1)``: forward, backward and update.  What counts is the median of the
+ratios of neighbouring iterations.  Weights and data are random and stay in memory; BatchNorm has
+fixed statistics in all.
 
 Peak memory is taken from processes that train one of the two each; so is what IFMR adds to the
 iteration in which it finds all clip bounds.  The script prints one JSON object.
@@ -173,18 +175,24 @@ def measure(name: str, models: Path, folder: Path, arguments: argparse.Namespace
     result: Dict[str, Any] = {"batch": network.batch, **networks.weight_counts(folder)}
     if not arguments.no_memory:
         result["alone"] = alone(name, folder)
-    kinds = (networks.FLOAT32, networks.QAT)
-    solvers = {kind: networks.solver(network, kind, folder) for kind in kinds}
+    solvers = {kind: networks.solver(network, kind, folder) for kind in networks.KINDS}
     in_turn(solvers, WARM_UP)
     times = in_turn(solvers, arguments.rounds or ROUNDS.get(name, ROUNDS_ELSE))
-    ratios = [qat / float32 for float32, qat in zip(times[kinds[0]], times[kinds[1]])]
     result["median_ms"] = {kind: round(statistics.median(own), 2) for kind, own in times.items()}
-    result["paired_ratio"] = round(statistics.median(ratios), 4)
-    quartiles = statistics.quantiles(ratios, n=4)
-    result["paired_ratio_quartiles"] = [round(quartiles[0], 4), round(quartiles[2], 4)]
+    qat, float32, image_gradient = networks.QAT, networks.FLOAT32, networks.IMAGE_GRADIENT
+    result.update(paired("paired_ratio", times[qat], times[float32]))
+    result.update(paired("image_gradient_ratio", times[image_gradient], times[float32]))
+    result.update(paired("ratio_to_image_gradient", times[qat], times[image_gradient]))
     result["profile_ms"] = {kind: profile(solver) for kind, solver in solvers.items()}
     result["raw_ms"] = times
     return result
+
+
+def paired(name: str, own: List[float], others: List[float]) -> Dict[str, Any]:
+    """Return the median and the quartiles of the ratios of neighbouring iterations."""
+    ratios = [one / other for one, other in zip(own, others)]
+    low, middle, high = (round(value, 4) for value in statistics.quantiles(ratios, n=4))
+    return {name: middle, f"{name}_quartiles": [low, high]}
 
 
 def main() -> None:

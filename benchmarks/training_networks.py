@@ -16,6 +16,9 @@ from amct_core import workflow
 from amct_core.kernels import arq, ifmr, ulq
 
 FLOAT32, QAT = "float32", "qat"
+IMAGE_GRADIENT = "float32_with_image_gradient"
+"""The float32 network, and Caffe computes the gradient of the images as it does in QAT."""
+KINDS = (FLOAT32, QAT, IMAGE_GRADIENT)
 SOLVER = """\
 net: "{net}"
 base_lr: 1e-6
@@ -46,23 +49,18 @@ class TrainedNetwork:
         shape: channels, height and width of one input.
         batch: inputs per iteration.
         classes: labels are drawn from 0 .. classes - 1.
-        held: quantized layers whose clip bounds do not learn (``clip_lr_mult: 0``).
     """
 
     model: str
     shape: Tuple[int, int, int]
     batch: int
     classes: int
-    held: Tuple[str, ...] = ()
 
 
 NETWORKS: Dict[str, TrainedNetwork] = {
     "lenet": TrainedNetwork("lenet/lenet.prototxt", (1, 28, 28), 64, 10),
     "resnet20": TrainedNetwork("resnet20_cifar/resnet20.prototxt", (3, 32, 32), 100, 10),
     "squeezenet": TrainedNetwork("squeezenet/SqueezeNet_deploy.prototxt", (3, 227, 227), 8, 1000),
-    "squeezenet_images_held": TrainedNetwork(
-        "squeezenet/SqueezeNet_deploy.prototxt", (3, 227, 227), 8, 1000, held=("conv1",)
-    ),
     "resnet50": TrainedNetwork("prototxt_only/ResNet-50-deploy.prototxt", (3, 224, 224), 8, 1000),
     "mobilenet_v1": TrainedNetwork(
         "prototxt_only/mobilenet_v1_deploy.prototxt", (3, 224, 224), 8, 1000
@@ -71,7 +69,7 @@ NETWORKS: Dict[str, TrainedNetwork] = {
 
 
 def prepare(network: TrainedNetwork, models: Path, folder: Path) -> None:
-    """Write both networks with the same random weights, and a solver for each, into ``folder``."""
+    """Write the networks with the same random weights, and a solver for each, into ``folder``."""
     document = documents.read(str(models / network.model))
     for field in ("input", "input_dim", "input_shape"):
         document.fields.remove(field)
@@ -83,20 +81,23 @@ def prepare(network: TrainedNetwork, models: Path, folder: Path) -> None:
         for kind in (FLOAT32, QAT)
     }
     model, weights = files[FLOAT32]
-    Path(model).write_text(head + document.format() + _LOSS.format(logits=logits))
+    trained = head + document.format() + _LOSS.format(logits=logits)
+    Path(model).write_text(trained)
     _write_random_weights(model, weights, network)
     config = folder / "config.json"
     workflow.create_config(model, weights, str(config))
-    _hold_bounds(config, network.held)
     workflow.insert(model, weights, str(config), *files[QAT], str(folder / "record.txt"))
-    for kind in files:
-        (folder / f"{kind}_solver.prototxt").write_text(SOLVER.format(net=files[kind][0]))
+    (folder / f"{IMAGE_GRADIENT}.prototxt").write_text("force_backward: true\n" + trained)
+    for kind in KINDS:
+        definition = folder / f"{kind}.prototxt"
+        (folder / f"{kind}_solver.prototxt").write_text(SOLVER.format(net=definition))
 
 
 def solver(network: TrainedNetwork, kind: str, folder: Path) -> Any:
     """Return the solver of one of the networks, ready to step."""
     made = caffe.SGDSolver(str(folder / f"{kind}_solver.prototxt"))
-    made.net.copy_from(str(folder / f"{kind}.caffemodel"))
+    weights = QAT if kind == QAT else FLOAT32
+    made.net.copy_from(str(folder / f"{weights}.caffemodel"))
     _feed(made.net, network)
     return made
 
@@ -142,13 +143,6 @@ def copied_bytes(net: Any) -> int:
         elif type(layer).__name__ == "WeightQAT":
             total += 3 * net.params[name][1].data.nbytes
     return total
-
-
-def _hold_bounds(config: Path, layers: Tuple[str, ...]) -> None:
-    settings = json.loads(config.read_text())
-    for layer in layers:
-        settings[layer]["retrain_data_config"]["clip_lr_mult"] = 0
-    config.write_text(json.dumps(settings, indent=2))
 
 
 def _feed(net: Any, network: TrainedNetwork) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 
 from amct_core.kernels.compilation import (
+    COUNT,
     INTEGER,
     READ,
     READ_3D,
@@ -51,14 +52,14 @@ def _extremes(weights: Any, channel: int, result: Any) -> int:
     for outer in range(weights.shape[0]):
         row = weights[outer, channel]
         for i in range(row.shape[0]):
-            key = row[i] ^ ((row[i] >> np.int32(31)) & _MAGNITUDE)
+            key = np.int32(row[i] ^ ((row[i] >> np.int32(31)) & _MAGNITUDE))
             least = min(least, key)
             greatest = max(greatest, key)
     result[0], result[1] = least, greatest
     return 0
 
 
-@compiled(types.int32, READ, REAL, REAL, REAL, WRITE, _BITS)
+@compiled(COUNT, READ, REAL, REAL, REAL, WRITE, _BITS)
 def _fake_quantize_row(
     weights: Any, sign: Any, scale: Any, signed_scale: Any, out: Any, there: Any
 ) -> Any:
@@ -70,7 +71,7 @@ def _fake_quantize_row(
         steps = np.trunc(steps + np.copysign(_BELOW_HALF, steps))
         value = np.float32((steps + _ZERO) * signed_scale)  # adding 0 makes 0 of -0, as int8 does
         out[i] = value
-        different |= value.view(np.int32) ^ there[i]
+        different = np.int32(different | (value.view(np.int32) ^ there[i]))
     return different
 
 

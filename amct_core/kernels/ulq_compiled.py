@@ -15,6 +15,7 @@ import numpy as np
 from numba import types
 
 from amct_core.kernels.compilation import (
+    COUNT,
     INTEGER,
     READ,
     REAL,
@@ -37,8 +38,20 @@ _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _STEPS = np.float32(255)
 _PER_STEP = np.float32(1) / np.float32(255)
 _ZERO = np.float32(0)
-_TWO_SUMS = types.UniTuple(SUM, 2)
-_BLOCK_SUMS = types.Tuple((SUM, SUM, types.int32))
+_TWO_COUNTS = types.UniTuple(COUNT, 2)
+
+
+@compiled(COUNT, READ, WRITE, REAL, REAL, REAL)
+def _forward_piece(x: Any, y: Any, quant_scale: Any, offset: Any, scale: Any) -> Any:
+    nans = np.int32(0)
+    for i in range(x.shape[0]):
+        value = x[i] * quant_scale
+        value = value + offset
+        nans = np.int32(nans + (value != value))
+        value = min(max(value, _LOW), _HIGH)
+        value = (value + _HALF_EVEN) - _HALF_EVEN
+        y[i] = (value - offset) * scale
+    return nans
 
 
 @compiled(INTEGER, READ, WRITE, REAL, REAL, REAL)
@@ -53,67 +66,71 @@ def forward(x: Any, y: Any, quant_scale: Any, offset: Any, scale: Any) -> int:
         The number of NaNs in ``x``.
     """
     nans = 0
-    for i in range(x.shape[0]):
-        value = x[i] * quant_scale
-        value = value + offset
-        nans += value != value
-        value = min(max(value, _LOW), _HIGH)
-        value = (value + _HALF_EVEN) - _HALF_EVEN
-        y[i] = (value - offset) * scale
+    for begin in range(0, x.shape[0], PIECE):
+        end = min(begin + PIECE, x.shape[0])
+        nans += _forward_piece(x[begin:end], y[begin:end], quant_scale, offset, scale)
     return nans
 
 
-@compiled(_BLOCK_SUMS, READ, READ, WRITE, REAL, REAL, REAL, any_order=True)
+@compiled(_TWO_COUNTS, READ, READ, WRITE, WRITE, REAL, REAL, REAL)
 def _backward_block(
-    x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any
-) -> Tuple[Any, Any, Any]:
-    """Write g where x is in between, else 0.
-
-    Returns:
-        The sum of g * D(x) in between, the sum of g beyond the bounds, and how many are below.
-    """
-    inside, outside, below = np.float64(0), np.float64(0), np.int32(0)
+    x: Any, top_diff: Any, bottom_diff: Any, errors: Any, low: Any, high: Any, span: Any
+) -> Tuple[Any, Any]:
+    """Write g and D(x) where x is in between, else 0; return how many x are above and below."""
+    above, below = np.int32(0), np.int32(0)
     for i in range(x.shape[0]):
         value, gradient = x[i], top_diff[i]
-        is_below = value < low
-        is_outside = (value > high) | is_below
-        passed = _ZERO if is_outside else gradient
-        bottom_diff[i] = passed
-        # Clipped, so that an infinite x (whose result is 0) does not become 0 * NaN.
-        steps = min(max(value, low), high) * _STEPS / span
+        is_above, is_below = value > high, value < low
+        is_beyond = is_above | is_below
+        bottom_diff[i] = _ZERO if is_beyond else gradient
+        steps = value * _STEPS / span
         error = (np.trunc(steps + np.copysign(_BELOW_HALF, steps)) - steps) * _PER_STEP
-        inside += np.float64(passed) * np.float64(error)
-        outside += np.float64(gradient if is_outside else _ZERO)
-        below += np.int32(is_below)
-    return inside, outside, below
-
-
-@compiled(_TWO_SUMS, READ, READ, REAL, REAL, any_order=True)
-def _sums_beyond(x: Any, top_diff: Any, low: Any, high: Any) -> Tuple[Any, Any]:
-    above, below = np.float64(0), np.float64(0)
-    for i in range(x.shape[0]):
-        above += np.float64(top_diff[i] if x[i] > high else _ZERO)
-        below += np.float64(top_diff[i] if x[i] < low else _ZERO)
+        # Where x is infinite the error is NaN, and so would be its product with 0.
+        errors[i] = _ZERO if is_beyond else error
+        above = np.int32(above + is_above)
+        below = np.int32(below + is_below)
     return above, below
 
 
-@compiled(INTEGER, READ, READ, WRITE, REAL, REAL, REAL, SUMS)
+@compiled(SUM, READ, READ, any_order=True)
+def _sum_of_products(a: Any, b: Any) -> Any:
+    total = np.float64(0)
+    for i in range(a.shape[0]):
+        total += np.float64(a[i]) * np.float64(b[i])
+    return total
+
+
+@compiled(SUM, READ, READ, REAL, any_order=True)
+def _sum_above(x: Any, top_diff: Any, high: Any) -> Any:
+    total = np.float64(0)
+    for i in range(x.shape[0]):
+        total += np.float64(top_diff[i] if x[i] > high else _ZERO)
+    return total
+
+
+@compiled(SUM, READ, READ, REAL, any_order=True)
+def _sum_below(x: Any, top_diff: Any, low: Any) -> Any:
+    total = np.float64(0)
+    for i in range(x.shape[0]):
+        total += np.float64(top_diff[i] if x[i] < low else _ZERO)
+    return total
+
+
+@compiled(INTEGER, READ, READ, WRITE, WRITE, REAL, REAL, REAL, SUMS)
 def _backward_piece(
-    x: Any, top_diff: Any, bottom_diff: Any, low: Any, high: Any, span: Any, sums: Any
+    x: Any, top_diff: Any, bottom_diff: Any, errors: Any, low: Any, high: Any, span: Any, sums: Any
 ) -> int:
     sums[:] = 0
     for begin in range(0, x.shape[0], BLOCK):
         end = min(begin + BLOCK, x.shape[0])
-        values, gradients = x[begin:end], top_diff[begin:end]
-        inside, outside, count_below = _backward_block(
-            values, gradients, bottom_diff[begin:end], low, high, span
-        )
-        above, below = outside, 0.0
-        if count_below:
-            above, below = _sums_beyond(values, gradients, low, high)
-        sums[0] += above
-        sums[1] += below
-        sums[2] += inside
+        values, gradients, passed = x[begin:end], top_diff[begin:end], bottom_diff[begin:end]
+        own = errors[: end - begin]
+        above, below = _backward_block(values, gradients, passed, own, low, high, span)
+        if above:
+            sums[0] += _sum_above(values, gradients, high)
+        if below:
+            sums[1] += _sum_below(values, gradients, low)
+        sums[2] += _sum_of_products(passed, own)
     return 0
 
 
@@ -132,8 +149,11 @@ def backward(
             between.
     """
     unwanted = np.empty(PIECE if bottom_diff.shape[0] == 0 else 0, np.float32)
+    errors = np.empty(BLOCK, np.float32)
     for piece in range(sums.shape[0]):
         begin, end = piece * PIECE, min((piece + 1) * PIECE, x.shape[0])
         out = bottom_diff[begin:end] if bottom_diff.shape[0] else unwanted[: end - begin]
-        _backward_piece(x[begin:end], top_diff[begin:end], out, low, high, span, sums[piece])
+        _backward_piece(
+            x[begin:end], top_diff[begin:end], out, errors, low, high, span, sums[piece]
+        )
     return 0
