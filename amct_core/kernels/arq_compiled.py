@@ -11,7 +11,7 @@ import numpy as np
 from numba import types
 
 from amct_core.kernels.compilation import (
-    COUNT,
+    INT32,
     INTEGER,
     READ,
     READ_3D,
@@ -31,10 +31,10 @@ _LOW, _HIGH = np.float32(-128), np.float32(127)
 _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _ZERO, _ONE = np.float32(0), np.float32(1)
 _EPSILON = np.float32(2.0**-23)
-_KEYS = types.Array(types.int32, 1, "C")
+_KEYS = types.Array(INT32, 1, "C")
 _KEYS_2D = _KEYS.copy(ndim=2)
-_BITS = types.Array(types.int32, 1, "C", readonly=True)
-_BITS_3D = types.Array(types.int32, 3, "C", readonly=True)
+_BITS = types.Array(INT32, 1, "C", readonly=True)
+_BITS_3D = types.Array(INT32, 3, "C", readonly=True)
 
 
 @compiled(INTEGER, _BITS_3D, INTEGER, _KEYS)
@@ -59,7 +59,7 @@ def _extremes(weights: Any, channel: int, result: Any) -> int:
     return 0
 
 
-@compiled(COUNT, READ, REAL, REAL, REAL, WRITE, _BITS)
+@compiled(INT32, READ, REAL, REAL, REAL, WRITE, _BITS)
 def _fake_quantize_row(
     weights: Any, sign: Any, scale: Any, signed_scale: Any, out: Any, there: Any
 ) -> Any:
@@ -106,7 +106,7 @@ def _fake_quantize(weights: Any, out: Any, channel: int, sign: Any, scale: Any, 
     return written
 
 
-@compiled(REAL, types.int32, types.int32, REAL)
+@compiled(REAL, INT32, INT32, REAL)
 def scale_of(least: Any, greatest: Any, sign: Any) -> Any:
     """Return the scale of ``sign * w`` from the keys of a channel; 0 where it has none."""
     if least <= -_INFINITY_KEY - np.int32(1) or greatest >= _INFINITY_KEY:

@@ -25,9 +25,9 @@ READ_3D, WRITE_3D = READ.copy(ndim=3), WRITE.copy(ndim=3)
 SUMS = types.Array(types.float64, 1, "C")
 SUMS_2D = SUMS.copy(ndim=2)
 REAL, SUM, INTEGER = types.float32, types.float64, types.int64
-COUNT = types.int32
-"""A counter beside float32 operations.  Its width is theirs: the widest type of a loop decides how
-many elements a vector of it holds, and numba makes sums of integers 64 bits wide unless told."""
+INT32 = types.int32
+"""Integers beside float32 operations, as wide as these: the widest type of a loop decides how many
+elements its vectors hold.  numba makes results of integers 64 bits wide, so they are cast back."""
 
 
 def compiled(

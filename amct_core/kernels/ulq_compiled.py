@@ -15,7 +15,7 @@ import numpy as np
 from numba import types
 
 from amct_core.kernels.compilation import (
-    COUNT,
+    INT32,
     INTEGER,
     READ,
     REAL,
@@ -38,10 +38,10 @@ _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 _STEPS = np.float32(255)
 _PER_STEP = np.float32(1) / np.float32(255)
 _ZERO = np.float32(0)
-_TWO_COUNTS = types.UniTuple(COUNT, 2)
+_TWO_COUNTS = types.UniTuple(INT32, 2)
 
 
-@compiled(COUNT, READ, WRITE, REAL, REAL, REAL)
+@compiled(INT32, READ, WRITE, REAL, REAL, REAL)
 def _forward_piece(x: Any, y: Any, quant_scale: Any, offset: Any, scale: Any) -> Any:
     nans = np.int32(0)
     for i in range(x.shape[0]):
