@@ -3,20 +3,29 @@
 Threads of our own that sleep between two pieces of work.  numba's own, where they are OpenMP's,
 wait by spinning, and so do those of OpenBLAS after each product: on the same cores each takes the
 other's time, and convolutions become several times slower.
+
+They are kept off the core of the thread that wakes them.  While OpenBLAS's threads wait awake, the
+other cores look busy, so the system would often put a thread that wakes on the core of the one that
+wakes it: one of the two then waits for the other, and two threads are no faster than one.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import logging
 import os
 import threading
 from queue import SimpleQueue
-from typing import Callable, Optional
+from typing import Callable, List, Optional
+
+from amct_core.kernels.cores import current_core, keep_off
 
 _VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 _RANGES = 8
 """Ranges per thread: the last one to end makes the others wait for an eighth of its share."""
+
+_log = logging.getLogger("amct_core.kernels")
 
 Work = Callable[[int, int], None]
 
@@ -97,19 +106,39 @@ class _Helpers:
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[_Turns] = SimpleQueue()
-        self._threads = 0
+        self._threads: List[threading.Thread] = []
         self._starting = threading.Lock()
+        self._off: Optional[int] = None
+        self._can_be_placed = True
 
     def wake(self, count: int, turns: _Turns) -> None:
         """Let ``count`` threads take turns; starts those that are missing."""
-        if self._threads < count:
+        if len(self._threads) < count:
             with self._starting:
-                while self._threads < count:
-                    self._threads += 1
-                    name = f"amct-kernels-{self._threads}"
-                    threading.Thread(target=self._serve, name=name, daemon=True).start()
+                while len(self._threads) < count:
+                    self._start()
+        if self._can_be_placed:
+            self._leave_the_core_to_its_thread()
         for _ in range(count):
             self._waiting.put(turns)
+
+    def _start(self) -> None:
+        name = f"amct-kernels-{len(self._threads) + 1}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+        self._off = None
+
+    def _leave_the_core_to_its_thread(self) -> None:
+        core = current_core()
+        if core is None or core == self._off:
+            return
+        try:
+            keep_off(self._threads, core)
+        except OSError as error:  # results do not depend on it, so training goes on
+            self._can_be_placed = False
+            _log.warning("kernels may be slower: threads cannot be kept off a core: %s", error)
+        self._off = core
 
     def _serve(self) -> None:
         while True:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
+from typing import Iterator, List, Set
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from amct_core.kernels import cores, threads
 from amct_core.kernels.threads import share_out, thread_count
+
+needs_cores_of_linux = pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity"), reason="the system places threads by itself"
+)
 
 
 @given(count=st.integers(0, 60), least=st.integers(1, 20), threads=st.integers(1, 5))
@@ -77,3 +84,77 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         share_out(2, lambda begin, end: None, threads=2)
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+def cores_of_the_other_thread() -> Set[int]:
+    """Return the cores on which the thread may run that shares the work of this one."""
+    meeting, found = threading.Barrier(2, timeout=20), []
+
+    def work(begin: int, end: int) -> None:
+        meeting.wait()
+        if threading.current_thread() is not threading.main_thread():
+            found.append(os.sched_getaffinity(0))
+
+    share_out(2, work, threads=2)
+    return found[0]
+
+
+@pytest.fixture
+def new_threads() -> Iterator[None]:
+    """Let the test start threads of its own, which know of no other test."""
+    threads._helpers.cache_clear()
+    yield
+    threads._helpers.cache_clear()
+
+
+@needs_cores_of_linux
+def test_the_core_that_runs_this_thread_is_one_of_its_cores() -> None:
+    assert cores.current_core() in os.sched_getaffinity(0)
+
+
+@needs_cores_of_linux
+def test_other_threads_leave_the_calling_one_its_core(
+    monkeypatch: pytest.MonkeyPatch, new_threads: None
+) -> None:
+    allowed = os.sched_getaffinity(0)
+    if len(allowed) == 1:
+        pytest.skip("this process has one core")
+    for core in sorted(allowed)[:2]:
+        monkeypatch.setattr(threads, "current_core", lambda core=core: core)
+        assert cores_of_the_other_thread() == allowed - {core}
+
+
+@needs_cores_of_linux
+def test_threads_share_a_core_if_there_is_no_other(new_threads: None) -> None:
+    allowed = os.sched_getaffinity(0)
+    only = {min(allowed)}
+    os.sched_setaffinity(0, only)
+    try:
+        assert cores_of_the_other_thread() == only
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def test_work_is_done_where_nobody_tells_the_core(
+    monkeypatch: pytest.MonkeyPatch, new_threads: None
+) -> None:
+    monkeypatch.setattr(threads, "current_core", lambda: None)
+    test_pieces_run_at_the_same_time()
+
+
+def test_work_is_done_where_threads_cannot_be_placed(
+    monkeypatch: pytest.MonkeyPatch, new_threads: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries: List[int] = []
+
+    def refused(own: object, core: int) -> None:
+        tries.append(core)
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(threads, "current_core", lambda: len(tries))
+    monkeypatch.setattr(threads, "keep_off", refused)
+    with caplog.at_level(logging.WARNING, "amct_core.kernels"):
+        for _ in range(2):
+            test_pieces_run_at_the_same_time()
+    assert len(tries) == 1
+    assert "Operation not permitted" in caplog.text
