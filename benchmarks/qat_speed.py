@@ -31,7 +31,7 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 import training_networks as networks  # noqa: E402 (Caffe reads the variables)
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = {"lenet": 300, "resnet50": 21}
+ROUNDS = {"lenet": 300, "squeezenet": 100, "resnet50": 40}
 ROUNDS_ELSE = 50
 WARM_UP = 2
 PROCESSES = 3
