@@ -43,16 +43,24 @@ PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS, "qat_speed": TRA
 DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe", "onnxruntime", "numba")
 
 
+def git(*arguments: str) -> str:
+    """Return what git prints of this checkout; nothing where it is none."""
+    command = ["git", "-C", str(ROOT), *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    return done.stdout.strip()
+
+
+def commit() -> str:
+    """Return the commit, with ``-dirty`` where files differ from it other than kept results."""
+    name = git("describe", "--always") or "unknown"
+    changed = git("status", "--porcelain", "--", ".", ":(exclude)benchmarks/results")
+    return f"{name}-dirty" if changed else name
+
+
 def surroundings() -> dict[str, object]:
     """Return what a reader must know to judge a number."""
-    commit = subprocess.run(
-        ["git", "-C", str(ROOT), "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
     return {
-        "commit": commit.stdout.strip() or "unknown",
+        "commit": commit(),
         "python": platform.python_version(),
         "cores": len(os.sched_getaffinity(0)),
         **{name: importlib.metadata.version(name) for name in DISTRIBUTIONS},
@@ -61,6 +69,7 @@ def surroundings() -> dict[str, object]:
 
 def measured(script: str, *options: str) -> dict[str, object] | None:
     """Run a script; return what it printed and on what it ran, or None where it failed."""
+    measured_on = surroundings()  # before it runs: the checkout may change in the meantime
     start = time.perf_counter()
     command = [sys.executable, str(ROOT / "benchmarks" / f"{script}.py"), *options]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
@@ -69,7 +78,7 @@ def measured(script: str, *options: str) -> dict[str, object] | None:
         print(f"{words} failed with exit status {done.returncode}", file=sys.stderr)
         return None
     return {
-        "measured_on": surroundings(),
+        "measured_on": measured_on,
         "seconds": round(time.perf_counter() - start, 1),
         "results": json.loads(done.stdout),
     }
