@@ -108,7 +108,7 @@ class _Helpers:
         self._waiting: SimpleQueue[_Turns] = SimpleQueue()
         self._threads: List[threading.Thread] = []
         self._starting = threading.Lock()
-        self._off: Optional[int] = None
+        self._avoided: Optional[int] = None
         self._can_be_placed = True
 
     def wake(self, count: int, turns: _Turns) -> None:
@@ -118,7 +118,7 @@ class _Helpers:
                 while len(self._threads) < count:
                     self._start()
         if self._can_be_placed:
-            self._leave_the_core_to_its_thread()
+            self._keep_off_this_core()
         for _ in range(count):
             self._waiting.put(turns)
 
@@ -127,18 +127,18 @@ class _Helpers:
         thread = threading.Thread(target=self._serve, name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
-        self._off = None
+        self._avoided = None
 
-    def _leave_the_core_to_its_thread(self) -> None:
+    def _keep_off_this_core(self) -> None:
         core = current_core()
-        if core is None or core == self._off:
+        if core is None or core == self._avoided:
             return
         try:
             keep_off(self._threads, core)
         except OSError as error:  # results do not depend on it, so training goes on
             self._can_be_placed = False
             _log.warning("kernels may be slower: threads cannot be kept off a core: %s", error)
-        self._off = core
+        self._avoided = core
 
     def _serve(self) -> None:
         while True:
