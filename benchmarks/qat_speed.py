@@ -175,14 +175,16 @@ def measure(name: str, models: Path, folder: Path, arguments: argparse.Namespace
     result: Dict[str, Any] = {"batch": network.batch, **networks.weight_counts(folder)}
     if not arguments.no_memory:
         result["alone"] = alone(name, folder)
-    solvers = {kind: networks.solver(network, kind, folder) for kind in networks.KINDS}
+    qat, float32, image_gradient = networks.QAT, networks.FLOAT32, networks.IMAGE_GRADIENT
+    kinds = (float32, qat) if arguments.pair else networks.KINDS
+    solvers = {kind: networks.solver(network, kind, folder) for kind in kinds}
     in_turn(solvers, WARM_UP)
     times = in_turn(solvers, arguments.rounds or ROUNDS.get(name, ROUNDS_ELSE))
     result["median_ms"] = {kind: round(statistics.median(own), 2) for kind, own in times.items()}
-    qat, float32, image_gradient = networks.QAT, networks.FLOAT32, networks.IMAGE_GRADIENT
     result.update(paired("paired_ratio", times[qat], times[float32]))
-    result.update(paired("image_gradient_ratio", times[image_gradient], times[float32]))
-    result.update(paired("ratio_to_image_gradient", times[qat], times[image_gradient]))
+    if image_gradient in times:
+        result.update(paired("image_gradient_ratio", times[image_gradient], times[float32]))
+        result.update(paired("ratio_to_image_gradient", times[qat], times[image_gradient]))
     result["profile_ms"] = {kind: profile(solver) for kind, solver in solvers.items()}
     result["raw_ms"] = times
     return result
@@ -201,6 +203,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
     parser.add_argument("--network", action="append", choices=list(networks.NETWORKS))
     parser.add_argument("--rounds", type=int, help="pairs of iterations; default: by network")
+    parser.add_argument("--pair", action="store_true", help="QAT and plain float32 only")
     parser.add_argument("--no-memory", action="store_true", help="time only")
     parser.add_argument("--alone", choices=(networks.FLOAT32, networks.QAT), help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)

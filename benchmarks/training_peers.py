@@ -32,7 +32,7 @@ def printed_by(command: List[str]) -> Any:
 def our_times(rounds: int) -> Dict[str, paired.Times]:
     """Return the times of Caffe by treatment of BatchNorm; its statistics are frozen there."""
     script = str(BENCHMARKS / "qat_speed.py")
-    options = ["--network", "resnet20", "--no-memory", "--rounds", str(rounds)]
+    options = ["--network", "resnet20", "--pair", "--no-memory", "--rounds", str(rounds)]
     found = printed_by([sys.executable, script, *options])
     raw = found["networks"]["resnet20"]["raw_ms"]
     return {FROZEN: {FLOAT32: raw["float32"], OURS: raw["qat"]}}
