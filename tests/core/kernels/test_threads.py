@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from typing import Iterator, List, Set
+from typing import Dict, Iterator, List, Set
 
 import pytest
 from hypothesis import given
@@ -13,10 +13,6 @@ from hypothesis import strategies as st
 
 from amct_core.kernels import cores, threads
 from amct_core.kernels.threads import share_out, thread_count
-
-needs_cores_of_linux = pytest.mark.skipif(
-    not hasattr(os, "sched_setaffinity"), reason="the system places threads by itself"
-)
 
 
 @given(count=st.integers(0, 60), least=st.integers(1, 20), threads=st.integers(1, 5))
@@ -107,32 +103,51 @@ def new_threads() -> Iterator[None]:
     threads._helpers.cache_clear()
 
 
-@needs_cores_of_linux
 def test_the_core_that_runs_this_thread_is_one_of_its_cores() -> None:
     assert cores.current_core() in os.sched_getaffinity(0)
 
 
-@needs_cores_of_linux
-def test_other_threads_leave_the_calling_one_its_core(
+@pytest.mark.parametrize(
+    ("allowed", "core", "others"),
+    [({3, 5, 8}, 3, {5, 8}), ({3, 5, 8}, 8, {3, 5}), ({3, 5, 8}, 4, {3, 5, 8}), ({5}, 5, {5})],
+)
+def test_threads_are_kept_off_one_core_if_there_are_others(
+    monkeypatch: pytest.MonkeyPatch, allowed: Set[int], core: int, others: Set[int]
+) -> None:
+    placed: Dict[int, Set[int]] = {}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda thread: allowed)
+    monkeypatch.setattr(os, "sched_setaffinity", placed.__setitem__)
+    cores.keep_off([threading.current_thread()], core)
+    assert placed == {threading.get_native_id(): others}
+
+
+def test_the_thread_that_helps_leaves_one_core_to_this_one(new_threads: None) -> None:
+    allowed = os.sched_getaffinity(0)
+    left = cores_of_the_other_thread()
+    assert left <= allowed
+    assert len(left) == max(1, len(allowed) - 1)
+
+
+def test_threads_are_placed_anew_where_the_calling_one_has_moved(
     monkeypatch: pytest.MonkeyPatch, new_threads: None
 ) -> None:
-    allowed = os.sched_getaffinity(0)
-    if len(allowed) == 1:
-        pytest.skip("this process has one core")
-    for core in sorted(allowed)[:2]:
+    left: List[int] = []
+    monkeypatch.setattr(threads, "keep_off", lambda own, core: left.append(core))
+    for core in (0, 0, 1, 0):
         monkeypatch.setattr(threads, "current_core", lambda core=core: core)
-        assert cores_of_the_other_thread() == allowed - {core}
+        test_pieces_run_at_the_same_time()
+    assert left == [0, 1, 0]
 
 
-@needs_cores_of_linux
-def test_threads_share_a_core_if_there_is_no_other(new_threads: None) -> None:
-    allowed = os.sched_getaffinity(0)
-    only = {min(allowed)}
-    os.sched_setaffinity(0, only)
-    try:
-        assert cores_of_the_other_thread() == only
-    finally:
-        os.sched_setaffinity(0, allowed)
+def test_threads_that_are_new_are_placed_as_well(
+    monkeypatch: pytest.MonkeyPatch, new_threads: None
+) -> None:
+    placed: List[int] = []
+    monkeypatch.setattr(threads, "keep_off", lambda own, core: placed.append(len(own)))
+    monkeypatch.setattr(threads, "current_core", lambda: 0)
+    for count in (2, 4):
+        share_out(count, lambda begin, end: None, threads=count)
+    assert placed == [1, 3]
 
 
 def test_work_is_done_where_nobody_tells_the_core(
