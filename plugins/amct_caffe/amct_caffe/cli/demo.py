@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+from typing import Optional
 
 import click
 
@@ -72,8 +74,19 @@ def _print(result: object) -> None:
         console.print(f"  {path}")
     folder = os.path.dirname(os.path.dirname(os.path.dirname(result.save_path)))
     console.print("\nWhat to do next:")
+    activate = activation()
+    if activate is not None:
+        console.print(f"  source {activate}, so that your shell finds amct")
     console.print(f"  amct verify {result.save_path} --data {result.data_file}")
     console.print(
         f"  look at {os.path.join(folder, 'qat')}: config, modified model, record, solver"
     )
     console.print("  take your own network through it: amct qat run --help")
+
+
+def activation() -> Optional[str]:
+    """Return the script that makes ``amct`` a command of the shell; None where it is one."""
+    script = os.path.relpath(os.path.join(os.path.dirname(sys.executable), "activate"))
+    if shutil.which("amct") is not None or not os.path.exists(script):
+        return None
+    return script
