@@ -76,7 +76,7 @@ def _print(result: object) -> None:
     console.print("\nWhat to do next:")
     activate = activation()
     if activate is not None:
-        console.print(f"  source {activate}, so that your shell finds amct")
+        console.print(f"  source {activate}  # so that your shell finds amct")
     console.print(f"  amct verify {result.save_path} --data {result.data_file}")
     console.print(
         f"  look at {os.path.join(folder, 'qat')}: config, modified model, record, solver"
