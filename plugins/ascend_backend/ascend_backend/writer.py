@@ -1,8 +1,7 @@
 """Writes the deployable model: prototxt, caffemodel and the map of names.
 
 Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins
-of canndev.  The binary file carries names, types and blobs only, because Ascend's proto numbers
-some parameters differently from BVLC's (``PoolingParameter``).
+of canndev.  What an entry of the binary file says is in :mod:`ascend_backend.weights_entries`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from amct_core.quantized_model import QuantizedModel
 from ascend_backend.input_shapes import InputShapes
 from ascend_backend.name_map import name_map
 from ascend_backend.rendering import render_deploy
+from ascend_backend.weights_entries import entry_fields
 
 
 def write_deploy_model(
@@ -45,5 +45,10 @@ def write_deploy_model(
     document = NetDocument.create(model.graph.name, layers)
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
-        caffemodel.write(stream, document.name, rendered.weighted_layers())
+        entries = [
+            (layer.name, layer.type, rendered.blobs[layer.name])
+            for layer in layers
+            if layer.name in rendered.blobs
+        ]
+        caffemodel.write(stream, document.name, entries, entry_fields(layers))
     files.add(f"{save_path}_quant.json", json.dumps(name_map(model, layers), indent=2) + "\n")

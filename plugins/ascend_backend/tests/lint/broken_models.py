@@ -40,6 +40,7 @@ layer { name: "fc_d" type: "DeQuant" bottom: "fc_sum" top: "fc" }
 layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
 """
 
+BOTTOM = 3
 SHAPE, DIM = 7, 1
 FIELDS = {"float32": 5, "int8": 10, "int32": 11, "uint64": 12}
 DEQ_SCALE = 2.0**-7
@@ -71,11 +72,14 @@ class Entry:
     name: str
     type: str
     blobs: list[bytes]
+    bottoms: list[str] = attrs.field(factory=lambda: ["x"])
+    """ATC counts them; their names do not matter to it."""
 
     def encoded(self, numbers: tuple[int, int, int, int] = (100, 1, 2, 7)) -> bytes:
         """Return the entry; ``numbers`` of layer, name, type and blobs."""
         layer, name, kind, blobs = numbers
         content = encode_bytes(name, self.name.encode()) + encode_bytes(kind, self.type.encode())
+        content += b"".join(encode_bytes(BOTTOM, bottom.encode()) for bottom in self.bottoms)
         return encode_bytes(layer, content + b"".join(encode_bytes(blobs, b) for b in self.blobs))
 
 
@@ -401,6 +405,43 @@ def sharing_of_weights_alone(m: Model) -> None:
             'param { name: "w" } inner_product_param { num_output: 2 }'
         )
         m.entries.append(Entry(name, "InnerProduct", [floats(2, 10), floats(2, value=value)]))
+
+
+@breaks("A042", "fc_d")
+def dequant_entry_without_bottoms(m: Model) -> None:
+    m.entry("fc_d").bottoms = []
+
+
+@breaks("A042", "conv")
+def convolution_entry_without_bottoms(m: Model) -> None:
+    m.entry("conv").bottoms = []
+
+
+@breaks("A042", "fc_d")
+def dequant_entry_with_two_bottoms(m: Model) -> None:
+    m.entry("fc_d").bottoms = ["x", "y"]
+
+
+@breaks("A042", "b")
+def bottoms_of_the_entry_that_two_layers_share(m: Model) -> None:
+    shared = 'type: "Scale" param { name: "s" } scale_param { bias_term: false }'
+    m.add(f'name: "a" {shared} bottom: "prob" top: "a"')
+    m.add(f'name: "b" {shared} bottom: "prob" bottom: "a" top: "b"')
+    m.entries.append(Entry("a", "Scale", [floats(10)]))
+
+
+@breaks("A043", "last")
+def second_bottom_where_the_operator_takes_weights(m: Model) -> None:
+    m.add('name: "last" type: "PReLU" bottom: "prob" bottom: "fc" top: "last"')
+    m.entries.append(Entry("last", "PReLU", [floats(10)], ["x", "y"]))
+
+
+@breaks("A043", "last")
+def one_input_for_a_bottom_and_a_blob(m: Model) -> None:
+    bottoms = 'bottom: "prob" bottom: "fc" bottom: "up" top: "last"'
+    m.add(f'name: "last" type: "LSTM" {bottoms} recurrent_param {{ num_output: 2 }}')
+    blobs = [floats(8, 10), floats(8), floats(8, 2), floats(8, 2)]
+    m.entries.append(Entry("last", "LSTM", blobs, ["x", "y", "z"]))
 
 
 @breaks("A050", "fc_q")
