@@ -1,7 +1,7 @@
 """Reads the prototxt of a deployable model as ATC does, without any code of ours.
 
 Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant and
-DeQuant (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields passed over.
+DeQuant (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields ignored.
 Names and types: ``caffe.proto`` of Ascend/parser and hicann/ge.
 """
 
@@ -15,8 +15,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 def read_prototxt(path: str) -> List[Any]:
     """Return the layers of a text file.
 
-    Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``input_param`` and
-    ``quant_param``.
+    Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``param`` (names), ``bias_term``
+    in ``convolution_param`` and ``inner_product_param``, ``input_param`` and ``quant_param``.
     """
     net = _net_class()()
     with open(path, encoding="utf-8") as stream:
@@ -30,6 +30,8 @@ def _net_class() -> Any:
     _message(file, "Quant", ("scale", 2, "FLOAT"), ("offset", 3, "BYTES"))
     _message(file, "Shape", ("dim[]", 1, "INT64"))
     _message(file, "Input", ("shape[]", 1, "Shape"))
+    _message(file, "Param", ("name", 1, "STRING"))
+    _message(file, "Bias", ("bias_term", 2, "BOOL"))
     _message(
         file,
         "Layer",
@@ -37,6 +39,9 @@ def _net_class() -> Any:
         ("type", 2, "STRING"),
         ("bottom[]", 3, "STRING"),
         ("top[]", 4, "STRING"),
+        ("param[]", 6, "Param"),
+        ("convolution_param", 106, "Bias"),
+        ("inner_product_param", 117, "Bias"),
         ("input_param", 143, "Input"),
         ("quant_param", 208, "Quant"),
     )

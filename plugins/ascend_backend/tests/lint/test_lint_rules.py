@@ -46,6 +46,20 @@ def test_a_page_tells_what_atc_does_why_what_to_do_and_the_source(rule) -> None:
     assert rest[-1].startswith("* ")
 
 
+def test_a_model_that_our_first_versions_saved_is_recognised(tmp_path: Path) -> None:
+    model = Model.whole()
+    for entry in model.entries:
+        entry.bottoms = []
+    found = find(model.read(tmp_path))
+    assert [each.rule.id for each in found] == ["A042"] * len(model.entries)
+    assert all("first versions" in each.problem.message for each in found)
+    told = {each.problem.layer: each.problem.message for each in found}
+    assert "input 1 ('deq_scale') unlinked and stops with E11019" in told["fc_d"]
+    assert "takes the place of the data at input 0 ('x')" in told["fc"]
+    assert "input 1 ('filter') unlinked" in told["up"], "without a bias the filter is the only blob"
+    assert "without training" in found[0].rule.fix
+
+
 def test_several_faults_are_all_found(tmp_path: Path) -> None:
     model = Model.whole()
     model.replace('name: "prob"', 'name: "pr ob"')
