@@ -31,8 +31,8 @@ import caffe
 import numpy as np
 from networks import REAL_NETWORKS, Array, Network, load_images
 
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Input
 from amct_core.plugins import registries

@@ -28,7 +28,7 @@ import paired
 from engine_times import times_by_kind
 from numpy.typing import NDArray
 
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.to_graph import to_graph
 from amct_core import workflow
 from amct_core.plugins import registries
 from cpu_sim_backend import Simulator

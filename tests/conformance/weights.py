@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from amct_caffe.formats.caffemodel import writer
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.caffemodel import writer
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct, PReLU, Scale
 from amct_core.graph.shapes import infer_shapes

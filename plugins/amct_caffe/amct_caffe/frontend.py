@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
-from amct_caffe.batch_norm_training import reason_to_freeze
-from amct_caffe.data_layers import check_files, image_transform, own_data_layers
-from amct_caffe.formats.caffemodel import writer as caffemodel
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.to_graph import to_graph
+from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_bottoms, check_structure
-from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.qat.plan import QatPlan, make_plan
-from amct_caffe.qat.retrained import read_retrained_network
+from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
-from amct_caffe.to_graph import to_graph
+from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
     Executor,

@@ -19,7 +19,7 @@ def amct_frontends() -> Iterable[Frontend]:
 @hookimpl
 def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
     """Convolution, Deconvolution, InnerProduct and AVE Pooling."""
-    from amct_caffe.layer_quantizers import QUANTIZERS
+    from amct_caffe.model.layer_quantizers import QUANTIZERS
 
     return QUANTIZERS
 

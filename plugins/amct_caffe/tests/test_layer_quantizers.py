@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amct_caffe.frontend import CaffeFrontend
-from amct_caffe.layer_quantizers import QUANTIZERS
+from amct_caffe.model.layer_quantizers import QUANTIZERS
 
 CHECKS = {quantizer.layer_type: quantizer.check for quantizer in QUANTIZERS}
 

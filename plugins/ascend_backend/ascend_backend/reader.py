@@ -13,8 +13,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.network import CaffeNetwork, read_network
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.to_graph import to_graph
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerQuantizer
 from amct_core.graph import Graph, Node

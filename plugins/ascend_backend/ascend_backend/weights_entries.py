@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import Dict, Iterable
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.schema.encoding import encode
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.schema.encoding import encode
 from amct_core.textproto import Message
 
 _BIAS_TERM = {"Convolution": "convolution_param", "InnerProduct": "inner_product_param"}

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Sequence
 
-from amct_caffe.formats.caffemodel import writer as caffemodel
-from amct_caffe.formats.prototxt.document import Layer, NetDocument
-from amct_caffe.passes.to_inference import to_inference
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
+from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.to_inference import to_inference
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
 from ascend_backend.input_shapes import InputShapes

@@ -10,9 +10,9 @@ from typing import Callable, Iterator
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core import plugins
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerSimulator

@@ -8,9 +8,9 @@ from typing import Dict, Mapping, Optional, Sequence, Set, Tuple, Union
 import attrs
 import numpy as np
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.folding import batch_norm_of, scale_of
 from amct_core.graph import Node, Pass
 from amct_core.graph.batch_norm import FoldChain, NotFoldable, find_chain

@@ -7,7 +7,7 @@ from typing import List
 
 import attrs
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork
 from amct_core.graph import Pass
 from amct_core.textproto import Message
 

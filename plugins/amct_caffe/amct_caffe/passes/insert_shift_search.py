@@ -6,8 +6,8 @@ from typing import Dict, List, Mapping, Sequence
 
 import attrs
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
 from amct_caffe.qat.parameters import ShiftParameters

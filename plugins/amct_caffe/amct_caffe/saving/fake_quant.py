@@ -13,10 +13,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import Layer
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.integer_layer import integer_layer
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantParameters
-from amct_caffe.saving.integer_layer import integer_layer
 from amct_caffe.saving.split_layer import Rendered, split_layer
 from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.graph.attributes import Pooling

@@ -7,8 +7,8 @@ from typing import Any, List, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.saving.integer_layer import integer_layer
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.integer_layer import integer_layer
 from amct_core.accumulator_parts import part_names, weights_of_part
 from amct_core.graph.attributes import Convolution
 from amct_core.lowering import IntegerStep

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from amct_caffe.schema import fields
-from amct_caffe.schema.encoding import encode
-from amct_caffe.schema.fields import ASCEND
-from amct_caffe.schema.pool import message_class
+from amct_caffe.model.schema import fields
+from amct_caffe.model.schema.encoding import encode
+from amct_caffe.model.schema.fields import ASCEND
+from amct_caffe.model.schema.pool import message_class
 from amct_core.textproto import parse
 
 
@@ -129,7 +129,7 @@ def test_fields_without_a_number_and_those_left_out_are_not_encoded() -> None:
 
 def test_looking_fields_up_needs_no_protobuf() -> None:
     code = (
-        "import sys; from amct_caffe.schema import fields, encoding, pool, validation;"
+        "import sys; from amct_caffe.model.schema import fields, encoding, pool, validation;"
         "fields.field_number('LayerParameter', 'name');"
         "sys.exit('google.protobuf' in sys.modules)"
     )

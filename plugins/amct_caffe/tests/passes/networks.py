@@ -11,9 +11,9 @@ from typing import Any
 import attrs
 import numpy as np
 
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import views_of
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_core.config import defaults
 from amct_core.config.model import QatConfig

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from plugins.amct_caffe.tests.passes.networks import TEST, UNKNOWN, normal
 
 DATA = (

@@ -6,9 +6,9 @@ from typing import Any, Dict, List, Optional
 
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import NetDocument
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt.document import NetDocument
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.errors import AmctError
 from amct_core.graph import Graph
 from ascend_backend.lint.model import DeployModel

@@ -26,7 +26,7 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.layer_types import CONVERTED_TYPES
 from ascend_backend.lint.operators import OPERATORS, Operator
 from ascend_backend.lint.weights_file import StoredLayer

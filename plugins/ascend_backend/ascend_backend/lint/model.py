@@ -7,8 +7,8 @@ from typing import Any, Dict, List, Optional, Tuple
 import attrs
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel.blobs import StoredBlob
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.textproto import Message
 from ascend_backend.lint.linking import LinkedLayer, link
 from ascend_backend.lint.weights_file import StoredLayer, WeightsFile

@@ -7,7 +7,7 @@ from typing import Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import TENSOR_TYPES, WEIGHTED_TYPES
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule

@@ -6,7 +6,7 @@ from typing import List, Optional
 
 import attrs
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
 
 WEIGHTED_TYPES = ("Convolution", "Deconvolution", "InnerProduct")

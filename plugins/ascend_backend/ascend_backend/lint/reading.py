@@ -9,10 +9,10 @@ import mmap
 import os
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from amct_caffe.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
-from amct_caffe.formats.caffemodel.wire import LENGTH_DELIMITED, Buffer, WireField, walk
-from amct_caffe.formats.prototxt.layer import Layer
-from amct_caffe.schema.fields import field_number
+from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
+from amct_caffe.model.formats.caffemodel.wire import LENGTH_DELIMITED, Buffer, WireField, walk
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.schema.fields import field_number
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text
 from amct_core.textproto import Message, parse

@@ -6,7 +6,7 @@ from typing import Tuple
 
 import attrs
 
-from amct_caffe.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
 
 
 @attrs.frozen(eq=False)

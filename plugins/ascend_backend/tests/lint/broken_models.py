@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional
 import attrs
 import numpy as np
 
-from amct_caffe.formats.caffemodel.wire import encode_bytes, encode_varints
+from amct_caffe.model.formats.caffemodel.wire import encode_bytes, encode_varints
 from ascend_backend.lint import DeployModel, read_model
 from ascend_backend.targets import find_target
 
