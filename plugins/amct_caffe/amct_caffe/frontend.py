@@ -8,6 +8,7 @@ from typing import IO, List, Mapping, Optional, Sequence, Tuple
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
@@ -33,6 +34,7 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.files import FileSet
 from amct_core.graph import Pass, run_passes
+from amct_core.graph.attributes import BatchNorm
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
@@ -68,7 +70,6 @@ class CaffeFrontend(Frontend):
             request.config,
             request.config_file,
             request.record_file,
-            plugins.layer_quantizers,
         )
         searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
         passes: List[Pass[CaffeNetwork]] = [
@@ -143,7 +144,7 @@ def views_of(network: CaffeNetwork) -> NetworkViews:
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
     """Return what has to be done about the BatchNorm layers that the network keeps."""
-    if not any(layer.type == "BatchNorm" for layer in network.document.layers):
+    if not any(isinstance(attributes_of(each), BatchNorm) for each in network.document.layers):
         return []
     reason = reason_to_freeze()
     return [FreezeBatchNorm(reason)] if reason is not None else []

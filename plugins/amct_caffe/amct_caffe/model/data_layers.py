@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Dict, Iterator, List, Optional, Sequence
+from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,22 +12,13 @@ from numpy.typing import NDArray
 from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, read_blob
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_type import layer_type, role_of
+from amct_caffe.model.layer_types.data import DataSource
 from amct_caffe.model.parameters import Parameters
-from amct_caffe.model.to_inference import data_blobs, is_data
+from amct_caffe.model.to_inference import data_blobs
 from amct_core.errors import FileFormatError, ModelError
+from amct_core.extensions import Role
 from amct_core.extensions.frontend import ImageTransform
-from amct_core.files import read_text
-
-_SOURCES: Dict[str, str] = {
-    "Data": "data_param",
-    "HDF5Data": "hdf5_data_param",
-    "ImageData": "image_data_param",
-    "WindowData": "window_data_param",
-}
-"""Where each type says what file it reads."""
-
-_WITH_IMAGES = ("Data", "ImageData", "WindowData", "MemoryData")
-"""Types that ``transform_param`` counts for."""
 
 
 def own_data_layers(document: NetDocument) -> List[Layer]:
@@ -40,9 +31,10 @@ def own_data_layers(document: NetDocument) -> List[Layer]:
     wanted = data_blobs(layers)
     found: List[Layer] = []
     for layer in layers:
-        if not set(layer.tops) & set(wanted) or not (is_data(layer) or layer.type == "Input"):
+        role = role_of(layer)
+        if not set(layer.tops) & set(wanted) or role not in (Role.DATA, Role.INPUT):
             continue
-        if layer.type in ("Input", "MemoryData"):
+        if role is Role.INPUT or _source_of(layer).is_fed:
             raise ModelError(
                 f"it is of type '{layer.type}', which brings no data by itself.",
                 file=document.file,
@@ -80,20 +72,15 @@ def _files(layer: Layer) -> Iterator[tuple[str, str]]:
     mean_file = layer.parameters("transform_param").string("mean_file")
     if mean_file:
         yield "transform_param.mean_file", mean_file
-    message = layer.parameters(_SOURCES.get(layer.type, ""))
+    parameters = layer_type(layer).parameters
+    message = layer.parameters(parameters)
     source = message.string("source")
     if not source:
         return
-    field = f"{_SOURCES[layer.type]}.source"
-    yield field, source
-    if layer.type == "HDF5Data" and os.path.isfile(source):
-        for path in read_text(source).split():
-            yield field, path
-    if layer.type == "ImageData" and os.path.isfile(source):
-        root = message.string("root_folder") or ""
-        for line in read_text(source).splitlines():
-            if line.strip():
-                yield field, root + line.rsplit(" ", 1)[0]
+    yield f"{parameters}.source", source
+    if os.path.isfile(source):
+        for path in _source_of(layer).listed(source, message):
+            yield f"{parameters}.source", path
 
 
 def image_transform(document: NetDocument, blob: Optional[str]) -> ImageTransform:
@@ -134,7 +121,7 @@ def _image_layer(document: NetDocument, blob: Optional[str]) -> Layer:
     found = [
         layer
         for layer in layers
-        if layer.type in _WITH_IMAGES and layer.tops and layer.tops[0] in inputs
+        if _source_of(layer).has_images and layer.tops and layer.tops[0] in inputs
     ]
     chosen = [layer for layer in found if blob in (None, layer.tops[0])]
     if len(chosen) == 1:
@@ -150,12 +137,17 @@ def _image_layer(document: NetDocument, blob: Optional[str]) -> Layer:
 
 def _channels(layer: Layer, transform: Parameters) -> Optional[str]:
     """Return the order of channels where the layer makes sure of it; OpenCV's is BGR."""
-    if layer.type == "ImageData":
-        colour = Parameters(layer, "image_data_param").boolean("is_color")
-        return "BGR" if colour else "GRAY"
+    own = _source_of(layer).channels(layer)
+    if own is not None:
+        return own
     if transform.boolean("force_gray"):
         return "GRAY"
-    return "BGR" if transform.boolean("force_color") or layer.type == "WindowData" else None
+    return "BGR" if transform.boolean("force_color") else None
+
+
+def _source_of(layer: Layer) -> DataSource:
+    found: Optional[DataSource] = layer_type(layer).data
+    return DataSource() if found is None else found
 
 
 def read_mean(path: str) -> NDArray[np.float32]:

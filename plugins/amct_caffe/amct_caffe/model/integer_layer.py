@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict
+from typing import Optional
 
 from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.layer_type import layer_type
 from amct_core.errors import ModelError
 from amct_core.lowering import IntegerStep
 from amct_core.textproto import Message
-
-_BIAS_TERM: Dict[str, str] = {
-    "Convolution": "convolution_param",
-    "Deconvolution": "convolution_param",
-    "InnerProduct": "inner_product_param",
-    "Scale": "scale_param",
-}
-"""The parameter message that holds ``bias_term``, by layer type."""
 
 
 def integer_layer(step: IntegerStep, bias_term: bool) -> Layer:
@@ -33,12 +26,17 @@ def integer_layer(step: IntegerStep, bias_term: bool) -> Layer:
     layer.tops = [step.top]
     layer.param_specs = []
     if step.layer.weights is not None:
-        _set_bias_term(layer, bias_term)
+        set_bias_term(layer, bias_term)
     return layer
 
 
-def _set_bias_term(layer: Layer, bias_term: bool) -> None:
-    field = _BIAS_TERM.get(layer.type) or _message_with_bias_term(layer)
+def set_bias_term(layer: Layer, bias_term: bool) -> None:
+    """Say in the parameters of ``layer`` whether it has a bias.
+
+    Raises:
+        ModelError: it has one, and its type has no such parameter.
+    """
+    field = layer_type(layer).parameters or _message_with_bias_term(layer)
     if field is None:
         if bias_term:
             raise ModelError(
@@ -54,7 +52,7 @@ def _set_bias_term(layer: Layer, bias_term: bool) -> None:
     message.set("bias_term", bias_term)
 
 
-def _message_with_bias_term(layer: Layer) -> str | None:
+def _message_with_bias_term(layer: Layer) -> Optional[str]:
     for entry in layer.message.entries:
         if isinstance(entry.value, Message) and entry.value.has("bias_term"):
             return entry.name

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from amct_caffe.model.formats.caffemodel import reader as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.layer_type import expected_blobs, needs_weights
 from amct_caffe.model.schema.encoding import encode
-from amct_caffe.model.weight_shapes import expected_blobs, needs_weights
 from amct_core.errors import ModelError
 
 Blobs = List[NDArray[Any]]

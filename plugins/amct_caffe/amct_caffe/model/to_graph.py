@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, List, Sequence, Set, Tuple
 
 import attrs
 from numpy.typing import NDArray
 
-from amct_caffe.model.attributes import attributes_of
-from amct_caffe.model.data_shapes import with_channels
+from amct_caffe.model.layer_type import attributes_of, layer_type
+from amct_caffe.model.layer_types.convolution import over_axes
+from amct_caffe.model.layer_types.data import Database
 from amct_caffe.model.network import CaffeNetwork
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Convolution, Data
+from amct_core.graph.attributes import Attributes, Convolution
 
 
 def to_graph(network: CaffeNetwork, phase: str) -> Graph:
@@ -38,10 +39,10 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
         nodes.append(
             Node(
                 name=name,
-                op=layer.type,
+                type=layer_type(layer),
                 bottoms=tuple(layer.bottoms),
                 tops=tuple(layer.tops),
-                attributes=attributes_of(layer, _spatial_axes(weights)),
+                attributes=_completed(attributes_of(layer), weights),
                 weights=weights,
                 source=layer,
             )
@@ -49,21 +50,24 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
     return Graph(network.document.name, _with_data_channels(nodes), network.model_file)
 
 
+def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Attributes:
+    """Return the attributes of a convolution over as many axes as its weights have."""
+    if isinstance(attributes, Convolution) and weights and weights[0].ndim > 2:
+        return over_axes(attributes, weights[0].ndim - 2) or attributes
+    return attributes
+
+
 def _with_data_channels(nodes: Sequence[Node]) -> List[Node]:
     """Complete the shapes of databases by the weights of the convolutions that read them."""
     channels: Dict[str, int] = {}
     for node in nodes:
-        if node.op == "Convolution" and node.weights and isinstance(node.attributes, Convolution):
+        axes = node.type.weights
+        if isinstance(node.attributes, Convolution) and node.weights and axes and axes.input == 1:
             count = node.weights[0].shape[1] * node.attributes.group
             channels.setdefault(node.bottoms[0], count)
     return [
-        attrs.evolve(node, attributes=Data(with_channels(node.source, channels[node.tops[0]])))
-        if isinstance(node.attributes, Data) and node.tops and node.tops[0] in channels
+        attrs.evolve(node, attributes=node.attributes.with_channels(channels[node.tops[0]]))
+        if isinstance(node.attributes, Database) and node.tops and node.tops[0] in channels
         else node
         for node in nodes
     ]
-
-
-def _spatial_axes(weights: Tuple[NDArray[Any], ...]) -> Optional[int]:
-    """Return over how many axes a convolution with these weights works."""
-    return weights[0].ndim - 2 if weights and weights[0].ndim > 2 else None

@@ -5,48 +5,26 @@ from __future__ import annotations
 from typing import Callable, Dict, List, Optional, Sequence, Set
 
 from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.layer_type import layer_type, role_of
+from amct_core.extensions import Role
 from amct_core.textproto import Message
-
-DATA_TYPES = frozenset(
-    {
-        "Data",
-        "ImageData",
-        "HDF5Data",
-        "MemoryData",
-        "WindowData",
-        "DummyData",
-        "AnnotatedData",
-        "VideoData",
-        "DenseImageData",
-    }
-)
-"""Layer types that bring data in."""
-
-SCORE_TYPES = frozenset({"Accuracy"})
-"""Layer types that only measure."""
 
 Shapes = Callable[[str], Sequence[int]]
 """Returns the shape of a data blob."""
 
 
 def is_data(layer: Layer) -> bool:
-    """Return whether ``layer`` brings data in (Python layers without bottoms do)."""
-    if layer.type in DATA_TYPES:
-        return True
-    return layer.type == "Python" and not layer.bottoms
-
-
-def is_loss(layer: Layer) -> bool:
-    """Return whether ``layer`` computes a loss."""
-    return layer.type.endswith("Loss")
+    """Return whether ``layer`` brings data in."""
+    return role_of(layer) is Role.DATA
 
 
 def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     """Return copies of ``layers`` that run without data sources and labels.
 
-    1. SoftmaxWithLoss becomes Softmax.  Its top is the second top of the loss, which is the same
-       tensor; without one ``prob``, or the layer's own name where that is taken.
-    2. Other losses and Accuracy layers go, and Silence layers with them.
+    1. A loss that has a form for inference takes it: SoftmaxWithLoss becomes Softmax.  Its top is
+       the second top of the loss, which is the same tensor; without one ``prob``, or the layer's
+       own name where that is taken.
+    2. Other losses and scores go, and so do layers that only keep blobs from being outputs.
     3. A layer whose results only went there as labels (bottom 1 and up) goes too.
     4. Each data layer's surviving tops become one ``Input`` layer each, of the shape that
        ``shape_of`` tells; tops that nobody reads any more go.
@@ -65,7 +43,7 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
         layer.message.remove("include")
         layer.message.remove("exclude")
         single = len(layer.tops) == 1 and read.issuperset(layer.tops)
-        if not is_data(layer) and (layer.type != "Input" or single):
+        if not is_data(layer) and (role_of(layer) is not Role.INPUT or single):
             result.append(layer)
             continue
         for top in layer.tops:
@@ -90,7 +68,7 @@ def with_input_shapes(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     """Return ``layers`` with ``Input`` layers of the shapes that ``shape_of`` tells."""
     result: List[Layer] = []
     for layer in layers:
-        if layer.type == "Input":
+        if role_of(layer) is Role.INPUT:
             result += [input_layer(top, shape_of(top)) for top in layer.tops]
         else:
             result.append(layer)
@@ -104,7 +82,7 @@ def data_blobs(layers: Sequence[Layer]) -> List[str]:
     return [
         top
         for layer in kept
-        if is_data(layer) or layer.type == "Input"
+        if role_of(layer) in (Role.DATA, Role.INPUT)
         for top in layer.tops
         if top in read
     ]
@@ -115,27 +93,29 @@ def _without_scores(layers: List[Layer]) -> List[Layer]:
     blobs = {blob for layer in layers for blob in layer.tops}
     kept: List[Layer] = []
     for layer in layers:
-        if layer.type in SCORE_TYPES or is_loss(layer):
+        role = role_of(layer)
+        if role in (Role.SCORE, Role.LOSS):
             labels.update(layer.bottoms[1:])
-            softmax = _as_softmax(layer, blobs)
-            if softmax is not None:
-                blobs.update(softmax.tops)
-                kept.append(softmax)
-        elif layer.type != "Silence":
+            deployed = _as_deployed(layer, blobs)
+            if deployed is not None:
+                blobs.update(deployed.tops)
+                kept.append(deployed)
+        elif role is not Role.SINK:
             kept.append(layer)
     return _without_label_branches(kept, labels)
 
 
-def _as_softmax(layer: Layer, blobs: Set[str]) -> Optional[Layer]:
-    if layer.type != "SoftmaxWithLoss":
+def _as_deployed(layer: Layer, blobs: Set[str]) -> Optional[Layer]:
+    known = layer_type(layer)
+    if known.deployed_as is None:
         return None
     invented = layer.name if "prob" in blobs else "prob"
     tops = layer.tops[1:2] or [invented]
-    softmax = Layer.create(layer.name, "Softmax", layer.bottoms[:1], tops)
-    parameters = layer.message.message("softmax_param")
+    deployed = Layer.create(layer.name, known.deployed_as, layer.bottoms[:1], tops)
+    parameters = layer.message.message(known.parameters)
     if parameters is not None:
-        softmax.message.set("softmax_param", parameters.copy())
-    return softmax
+        deployed.message.set(known.parameters, parameters.copy())
+    return deployed
 
 
 def _without_label_branches(layers: List[Layer], labels: Set[str]) -> List[Layer]:

@@ -82,7 +82,7 @@ def _render(step: Step, quant_tops: Dict[str, str]) -> List[Rendered]:
 
 def _integer_layers(step: IntegerStep) -> List[Rendered]:
     weights = step.layer.weights
-    parts = accumulator_parts(step.node.op, weights, step.layer.offset)
+    parts = accumulator_parts(step.node.type.weights, weights, step.layer.offset)
     if len(parts) > 1:
         return split_layer(step, parts)
     blobs = [] if weights is None else [weights]
@@ -97,7 +97,7 @@ def _dequant(step: DequantStep, quant_top: str) -> Rendered:
         bias_count=0 if layer.bias is None else len(layer.bias),
         window=window,
     )
-    parts = accumulator_parts(step.node.op, layer.weights, layer.offset)
+    parts = accumulator_parts(step.node.type.weights, layer.weights, layer.offset)
     bottoms = list(part_names(step.bottom, len(parts)))
     if window is not None:
         # The pooling's input tells the true size of windows at the border.

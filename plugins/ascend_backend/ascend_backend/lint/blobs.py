@@ -9,7 +9,7 @@ import numpy as np
 
 from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.weight_shapes import expected_blobs
+from amct_caffe.model.layer_type import expected_blobs
 from ascend_backend.lint.linking import SKIPPED_ENTRIES, LinkedLayer, param_names
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule

@@ -1,30 +1,19 @@
-"""What a shape rule is, and what all of them need."""
+"""Axes and shapes, as every family of layer types needs them."""
 
 from __future__ import annotations
 
 import math
-from typing import Callable, Optional, Sequence, Tuple
+from typing import Any, Optional, Sequence
+
+from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
-from amct_core.graph.graph import Node
+from amct_core.extensions.layer_type import Shape
+from amct_core.graph import Node
 
-Shape = Tuple[int, ...]
+Array = NDArray[Any]
 Shapes = Sequence[Shape]
 Outputs = Sequence[Optional[Shape]]
-"""One shape for each output; None where it is unknown."""
-
-Rule = Callable[[Node, Shapes], Outputs]
-"""From the shapes of all inputs to those of all outputs."""
-
-
-def same(node: Node, inputs: Shapes) -> Outputs:
-    """Return the first input's shape for every output."""
-    return [inputs[0]] * len(node.tops)
-
-
-def with_four_axes(node: Node, inputs: Shapes) -> Outputs:
-    """Return the input's shape with sizes of 1 behind it, as Caffe's MVN makes it."""
-    return [inputs[0] + (1,) * (4 - len(inputs[0]))]
 
 
 def unknown(node: Node) -> Outputs:
@@ -50,3 +39,8 @@ def canonical_axis(node: Node, axis: int, shape: Shape) -> int:
 def count(shape: Sequence[int]) -> int:
     """Return how many values a tensor of this shape has."""
     return math.prod(shape)
+
+
+def on_channels(values: Array, ndim: int) -> Array:
+    """Return one value per channel, shaped to broadcast along axis 1 of ``ndim`` axes."""
+    return values.reshape((1, -1) + (1,) * (ndim - 2))

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.graph import Node
-from amct_core.graph.attributes import Pooling
-from amct_core.plugins import registries
 
 
 def largest_partial_sum(node: Node, magnitude: NDArray[Any]) -> int:
@@ -22,9 +20,9 @@ def largest_partial_sum(node: Node, magnitude: NDArray[Any]) -> int:
         node: a quantized layer with integer weights.
         magnitude: ``|q - offset|``, 0..255.
     """
-    accumulate = registries().layer_simulators.get(node.op).accumulate
+    accumulate = node.type.accumulate
     assert accumulate is not None
-    if not isinstance(node.attributes, Pooling):
+    if node.weights:
         weights = np.abs(node.weights[0].astype(np.int16))
         node = attrs.evolve(node, weights=(weights,))
     return int(accumulate(node, magnitude.astype(np.int32)).max(initial=0))
