@@ -8,11 +8,44 @@ import pytest
 
 from ascend_backend.lint import RULES, find
 from ascend_backend.lint.explanations import FOLDER, page
-from plugins.ascend_backend.tests.lint.broken_models import CASES, Broken, Model, blob, words
+from plugins.ascend_backend.tests.lint.broken_models import (
+    CASES,
+    DETECTIONS,
+    Broken,
+    Model,
+    blob,
+    detection,
+    words,
+)
 
 
 def test_the_whole_model_breaks_no_rule(tmp_path: Path) -> None:
     assert find(Model.whole().read(tmp_path)) == ()
+
+
+@pytest.mark.parametrize("kind", DETECTIONS)
+def test_a_whole_detection_output_breaks_no_rule(kind: str, tmp_path: Path) -> None:
+    model = Model.whole()
+    detection(model, kind)
+    assert find(model.read(tmp_path)) == ()
+
+
+def test_a_network_with_two_yolo_layers_breaks_no_rule(tmp_path: Path) -> None:
+    model = Model.whole()
+    low = ("biases_low: 116 biases_low: 90", "")
+    detection(model, "YoloV3DetectionOutput", low, bottoms=7)
+    assert find(model.read(tmp_path)) == ()
+
+
+def test_a_detection_output_of_which_only_the_type_was_changed_is_wrong_in_all_it_keeps(
+    tmp_path: Path,
+) -> None:
+    model = Model.whole()
+    model.add(
+        'name: "boxes" type: "SSDDetectionOutput" bottom: "prob" bottom: "prob" bottom: "prob" '
+        'top: "boxes" detection_output_param { num_classes: 21 code_type: CENTER_SIZE }'
+    )
+    assert [each.rule.id for each in find(model.read(tmp_path))] == ["A100", "A102"]
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
