@@ -8,6 +8,7 @@ from amct_core.errors import AmctError
 from ascend_backend.lint import (
     blobs,
     dequant_rules,
+    detection_rules,
     inputs,
     linking_rules,
     names,
@@ -29,6 +30,7 @@ RULES: Tuple[Rule, ...] = (
     *quantized_rules.RULES,
     *dequant_rules.RULES,
     *target_rules.RULES,
+    *detection_rules.RULES,
 )
 """In the order of their ids."""
 

@@ -65,7 +65,8 @@ def check_detection_output(model: DeployModel) -> Iterator[Problem]:
     """Find DetectionOutput, which ATC finds ambiguous."""
     for layer in model.of_type(AMBIGUOUS_TYPE):
         yield Problem(
-            "its type is 'DetectionOutput'; expected 'SSDDetectionOutput' or 'FSRDetectionOutput'.",
+            "its type is 'DetectionOutput'; expected 'SSDDetectionOutput' or 'FSRDetectionOutput', "
+            "with the tops and parameters of that type.",
             layer.name,
             "type",
         )
@@ -126,7 +127,8 @@ RULES = (
         "A015",
         ERROR,
         "DetectionOutput is ambiguous",
-        "Name the type SSDDetectionOutput or FSRDetectionOutput.",
+        "Save with the deploy backend 'ascend', which rewrites SSD's layer, or rewrite it by hand: "
+        "another type, or --op-name-map, is not enough without the tops and parameters of it.",
         check_detection_output,
     ),
     Rule(

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from amct_core.cli.main import cli
-from plugins.ascend_backend.tests.lint.broken_models import Model
+from plugins.ascend_backend.tests.lint.broken_models import Model, detection
 
 
 def amct(*arguments: str) -> Result:
@@ -66,6 +66,17 @@ def test_json_has_stable_keys(tmp_path: Path) -> None:
 def test_any_model_can_be_named(tmp_path: Path) -> None:
     model, weights = Model.whole().write(tmp_path)
     assert amct("--model", model, "--weights", weights).exit_code == 0
+
+
+def test_types_are_read_as_the_map_of_atc_says(tmp_path: Path) -> None:
+    model = Model.whole()
+    detection(model, "SSDDetectionOutput", ('"SSDDetectionOutput"', '"DetectionOutput"'))
+    model.write(tmp_path)
+    prefix = str(tmp_path / "m")
+    op_names = tmp_path / "map.cfg"
+    op_names.write_text("DetectionOutput:SSDDetectionOutput\n")
+    assert "A015" in amct(prefix).stdout
+    assert amct(prefix, "--op-name-map", str(op_names)).stdout == "0 errors, 0 warnings\n"
 
 
 def test_explain_prints_the_page_of_a_rule() -> None:
