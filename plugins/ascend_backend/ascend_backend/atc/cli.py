@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     help="Seconds after which atc is stopped.  Default: never.",
 )
 @click.option("--log", "log_file", help="Keeps what atc writes.  Default: beside the .om.")
+@click.option(
+    "--custom-op",
+    "custom_ops",
+    metavar="TYPE",
+    multiple=True,
+    help="A layer type for which you have installed a custom operator; may be repeated.",
+)
 @click.option("--no-lint", is_flag=True, help="Run atc even where 'amct lint' expects a refusal.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -42,6 +49,7 @@ def command(
     output: Optional[str],
     timeout: Optional[float],
     log_file: Optional[str],
+    custom_ops: Tuple[str, ...],
     no_lint: bool,
     extra: Tuple[str, ...],
 ) -> None:
@@ -72,7 +80,7 @@ def command(
     for caution in cautions(conversion):
         click.echo(f"Warning: {caution}", err=True)
     if not no_lint:
-        _lint(conversion, op_names)
+        _lint(conversion, op_names, custom_ops)
     atc = find_atc(os.environ)
     if atc is None:
         _bundle(conversion, prefix)
@@ -80,7 +88,9 @@ def command(
         _convert(conversion, atc, log_file or f"{conversion.output}.atc.log", timeout)
 
 
-def _lint(conversion: Conversion, op_names: Optional[OpNameMap]) -> None:
+def _lint(
+    conversion: Conversion, op_names: Optional[OpNameMap], custom_ops: Tuple[str, ...]
+) -> None:
     """Show what ``amct lint`` finds, and stop if it is an error."""
     from rich.console import Console
 
@@ -90,7 +100,7 @@ def _lint(conversion: Conversion, op_names: Optional[OpNameMap]) -> None:
     from ascend_backend.targets import find_target
 
     target = find_target(conversion.soc_version)
-    findings = lint(conversion.model, conversion.weights, target, op_names)
+    findings = lint(conversion.model, conversion.weights, target, op_names, custom_ops)
     if findings:
         print_report(findings, Console(stderr=True))
     errors = count(findings, ERROR)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Collection, Optional, Tuple
 
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.reading import read_model
@@ -18,6 +18,7 @@ def lint(
     weights_file: str,
     target: Optional[Target] = None,
     op_names: Optional[OpNameMap] = None,
+    custom_ops: Collection[str] = (),
 ) -> Tuple[Finding, ...]:
     """Return what is wrong with a model, in the order of the rules.
 
@@ -26,12 +27,13 @@ def lint(
         weights_file: the caffemodel.
         target: the processor it is meant for; None: rules on processors are left out.
         op_names: what ATC is given as ``--op_name_map``, if it is.
+        custom_ops: layer types for which custom operators are installed.
 
     Raises:
         AmctError: a file cannot be read at all, or ATC would refuse ``op_names`` for the model.
     """
     model = read_model(model_file, weights_file, target)
-    return find(model if op_names is None else with_type_names(model, op_names))
+    return find(model if op_names is None else with_type_names(model, op_names), custom_ops)
 
 
 __all__ = [

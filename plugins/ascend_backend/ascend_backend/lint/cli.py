@@ -23,6 +23,13 @@ from amct_core.errors import AmctError
 )
 @click.option("--soc-version", help="The processor the model is for, such as Ascend310P3.")
 @click.option("--op-name-map", metavar="FILE", help="The file that ATC is given as --op_name_map.")
+@click.option(
+    "--custom-op",
+    "custom_ops",
+    metavar="TYPE",
+    multiple=True,
+    help="A layer type for which you have installed a custom operator; may be repeated.",
+)
 @click.option("--explain", metavar="ID", help="Print the explanation of a rule, such as A001.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -31,6 +38,7 @@ def command(
     weights_file: Optional[str],
     soc_version: Optional[str],
     op_name_map: Optional[str],
+    custom_ops: Tuple[str, ...],
     explain: Optional[str],
     as_json: bool,
 ) -> None:
@@ -60,7 +68,7 @@ def command(
     model = read_model(*_files(prefix, model_file, weights_file), target)
     if op_name_map is not None:
         model = with_type_names(model, OpNameMap.read(op_name_map))
-    findings = find(model)
+    findings = find(model, custom_ops)
     if as_json:
         click.echo(json.dumps(document(model, findings), indent=2))
     else:

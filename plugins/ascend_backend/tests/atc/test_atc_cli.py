@@ -95,6 +95,13 @@ def test_a_map_of_types_that_is_missing_or_wrong_ends_it_before_anything_runs(
         received()
 
 
+def test_a_layer_with_a_custom_operator_is_given_to_atc(amct_atc, saved, on_path):
+    saved.model.write_text(saved.model.read_text().replace('"ReLU"', '"Clip"'))
+    assert "A014" in amct_atc(saved.prefix, *SOC, path=on_path).err
+    ended = amct_atc(saved.prefix, *SOC, "--custom-op", "Clip", path=on_path)
+    assert ended.status == 0, ended.err
+
+
 def test_an_unknown_processor_is_an_error(amct_atc, saved, on_path):
     ended = amct_atc(saved.prefix, "--soc-version", "Ascend301P3", path=on_path)
     assert ended.status == 1

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from amct_caffe.formats.caffemodel.wire import encode_bytes, encode_varints
-from ascend_backend.lint import DeployModel, read_model
+from ascend_backend.lint import DeployModel, find, read_model
 from ascend_backend.targets import find_target
 
 NET = r"""
@@ -133,6 +133,13 @@ class Model:
         target = None if self.soc_version is None else find_target(self.soc_version)
         return read_model(*self.write(folder), target)
 
+    def broken(self, folder: Path) -> dict[str, list[str]]:
+        """Return what is found in it, the messages by rule."""
+        found: dict[str, list[str]] = {}
+        for each in find(self.read(folder)):
+            found.setdefault(each.rule.id, []).append(each.problem.message)
+        return found
+
 
 def bias(count: int) -> bytes:
     """Return an int32 bias."""
@@ -152,11 +159,13 @@ class Broken:
         rule: its id.
         layer: the layer that is named, if it is one.
         change: applied to :meth:`Model.whole`.
+        beside: rules that every model breaks on the processor that ``change`` chooses.
     """
 
     rule: str
     layer: Optional[str]
     change: Callable[[Model], None]
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.rule} {self.change.__name__}"
@@ -165,11 +174,13 @@ class Broken:
 CASES: list[Broken] = []
 
 
-def breaks(rule: str, layer: Optional[str] = None) -> Callable[[Callable[[Model], None]], None]:
+def breaks(
+    rule: str, layer: Optional[str] = None, beside: tuple[str, ...] = ()
+) -> Callable[[Callable[[Model], None]], None]:
     """Register a change."""
 
     def register(change: Callable[[Model], None]) -> None:
-        CASES.append(Broken(rule, layer, change))
+        CASES.append(Broken(rule, layer, change, beside))
 
     return register
 
@@ -259,6 +270,16 @@ def unlisted_type(m: Model) -> None:
     m.add('name: "swish" type: "Swish" bottom: "prob" top: "swish"')
 
 
+@breaks("A014", "clip")
+def type_of_bvlc_caffe_without_a_plugin(m: Model) -> None:
+    m.add('name: "clip" type: "Clip" bottom: "prob" top: "clip" clip_param { min: 0 max: 6 }')
+
+
+@breaks("A014", "tanh")
+def type_in_other_letters(m: Model) -> None:
+    m.add('name: "tanh" type: "Tanh" bottom: "prob" top: "tanh"')
+
+
 @breaks("A015", "boxes")
 def ambiguous_type(m: Model) -> None:
     m.add('name: "boxes" type: "DetectionOutput" bottom: "prob" top: "boxes"')
@@ -272,6 +293,59 @@ def include_without_phase(m: Model) -> None:
 @breaks("A016", "last")
 def exclude(m: Model) -> None:
     m.add('name: "last" type: "ReLU" bottom: "prob" top: "last" exclude { phase: TEST }')
+
+
+@breaks("A017", "conv")
+def convolution_by_nd_im2col(m: Model) -> None:
+    m.replace("kernel_size: 3 pad: 1", "kernel_size: 3 pad: 1 force_nd_im2col: true")
+
+
+def _float_convolution(m: Model, parameters: str, *shape: int, kind: str = "Convolution") -> None:
+    """Append a convolution without a bias that reads (1, 32, 16, 16)."""
+    m.add(
+        f'name: "last" type: "{kind}" bottom: "up" top: "last" '
+        f"convolution_param {{ num_output: 2 bias_term: false {parameters} }}"
+    )
+    m.entries.append(Entry("last", kind, [floats(*shape)]))
+
+
+@breaks("A017", "last")
+def depthwise_convolution_by_nd_im2col(m: Model) -> None:
+    parameters = "kernel_size: 1 group: 2 force_nd_im2col: true"
+    _float_convolution(m, parameters, 2, 16, 1, 1, kind="DepthwiseConvolution")
+
+
+@breaks("A018", "last")
+def convolution_along_the_last_axis(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1 axis: 2", 2, 16, 1)
+
+
+@breaks("A018", "last")
+def deconvolution_along_the_last_axis(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1 axis: -2", 16, 2, 1, kind="Deconvolution")
+
+
+@breaks("A018", "last")
+def convolution_over_three_axes(m: Model) -> None:
+    parameters = "kernel_size: 1 kernel_size: 1 kernel_size: 1"
+    _float_convolution(m, parameters, 2, 32, 1, 1, 1)
+
+
+@breaks("A018", "last")
+def convolution_over_three_axes_of_one_size(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1", 2, 32, 1, 1, 1)
+
+
+@breaks("A019", "conv")
+def convolution_of_two_blobs(m: Model) -> None:
+    two = 'type: "Convolution" bottom: "conv_in" bottom: "conv_in" top: "conv_sum" top: "unread"'
+    m.replace('type: "Convolution" bottom: "conv_in" top: "conv_sum"', two)
+    m.entry("conv").bottoms = ["x", "y"]
+
+
+@breaks("A019", "up")
+def deconvolution_with_two_tops(m: Model) -> None:
+    m.replace('bottom: "up_in" top: "up_sum"', 'bottom: "up_in" top: "up_sum" top: "unread"')
 
 
 @breaks("A020", "more")
@@ -489,10 +563,10 @@ def no_offset(m: Model) -> None:
     m.replace(r'scale: 25 offset: "\003"', "scale: 25")
 
 
-def _quant(m: Model, name: str, bottom: str, scale: float = 25) -> None:
+def _quant(m: Model, name: str, bottom: str, scale: float = 25, offset: str = r"\000") -> None:
     m.add(
         f'name: "{name}" type: "Quant" bottom: "{bottom}" top: "{name}" '
-        rf'quant_param {{ scale: {scale} offset: "\000" }}'
+        f'quant_param {{ scale: {scale} offset: "{offset}" }}'
     )
 
 
@@ -596,6 +670,134 @@ def product_of_int8(m: Model) -> None:
         'name: "last" type: "Eltwise" bottom: "extra_q" bottom: "extra_q" top: "last" '
         "eltwise_param { operation: PROD }"
     )
+
+
+def _max_pooling(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" top: "mask" '
+        "pooling_param { pool: MAX kernel_size: 2 stride: 2 }"
+    )
+
+
+@breaks("A072", "last")
+def mask_that_a_layer_reads(m: Model) -> None:
+    _max_pooling(m)
+    m.add('name: "reader" type: "ReLU" bottom: "mask" top: "reader"')
+
+
+@breaks("A072", "last")
+def mask_that_nothing_reads(m: Model) -> None:
+    _max_pooling(m)
+
+
+@breaks("A073", "last")
+def reshape_without_parameters(m: Model) -> None:
+    m.add('name: "last" type: "Reshape" bottom: "up" top: "last"')
+
+
+@breaks("A073", "last")
+def reshape_without_a_shape(m: Model) -> None:
+    m.add('name: "last" type: "Reshape" bottom: "up" top: "last" reshape_param { axis: 1 }')
+
+
+@breaks("A074", "last")
+def stochastic_pooling(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
+    )
+
+
+@breaks("A075", "last")
+def normalization_within_a_channel(m: Model) -> None:
+    m.add(
+        'name: "last" type: "LRN" bottom: "up" top: "last" '
+        "lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL }"
+    )
+
+
+@breaks("A076", "last")
+def slopes_of_an_rrelu(m: Model) -> None:
+    slopes = "rrelu_param { lower: 3 upper: 8 }"
+    m.add(f'name: "last" type: "RReLU" bottom: "up" top: "last" {slopes}')
+
+
+@breaks("A076", "last")
+def slope_of_a_leaky_relu_in_a_field_of_its_own(m: Model) -> None:
+    slope = "leaky_relu_param { negative_slope: 0.1 }"
+    m.add(f'name: "last" type: "LeakyReLU" bottom: "up" top: "last" {slope}')
+
+
+@breaks("A076", "last")
+def slope_of_a_relu6(m: Model) -> None:
+    slope = "relu_param { negative_slope: 0.1 }"
+    m.add(f'name: "last" type: "ReLU6" bottom: "up" top: "last" {slope}')
+
+
+def _float_inner_product(m: Model, name: str, bottom: str, axis: int, inputs: int) -> None:
+    m.add(
+        f'name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
+        f"inner_product_param {{ num_output: 2 bias_term: false axis: {axis} }}"
+    )
+    m.entries.append(Entry(name, "InnerProduct", [floats(2, inputs)]))
+
+
+@breaks("A077", "last")
+def inner_product_along_the_width(m: Model) -> None:
+    _float_inner_product(m, "last", "up", 3, 16)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_batch(m: Model) -> None:
+    _float_inner_product(m, "last", "up", 0, 8192)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_last_of_four_axes(m: Model) -> None:
+    _float_inner_product(m, "last", "up", -1, 16)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_last_axis_behind_another_at_batch_1(m: Model) -> None:
+    _float_inner_product(m, "last", "prob", -1, 10)
+
+
+@breaks("A078", "prob")
+def softmax_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "fc" top: "prob" softmax_param { axis: -1 }')
+
+
+@breaks("A078", "last")
+def slices_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.add('name: "gate" type: "Sigmoid" bottom: "prob" top: "gate"')
+    m.add(
+        'name: "last" type: "Slice" bottom: "gate" top: "first" top: "second" '
+        "slice_param { axis: -1 }"
+    )
+
+
+@breaks("A078", "last")
+def concat_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Concat" bottom: "fc" bottom: "prob" top: "last" '
+        "concat_param { axis: -1 }"
+    )
+
+
+@breaks("A078", "last")
+def concat_of_a_flat_blob_and_an_inner_product_at_batch_1(m: Model) -> None:
+    m.add('name: "flat" type: "Flatten" bottom: "up" top: "flat"')
+    m.add('name: "last" type: "Concat" bottom: "flat" bottom: "prob" top: "last"')
+
+
+@breaks("A079", "first_q", beside=("A094",))
+def merged_siblings_of_other_offsets(m: Model) -> None:
+    m.soc_version = "Ascend310P3"
+    _quant(m, "first_q", "fc", offset=r"\001")
+    _quant(m, "second_q", "fc", 25.000009, offset=r"\002")
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "first" top: "prob"')
+    for name in ("first", "second"):
+        m.add(f'name: "{name}" type: "AntiQuant" bottom: "{name}_q" top: "{name}"')
 
 
 @breaks("A080", "fc_d")
