@@ -2,9 +2,8 @@
 
 Sources: the types that the plugins of canndev ops/built-in/framework/caffe_plugin register
 (``OriginOpType``, 2022), without those for control flow, which no Caffe model has; ``caffe_op_map``
-of hicann/ge parser/parser/common/op_map.cc.  ATC's documentation lists further ones (Clip, Interp,
-SReLU, BNInference, PassThrough, ConvolutionDepthwise), for which no plugin is public, and which the
-parser refuses with those of 2022.
+of hicann/ge parser/parser/common/op_map.cc.  Names of operators are not among them: PassThrough is
+that of Reorg, BNInference that of BatchNorm.
 """
 
 from __future__ import annotations
