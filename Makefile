@@ -5,11 +5,12 @@ PYTHON := $(shell command -v python3 || command -v python)
 BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
 SOURCES := amct_core plugins tests tools benchmarks examples
+SCHEMA := plugins/amct_caffe/amct_caffe/model/schema
 # Two workers for two cores; one BLAS thread each, or they get in each other's way.
 PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-all test-313 lint types measure lock lock-peers changelog clean
+.PHONY: help setup setup-313 demo test test-all test-313 lint types measure schema lock lock-peers changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +42,10 @@ types: setup  ## Check types.
 
 measure: setup  ## Measure on real models and data; keeps the output in benchmarks/results.
 	$(BIN)/python benchmarks/measure.py
+
+schema: setup  ## Compile Caffe's schema, after a change of its .proto files.
+	$(BIN)/python -W ignore -m grpc_tools.protoc -I plugins/amct_caffe \
+	  --descriptor_set_out=$(SCHEMA)/caffe.desc $(SCHEMA)/caffe.proto $(SCHEMA)/ascend.proto
 
 lock: setup  ## Resolve the locked requirements again.
 	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \

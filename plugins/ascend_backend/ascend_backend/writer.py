@@ -14,6 +14,7 @@ from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.to_inference import to_inference
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
+from ascend_backend.detection_output import ssd_detection_outputs
 from ascend_backend.input_shapes import InputShapes
 from ascend_backend.name_map import name_map
 from ascend_backend.rendering import render_deploy
@@ -32,16 +33,18 @@ def write_deploy_model(
         model: what to write.
         save_path: folder and prefix of the files.
         files: where they are staged.
-        keep_training_layers: leave data, loss and accuracy layers of the TEST phase in, for a user
-            who takes them out by hand; ATC refuses them.
+        keep_training_layers: leave data, loss and accuracy layers of the TEST phase in, and
+            DetectionOutput as it is, for a user who rewrites them by hand; ATC refuses them.
 
     Raises:
-        ModelError: the shape of a network input cannot be told.
+        ModelError: the shape of a network input cannot be told, or a DetectionOutput cannot be
+            expressed as the SSDDetectionOutput that ATC takes.
     """
     rendered = render_deploy(model)
     layers: Sequence[Layer] = rendered.layers
     if not keep_training_layers:
         layers = to_inference(layers, InputShapes(model))
+        layers = ssd_detection_outputs(layers, model.graph.file)
     document = NetDocument.create(model.graph.name, layers)
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:

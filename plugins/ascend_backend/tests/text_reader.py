@@ -1,7 +1,8 @@
 """Reads the prototxt of a deployable model as ATC does, without any code of ours.
 
-Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant and
-DeQuant (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields ignored.
+Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant, DeQuant
+and SSDDetectionOutput (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields
+ignored.
 Names and types: ``caffe.proto`` of Ascend/parser and hicann/ge.
 """
 
@@ -16,7 +17,8 @@ def read_prototxt(path: str) -> List[Any]:
     """Return the layers of a text file.
 
     Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``param`` (names), ``bias_term``
-    in ``convolution_param`` and ``inner_product_param``, ``input_param`` and ``quant_param``.
+    in ``convolution_param`` and ``inner_product_param``, ``input_param``, ``quant_param`` and
+    ``ssddetectionoutput_param``.
     """
     net = _net_class()()
     with open(path, encoding="utf-8") as stream:
@@ -34,6 +36,20 @@ def _net_class() -> Any:
     _message(file, "Bias", ("bias_term", 2, "BOOL"))
     _message(
         file,
+        "SsdDetectionOutput",
+        ("num_classes", 1, "INT32"),
+        ("share_location", 2, "BOOL"),
+        ("background_label_id", 3, "INT32"),
+        ("iou_threshold", 4, "FLOAT"),
+        ("top_k", 5, "INT32"),
+        ("eta", 6, "FLOAT"),
+        ("variance_encoded_in_target", 7, "BOOL"),
+        ("code_type", 8, "INT32"),
+        ("keep_top_k", 9, "INT32"),
+        ("confidence_threshold", 10, "FLOAT"),
+    )
+    _message(
+        file,
         "Layer",
         ("name", 1, "STRING"),
         ("type", 2, "STRING"),
@@ -44,6 +60,7 @@ def _net_class() -> Any:
         ("inner_product_param", 117, "Bias"),
         ("input_param", 143, "Input"),
         ("quant_param", 208, "Quant"),
+        ("ssddetectionoutput_param", 232, "SsdDetectionOutput"),
     )
     _message(file, "Net", ("layer[]", 100, "Layer"))
     pool = descriptor_pool.DescriptorPool()

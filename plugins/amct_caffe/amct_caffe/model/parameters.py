@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Callable, List, Optional, TypeVar
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.schema.fields import FieldSpec, fields_of
+from amct_caffe.model.schema.fields import default_value, enum_name
+from amct_caffe.model.schema.pool import message_descriptor
 from amct_core.errors import ModelError
-from amct_core.textproto import Message, Scalar
+from amct_core.textproto import Message
 
 T = TypeVar("T")
 
@@ -27,7 +30,8 @@ class Parameters:
         self.layer = layer
         self.field = field
         self.message = layer.parameters(field)
-        self._specs = fields_of(fields_of("LayerParameter")[field].type_name)
+        parameters = message_descriptor("LayerParameter").fields_by_name[field]
+        self._fields = parameters.message_type.fields_by_name
 
     def has(self, *names: str) -> bool:
         """Return whether the layer gives one of these fields."""
@@ -55,11 +59,8 @@ class Parameters:
 
     def enum(self, name: str) -> str:
         """Return the name of an enum value, also where the file gives its number."""
-        spec = self._specs[name]
-        text = self.message.enum(name)
-        if text is None:
-            return spec.default or next(iter(spec.enum_values))
-        return next((own for own, number in spec.enum_values.items() if str(number) == text), text)
+        field: FieldDescriptor = self._fields[name]
+        return enum_name(field, self.message.enum(name) or str(field.default_value))
 
     def error(self, field: str, problem: str, remedy: str) -> ModelError:
         """Return an error about the field ``field`` of this message."""
@@ -75,15 +76,7 @@ class Parameters:
     def _value(self, name: str, get: Callable[[Message, str], Optional[T]]) -> T:
         value = get(self.message, name)
         if value is None:
-            value = get(self._default(self._specs[name]), name)
+            value = default_value(self._fields[name])
         if value is None:
             raise self.error(name, f"it is missing, and {self.layer.type} needs it.", "Add it.")
         return value
-
-    def _default(self, spec: FieldSpec) -> Message:
-        """Return a message that holds the field's default, if it has one."""
-        message = Message()
-        if spec.default is not None:
-            kind = "identifier" if spec.type == "bool" else "number"
-            message.add(spec.name, Scalar(spec.default, kind))
-        return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, List
 
+from ascend_backend.lint.layer_types import CONVOLUTION_TYPES
 from ascend_backend.lint.linking import LinkedLayer
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, Problem, Rule
@@ -30,6 +31,8 @@ def check_links(model: DeployModel) -> Iterator[Problem]:
     for linked in model.linked:
         if linked.entry is None or not linked.entry.blobs or _counts_differ(linked):
             continue
+        if linked.layer.type in CONVOLUTION_TYPES and len(linked.layer.bottoms) > 1:
+            continue  # ATC refuses it before it links anything, which A019 reports.
         found: List[str] = [
             f"{linked.input_name(index)} gets {' and '.join(linked.links[index])}; expected one"
             for index in linked.contested

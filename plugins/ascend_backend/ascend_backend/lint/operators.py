@@ -41,7 +41,7 @@ OPERATORS: Dict[str, Operator] = {
     "Bias": Operator("Bias", ("x", "bias"), data=2),
     "Convolution": Operator("Conv2D", ("x", "filter"), ("bias", "offset_w")),
     "Deconvolution": Operator("Deconvolution", ("x", "filter"), ("bias", "offset_w")),
-    "DepthwiseConvolution": Operator("DepthwiseConv2D", ("x", "filter"), ("bias", "offset_w")),
+    "DepthwiseConvolution": Operator("Conv2D", ("x", "filter"), ("bias", "offset_w")),
     "DeQuant": Operator("AscendDequant", ("x", "deq_scale")),
     "InnerProduct": Operator("FullyConnection", ("x", "w"), ("b", "offset_w")),
     "LSTM": Operator(

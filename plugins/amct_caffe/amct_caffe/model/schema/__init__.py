@@ -1,7 +1,8 @@
-"""What Caffe's and Ascend's caffe.proto say, as data of our own.
+"""What Caffe's and Ascend's files may hold.
 
-The facts lie in ``caffe_schema.json``.  :mod:`.fields` answers questions about them without
-protobuf; :mod:`.pool` builds protobuf messages in a private descriptor pool, beside any
-``caffe_pb2`` that a process may have loaded; :mod:`.validation` checks a text tree against them;
-:mod:`.encoding` turns a text tree into protobuf's binary format.
+The facts lie in ``caffe.proto`` and ``ascend.proto``; ``caffe.desc`` is the FileDescriptorSet that
+``make schema`` compiles from them.  :mod:`.pool` makes protobuf's descriptors and classes of it,
+beside any ``caffe_pb2`` that a process may have loaded; :mod:`.fields` answers questions about
+single fields; :mod:`.validation` checks a text tree against the schema; :mod:`.encoding` turns a
+text tree into protobuf's binary format.
 """

@@ -1,116 +1,66 @@
-"""Names, numbers and types of the fields of Caffe's messages."""
+"""What is asked about the fields of Caffe's messages, answered from protobuf's descriptors."""
 
 from __future__ import annotations
 
-import json
 from functools import cache
-from pathlib import Path
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, Mapping
 
-import attrs
+from google.protobuf.descriptor import FieldDescriptor
 
-_FILE = Path(__file__).with_name("caffe_schema.json")
-
-CAFFE = "caffe"
-"""The dialect of BVLC Caffe: the numbers that Caffe reads and writes."""
-
-ASCEND = "ascend"
-"""The dialect of Ascend's tools, which number a few fields of Caffe's messages differently."""
-
-
-@attrs.frozen
-class FieldSpec:
-    """One field of a message.
-
-    Attributes:
-        name: in text format.
-        number: in binary format, in Caffe's dialect.
-        label: ``optional``, ``required`` or ``repeated``.
-        type: protobuf's scalar type, or ``message`` or ``enum``.
-        type_name: the message or enum type, dotted where nested; empty for scalars.
-        default: as caffe.proto writes it, or None.
-        packed: whether a repeated scalar is written packed.
-    """
-
-    name: str
-    number: int
-    label: str
-    type: str
-    type_name: str = ""
-    default: Optional[str] = None
-    packed: bool = False
-
-    @property
-    def repeated(self) -> bool:
-        """Whether the field may occur more than once."""
-        return self.label == "repeated"
-
-    @property
-    def enum_values(self) -> Mapping[str, int]:
-        """Names and numbers of an enum field's values; empty for other types."""
-        return enum_values(self.type_name) if self.type == "enum" else {}
-
-
-def all_messages() -> Mapping[str, Mapping[str, FieldSpec]]:
-    """Return every message of the schema: its fields by name, in order of their numbers."""
-    return _schema().messages
-
-
-def fields_of(message: str) -> Mapping[str, FieldSpec]:
-    """Return the fields of a message by name, in order of their numbers.
-
-    Raises:
-        KeyError: the schema has no such message.
-    """
-    return _schema().messages[message]
-
-
-def find_field(message: str, name: str) -> Optional[FieldSpec]:
-    """Return the field ``name`` of a message, or None if the schema does not know it."""
-    return _schema().messages.get(message, {}).get(name)
+from amct_caffe.model.schema.pool import CAFFE, message_descriptor
+from amct_core.textproto.scalars import float_text
 
 
 def field_number(message: str, name: str, dialect: str = CAFFE) -> int:
-    """Return a field's number in a dialect (``CAFFE`` or ``ASCEND``).
+    """Return a field's number in a dialect (``pool.CAFFE`` or ``pool.ASCEND``).
 
-    They differ in one field: ``PoolingParameter.round_mode`` is 13 in Caffe; in Ascend's
-    caffe.proto 13 is ``ceil_mode`` and ``round_mode`` is 14.
+    They differ in the fields of ``ascend.proto``.
 
     Raises:
         KeyError: the schema does not know the field.
     """
-    own = fields_of(message)[name].number
-    if dialect == ASCEND:
-        return _schema().ascend_numbers.get(message, {}).get(name, own)
-    return own
-
-
-def enum_values(enum: str) -> Mapping[str, int]:
-    """Return names and numbers of an enum's values.
-
-    Raises:
-        KeyError: the schema has no such enum.
-    """
-    return _schema().enums[enum]
-
-
-def all_enums() -> Mapping[str, Mapping[str, int]]:
-    """Return every enum of the schema, its values by name."""
-    return _schema().enums
-
-
-@attrs.frozen
-class _Schema:
-    messages: Mapping[str, Mapping[str, FieldSpec]]
-    enums: Mapping[str, Mapping[str, int]]
-    ascend_numbers: Mapping[str, Mapping[str, int]]
+    number: int = message_descriptor(message, dialect).fields_by_name[name].number
+    return number
 
 
 @cache
-def _schema() -> _Schema:
-    raw: Dict[str, Any] = json.loads(_FILE.read_text(encoding="utf-8"))
-    messages = {
-        message: {name: FieldSpec(name=name, **facts) for name, facts in fields.items()}
-        for message, fields in raw["messages"].items()
-    }
-    return _Schema(messages, raw["enums"], raw["ascend_numbers"])
+def field_names(message: str) -> Mapping[int, str]:
+    """Return the names of a message's fields by their numbers.
+
+    Raises:
+        KeyError: the schema has no such message.
+    """
+    return {field.number: field.name for field in message_descriptor(message).fields}
+
+
+def is_repeated(field: FieldDescriptor) -> bool:
+    """Return whether a field may occur more than once."""
+    if hasattr(field, "is_repeated"):
+        return bool(field.is_repeated)
+    return bool(field.label == FieldDescriptor.LABEL_REPEATED)  # older protobufs
+
+
+def enum_values(field: FieldDescriptor) -> Dict[str, int]:
+    """Return names and numbers of an enum field's values, in the order of caffe.proto."""
+    return {value.name: value.number for value in field.enum_type.values}
+
+
+def enum_name(field: FieldDescriptor, text: str) -> str:
+    """Return the name of an enum value that a file gives as ``text``: by its name or its number.
+
+    It is ``text`` itself if there is no such number.
+    """
+    return next((name for name, n in enum_values(field).items() if str(n) == text), text)
+
+
+def default_value(field: FieldDescriptor) -> Any:
+    """Return the default that caffe.proto gives a field, or None.
+
+    A float's is the number that the file writes, such as 0.999, and not the nearest float32, since
+    that is what a layer has that gives the same number itself.
+    """
+    if not field.has_default_value:
+        return None
+    if field.type == FieldDescriptor.TYPE_FLOAT:
+        return float(float_text(field.default_value))
+    return field.default_value

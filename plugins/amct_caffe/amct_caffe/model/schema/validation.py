@@ -9,9 +9,10 @@ import logging
 from typing import Callable, Dict, List, Optional, Set, Tuple
 
 import attrs
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from amct_caffe.model.schema import fields
-from amct_caffe.model.schema.fields import FieldSpec
+from amct_caffe.model.schema.fields import enum_values, is_repeated
+from amct_caffe.model.schema.pool import message_descriptor
 from amct_core.errors import FileFormatError
 from amct_core.textproto import Field, Message, Scalar
 
@@ -19,28 +20,28 @@ _log = logging.getLogger("amct_caffe.model.schema")
 
 _LAYER_TYPES = frozenset({"LayerParameter", "V1LayerParameter"})
 _EXPECTED = {
-    "double": "a number",
-    "float": "a number",
-    "int64": "an integer",
-    "uint64": "a non-negative integer",
-    "int32": "a 32-bit integer",
-    "uint32": "a non-negative 32-bit integer",
-    "bool": "true or false",
-    "string": "a string in quotes",
-    "bytes": "a string in quotes",
+    FieldDescriptor.TYPE_DOUBLE: "a number",
+    FieldDescriptor.TYPE_FLOAT: "a number",
+    FieldDescriptor.TYPE_INT64: "an integer",
+    FieldDescriptor.TYPE_UINT64: "a non-negative integer",
+    FieldDescriptor.TYPE_INT32: "a 32-bit integer",
+    FieldDescriptor.TYPE_UINT32: "a non-negative 32-bit integer",
+    FieldDescriptor.TYPE_BOOL: "true or false",
+    FieldDescriptor.TYPE_STRING: "a string in quotes",
+    FieldDescriptor.TYPE_BYTES: "a string in quotes",
 }
-_INTEGER_RANGES: Dict[str, Tuple[int, int]] = {
-    "int64": (-(2**63), 2**63 - 1),
-    "uint64": (0, 2**64 - 1),
-    "int32": (-(2**31), 2**31 - 1),
-    "uint32": (0, 2**32 - 1),
+_INTEGER_RANGES: Dict[int, Tuple[int, int]] = {
+    FieldDescriptor.TYPE_INT64: (-(2**63), 2**63 - 1),
+    FieldDescriptor.TYPE_UINT64: (0, 2**64 - 1),
+    FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
+    FieldDescriptor.TYPE_UINT32: (0, 2**32 - 1),
 }
-_READERS: Dict[str, Callable[[Message, str], object]] = {
-    "double": Message.numbers,
-    "float": Message.numbers,
-    "bool": Message.booleans,
-    "string": Message.strings,
-    "bytes": Message.blobs,
+_READERS: Dict[int, Callable[[Message, str], object]] = {
+    FieldDescriptor.TYPE_DOUBLE: Message.numbers,
+    FieldDescriptor.TYPE_FLOAT: Message.numbers,
+    FieldDescriptor.TYPE_BOOL: Message.booleans,
+    FieldDescriptor.TYPE_STRING: Message.strings,
+    FieldDescriptor.TYPE_BYTES: Message.blobs,
 }
 
 
@@ -59,7 +60,7 @@ def validate(message: Message, type_name: str, file: Optional[str] = None) -> No
     Raises:
         FileFormatError: naming file, line, layer and field, what was found and what was expected.
     """
-    _validate(message, type_name, _Place(file))
+    _validate(message, message_descriptor(type_name), _Place(file))
 
 
 @attrs.frozen
@@ -79,9 +80,9 @@ class _Place:
             remedy=remedy,
         )
 
-    def inside(self, entry: Field, type_name: str) -> _Place:
-        if type_name in _LAYER_TYPES and isinstance(entry.value, Message):
-            return _Place(self.file, _name_of(entry.value))
+    def inside(self, entry: Field, message: Message, descriptor: Descriptor) -> _Place:
+        if descriptor.name in _LAYER_TYPES:
+            return _Place(self.file, _name_of(message))
         return attrs.evolve(self, path=f"{self.path}{entry.name}.")
 
 
@@ -90,43 +91,43 @@ def _name_of(layer: Message) -> str:
     return names[-1] if names else ""
 
 
-def _validate(message: Message, type_name: str, place: _Place) -> None:
+def _validate(message: Message, descriptor: Descriptor, place: _Place) -> None:
     seen: Set[str] = set()
     for entry in message:
-        spec = fields.find_field(type_name, entry.name)
-        if spec is None:
+        field = descriptor.fields_by_name.get(entry.name)
+        if field is None:
             _log.debug("unknown field '%s%s' (line %d)", place.path, entry.name, entry.line)
             continue
-        if entry.name in seen and not spec.repeated:
+        if entry.name in seen and not is_repeated(field):
             raise place.error(
                 entry, "a second value", "one, because the field is not repeated", "Remove one."
             )
         seen.add(entry.name)
-        if spec.type == "message":
+        inner = field.message_type
+        if inner is not None:
             if not isinstance(entry.value, Message):
                 raise place.error(entry, entry.value.text, "a message in braces")
-            _validate(entry.value, spec.type_name, place.inside(entry, spec.type_name))
+            _validate(entry.value, inner, place.inside(entry, entry.value, inner))
         elif isinstance(entry.value, Message):
-            raise place.error(entry, "a message in braces", _expected(spec))
+            raise place.error(entry, "a message in braces", _expected(field))
         else:
-            _check_scalar(entry, entry.value, spec, place)
+            _check_scalar(entry, entry.value, field, place)
 
 
-def _check_scalar(entry: Field, value: Scalar, spec: FieldSpec, place: _Place) -> None:
-    if spec.type == "enum":
-        fits = value.kind != "string" and _is_enum_value(value.text, spec)
-    elif spec.type in _INTEGER_RANGES:
-        fits = _is_integer(entry, *_INTEGER_RANGES[spec.type])
+def _check_scalar(entry: Field, value: Scalar, field: FieldDescriptor, place: _Place) -> None:
+    if field.enum_type is not None:
+        fits = value.kind != "string" and _is_enum_value(value.text, field)
+    elif field.type in _INTEGER_RANGES:
+        fits = _is_integer(entry, *_INTEGER_RANGES[field.type])
     else:
-        fits = _is_readable(entry, _READERS[spec.type])
+        fits = _is_readable(entry, _READERS[field.type])
     if not fits:
-        raise place.error(entry, value.text, _expected(spec))
+        raise place.error(entry, value.text, _expected(field))
 
 
-def _is_enum_value(text: str, spec: FieldSpec) -> bool:
-    if text in spec.enum_values:
-        return True
-    return text.lstrip("-").isdigit() and int(text) in spec.enum_values.values()
+def _is_enum_value(text: str, field: FieldDescriptor) -> bool:
+    values = enum_values(field)
+    return text in values or (text.lstrip("-").isdigit() and int(text) in values.values())
 
 
 def _is_integer(entry: Field, lowest: int, highest: int) -> bool:
@@ -145,7 +146,7 @@ def _is_readable(entry: Field, read: Callable[[Message, str], object]) -> bool:
     return True
 
 
-def _expected(spec: FieldSpec) -> str:
-    if spec.type == "enum":
-        return f"one of {', '.join(spec.enum_values)}"
-    return _EXPECTED.get(spec.type, "a value")
+def _expected(field: FieldDescriptor) -> str:
+    if field.enum_type is not None:
+        return f"one of {', '.join(enum_values(field))}"
+    return _EXPECTED[field.type]

@@ -18,23 +18,11 @@ from amct_caffe.model.formats.caffemodel.wire import (
     read_varint,
     walk,
 )
+from amct_caffe.model.schema.fields import field_names, field_number
 from amct_core.errors import FileFormatError
 
-# Numbers of BlobProto's fields; 10 to 12 are Ascend's additions.
-NUM, CHANNELS, HEIGHT, WIDTH = 1, 2, 3, 4
-DATA, SHAPE, DOUBLE_DATA = 5, 7, 8
-INT8_DATA, INT32_DATA, UINT64_DATA = 10, 11, 12
-SHAPE_DIM = 1  # of BlobShape
-
-_LEGACY_SHAPE = (NUM, CHANNELS, HEIGHT, WIDTH)
-_PRECEDENCE = (DOUBLE_DATA, INT8_DATA, INT32_DATA, UINT64_DATA, DATA)
-_NAMES = {
-    DATA: "data",
-    DOUBLE_DATA: "double_data",
-    INT8_DATA: "int8_data",
-    INT32_DATA: "int32_data",
-    UINT64_DATA: "uint64_data",
-}
+_LEGACY_SHAPE = ("num", "channels", "height", "width")
+_PRECEDENCE = ("double_data", "int8_data", "int32_data", "uint64_data", "data")
 
 
 @attrs.frozen
@@ -104,15 +92,15 @@ def read_stored_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> 
     Raises:
         FileFormatError: the bytes are no BlobProto.
     """
-    found: Dict[int, List[WireField]] = {}
+    names = field_names("BlobProto")
+    found: Dict[str, List[WireField]] = {}
     for field in walk(buffer, start, end, place.file):
-        found.setdefault(field.number, []).append(field)
-    number, *others = [n for n in _PRECEDENCE if n in found] or [DATA]
-    parts = [_DECODERS[number](buffer, field, place) for field in found.get(number, [])]
-    if number == INT8_DATA:
+        found.setdefault(names.get(field.number, ""), []).append(field)
+    name, *others = [name for name in _PRECEDENCE if name in found] or ["data"]
+    parts = [_DECODERS[name](buffer, field, place) for field in found.get(name, [])]
+    if name == "int8_data":
         parts = parts[-1:]  # of a field that is not repeated, the last one counts
-    ignored = tuple(_NAMES[other] for other in others)
-    return StoredBlob(_NAMES[number], ignored, _joined(parts), _shape(buffer, found, place))
+    return StoredBlob(name, tuple(others), _joined(parts), _shape(buffer, found, place))
 
 
 def _joined(parts: List[NDArray[Any]]) -> NDArray[Any]:
@@ -121,16 +109,16 @@ def _joined(parts: List[NDArray[Any]]) -> NDArray[Any]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _shape(buffer: Buffer, found: Dict[int, List[WireField]], place: BlobPlace) -> Tuple[int, ...]:
-    if any(number in found for number in _LEGACY_SHAPE):
+def _shape(buffer: Buffer, found: Dict[str, List[WireField]], place: BlobPlace) -> Tuple[int, ...]:
+    if any(name in found for name in _LEGACY_SHAPE):
         return tuple(
-            int(_integers(buffer, found[number][-1], place)[-1]) if number in found else 0
-            for number in _LEGACY_SHAPE
+            int(_integers(buffer, found[name][-1], place)[-1]) if name in found else 0
+            for name in _LEGACY_SHAPE
         )
     dims: List[int] = []
-    for shape in found.get(SHAPE, []):
+    for shape in found.get("shape", []):
         for field in walk(buffer, shape.start, shape.end, place.file):
-            if field.number == SHAPE_DIM:
+            if field.number == field_number("BlobShape", "dim"):
                 dims.extend(int(dim) for dim in _integers(buffer, field, place))
     return tuple(dims)
 
@@ -193,10 +181,10 @@ def _wrong_wire_type(field: WireField, place: BlobPlace) -> FileFormatError:
     )
 
 
-_DECODERS: Dict[int, Callable[[Buffer, WireField, BlobPlace], NDArray[Any]]] = {
-    DATA: _float32,
-    DOUBLE_DATA: _float64,
-    INT8_DATA: _int8,
-    INT32_DATA: _int32,
-    UINT64_DATA: _varints,
+_DECODERS: Dict[str, Callable[[Buffer, WireField, BlobPlace], NDArray[Any]]] = {
+    "data": _float32,
+    "double_data": _float64,
+    "int8_data": _int8,
+    "int32_data": _int32,
+    "uint64_data": _varints,
 }

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Dict, List, Union
-
-import attrs
+from typing import List, Union
 
 from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, read_blob
 from amct_caffe.model.formats.caffemodel.model import CaffeModel, LayerWeights
@@ -19,24 +17,11 @@ from amct_caffe.model.formats.caffemodel.wire import (
     walk,
 )
 from amct_caffe.model.formats.v1 import v1_layer_type
+from amct_caffe.model.schema.fields import field_names
 from amct_core.errors import FileFormatError
 
-_NET_NAME, _NET_V1_LAYERS, _NET_LAYER = 1, 2, 100
+_LAYER_TYPES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-
-
-@attrs.frozen
-class _LayerFormat:
-    """Numbers of a layer message's fields."""
-
-    name: int
-    type: int
-    blobs: int
-
-
-_CURRENT = _LayerFormat(name=1, type=2, blobs=7)
-_V1 = _LayerFormat(name=4, type=5, blobs=6)
-_V1_V0_LAYER = 1
 
 
 def read(path: Union[str, os.PathLike[str]]) -> CaffeModel:
@@ -71,14 +56,15 @@ def _model(buffer: Buffer, file: str) -> CaffeModel:
         )
     name = ""
     layers: List[LayerWeights] = []
-    formats: Dict[int, _LayerFormat] = {_NET_LAYER: _CURRENT, _NET_V1_LAYERS: _V1}
+    names = field_names("NetParameter")
     seen = set()
     for field in walk(buffer, 0, len(buffer), file):
-        if field.number == _NET_NAME:
+        field_name = names.get(field.number, "")
+        if field_name == "name":
             name = _text(buffer, field, file)
-        elif field.number in formats:
-            seen.add(field.number)
-            layers.append(_layer(buffer, field, formats[field.number], file))
+        elif field_name in _LAYER_TYPES:
+            seen.add(field_name)
+            layers.append(_layer(buffer, field, _LAYER_TYPES[field_name], file))
     if not layers:
         raise FileFormatError(
             "it holds no layer; expected a binary Caffe model (.caffemodel).",
@@ -94,24 +80,27 @@ def _model(buffer: Buffer, file: str) -> CaffeModel:
     return CaffeModel(name, tuple(layers), file)
 
 
-def _layer(buffer: Buffer, layer: WireField, form: _LayerFormat, file: str) -> LayerWeights:
+def _layer(buffer: Buffer, layer: WireField, type_name: str, file: str) -> LayerWeights:
+    names = field_names(type_name)
+    is_v1 = type_name == "V1LayerParameter"
     name = kind = ""
     blobs: List[WireField] = []
     other: List[bytes] = []
     for field in _inside(buffer, layer, file):
-        if field.number == form.name:
+        field_name = names.get(field.number)
+        if field_name == "name":
             name = _text(buffer, field, file)
-        elif field.number == form.type:
-            kind = _v1_type(buffer, field, file) if form is _V1 else _text(buffer, field, file)
-        elif field.number == form.blobs:
+        elif field_name == "type":
+            kind = _v1_type(buffer, field, file) if is_v1 else _text(buffer, field, file)
+        elif field_name == "blobs":
             blobs.append(field)
-        elif form is _V1 and field.number == _V1_V0_LAYER:
+        elif is_v1 and field_name == "layer":
             raise FileFormatError(
                 "found a layer in the V0 format of 2013; expected V1 or the present format.",
                 file=file,
                 remedy="Convert it with Caffe's upgrade_net_proto_binary.",
             )
-        elif form is _CURRENT:
+        elif not is_v1:
             other.append(bytes(buffer[field.begin : field.end]))
     arrays = []
     for index, field in enumerate(blobs):

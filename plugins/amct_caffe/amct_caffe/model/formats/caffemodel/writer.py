@@ -8,7 +8,6 @@ from typing import (
     Dict,
     Iterable,
     Iterator,
-    List,
     Mapping,
     Optional,
     Sequence,
@@ -20,7 +19,6 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel import blobs as blob_format
 from amct_caffe.model.formats.caffemodel.wire import (
     LENGTH_DELIMITED,
     encode_bytes,
@@ -104,8 +102,10 @@ class _Encoder:
             )
         size = int(varint_sizes(array).sum()) if field in _VARINT_FIELDS else array.nbytes
         dims = b"".join(encode_varint(dim) for dim in array.shape)
-        shape = encode_bytes(blob_format.SHAPE, encode_bytes(blob_format.SHAPE_DIM, dims))
-        content = shape + encode_tag(field, LENGTH_DELIMITED) + encode_varint(size)
+        shape = encode_bytes(field_number("BlobShape", "dim"), dims)
+        content = encode_bytes(field_number("BlobProto", "shape"), shape)
+        content += encode_tag(field_number("BlobProto", field), LENGTH_DELIMITED)
+        content += encode_varint(size)
         prefix = encode_tag(field_number("LayerParameter", "blobs"), LENGTH_DELIMITED)
         return cls(array, prefix + encode_varint(len(content) + size) + content, size)
 
@@ -123,10 +123,10 @@ class _Encoder:
             yield np.ascontiguousarray(self.array).reshape(-1).view(np.uint8).data
 
 
-_FIELDS: Dict[str, int] = {
-    "float32": blob_format.DATA,
-    "int8": blob_format.INT8_DATA,
-    "int32": blob_format.INT32_DATA,
-    "uint64": blob_format.UINT64_DATA,
+_FIELDS: Dict[str, str] = {
+    "float32": "data",
+    "int8": "int8_data",
+    "int32": "int32_data",
+    "uint64": "uint64_data",
 }
-_VARINT_FIELDS: List[int] = [blob_format.INT32_DATA, blob_format.UINT64_DATA]
+_VARINT_FIELDS = ("int32_data", "uint64_data")

@@ -7,7 +7,8 @@ from typing import List, Optional
 
 import attrs
 
-from amct_caffe.model.schema.fields import enum_values
+from amct_caffe.model.schema.fields import enum_name
+from amct_caffe.model.schema.pool import message_descriptor
 from amct_caffe.model.schema.validation import validate
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text
@@ -134,11 +135,10 @@ def _upgrade_type(message: Message, path: str) -> None:
             field="solver_type",
             remedy="Remove solver_type.",
         )
-    numbers = enum_values("SolverParameter.SolverType")
-    name = next((name for name, number in numbers.items() if str(number) == old), old)
+    field = message_descriptor("SolverParameter").fields_by_name["solver_type"]
     for entry in message:
         if entry.name == "solver_type":
-            entry.name, entry.value = "type", to_value(_TYPES[name])
+            entry.name, entry.value = "type", to_value(_TYPES[enum_name(field, old)])
 
 
 def redirect(solver: Solver, net: str, snapshot_prefix: str) -> Solver:
