@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Sequence, T
 
 import attrs
 
-from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
+from amct_core.extensions.validation import callable_or_none, is_callable
 
 if TYPE_CHECKING:
     from amct_core.graph import Graph, Node, Value
@@ -167,7 +167,7 @@ class LayerType:
             quantized layer, bias included; ``q`` is the name of the input, uint8 ``q + 128``.
     """
 
-    name: str = attrs.field(validator=plugin_name)
+    name: str = attrs.field(validator=attrs.validators.instance_of(str))
     parameters: str = ""
     attributes: Optional[Callable[[Any], Attributes]] = None
     blobs: Optional[Callable[[Any], Sequence[Any]]] = None

@@ -96,7 +96,6 @@ def _layer(graph: Graph, name: str, random: np.random.Generator) -> QuantizedLay
         quant_scale=np.float32(scale),
         offset=offset,
         weights=weights,
-        channel_axis=None if count == 1 else int(node.op == "Deconvolution"),
         bias=bias,
         deq_scale=random.uniform(1e-6, 1, count).astype(np.float32),
         shift_n=shift_n.astype(np.uint8),

@@ -10,7 +10,8 @@ from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.ranks.launch import Launch
 from amct_caffe.runtime.ranks.world import World
-from amct_caffe.training.workflow import check_training, data_shares, last_snapshot
+from amct_caffe.training import data_shares
+from amct_caffe.training.workflow import check_training, last_snapshot
 from amct_core.errors import ModelError
 
 _log = logging.getLogger("amct_caffe.training")

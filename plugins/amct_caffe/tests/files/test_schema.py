@@ -78,7 +78,7 @@ def caffes_own(caffe_pb2: Any) -> FileDescriptorProto:
 def test_the_checked_in_descriptors_are_those_of_the_proto_files(tmp_path: Path) -> None:
     target = tmp_path / "caffe.desc"
     protoc = [sys.executable, "-W", "ignore", "-m", "grpc_tools.protoc"]
-    paths = [f"-I{FOLDER.parent.parent}", f"--descriptor_set_out={target}"]
+    paths = [f"-I{FOLDER.parent.parent.parent}", f"--descriptor_set_out={target}"]
     files = [str(FOLDER / name) for name in ("caffe.proto", "ascend.proto")]
     subprocess.run([*protoc, *paths, *files], check=True)
     assert FileDescriptorSet.FromString(target.read_bytes()) == compiled(), "run make schema"

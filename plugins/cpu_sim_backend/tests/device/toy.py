@@ -12,7 +12,6 @@ from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
 from amct_core.extensions import Fact, Processor, RolledBack
 from amct_core.graph import Graph
-from amct_core.plugins import registries
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 
@@ -107,7 +106,7 @@ def processor(rolled_back: Sequence[str] = (), **facts: Fact[bool]) -> Processor
 
 def on(toy: Processor, weights: Blobs, network: str = NETWORK) -> DeviceGraph:
     """Return the network as ``toy`` computes it."""
-    return as_computed_by(graph(weights, network), toy, "Toy", registries().layer_quantizers)
+    return as_computed_by(graph(weights, network), toy, "Toy")
 
 
 def outputs(found: Graph, blobs_wanted: Sequence[str], engine: str = "reference") -> Dict[str, Any]:
