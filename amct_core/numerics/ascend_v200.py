@@ -21,9 +21,9 @@ offset.  An Eltwise of DeQuants that have N, and equal words, adds int16 numbers
 
 Status.  Verified: which operations are made, and the words that they get (V200RequantFusionPass,
 V200NotRequantFusionPass, v200_requant_util.cc of CANN's fusion engine; canndev ascend_dequant_s16
-and ascend_requant_s16).  Inferred: roundings to nearest, halves to even; that ``acc >> N`` rounds down;
-that the saturation to 9 bits stands before the offset (hiascend cceapi_0048); that a product is
-rounded once.  Unknown: whether all 24 bits of M and deq_scale count, or the 11 highest.
+and ascend_requant_s16).  Inferred: roundings to nearest, halves to even; that ``acc >> N`` rounds
+down; that the saturation to 9 bits stands before the offset (hiascend cceapi_0048); that a product
+is rounded once.  Unknown: whether all 24 bits of M and deq_scale count, or the 11 highest.
 """
 
 from __future__ import annotations
@@ -154,4 +154,5 @@ def _rounded(t: Int32Array, m: Float32Array, offset: int, relu: bool = False) ->
     nine = np.clip(np.rint(t.astype(np.float32) * m), _INT9_MIN, _INT9_MAX)
     if relu:
         nine = np.maximum(nine, np.float32(0))
-    return np.clip(nine + np.float32(offset), QUANT_MIN, QUANT_MAX).astype(np.int8)
+    result: Int8Array = np.clip(nine + np.float32(offset), QUANT_MIN, QUANT_MAX).astype(np.int8)
+    return result
