@@ -50,7 +50,7 @@ def test_inputs_are_linked_and_the_integers_are_there(case: Case, tmp_path: Path
         check_blobs(layer, weights)
         check_dequant(layer, layers, weights)
     quants = [layer for layer in layers.values() if layer.type == "Quant"]
-    assert len(quants) == len(model.quant_groups())
+    assert len(quants) == len({layer.quant_key for layer in model.layers})
     assert set(weights) <= set(layers)
 
 

@@ -38,7 +38,7 @@ def test_what_the_lint_says_is_rolled_back_runs_in_float16(case: Case, tmp_path:
     assert simulator.device is not None
     deviations = {each.field: each.layers for each in simulator.device.deviations}
     assert set(deviations["rolls_back"]) == named
-    assert {node.name for node in simulator.quantized_nodes}.isdisjoint(named)
+    assert {layer.name for layer in simulator.quantized_layers}.isdisjoint(named)
     quants = [n for n in simulator.graph.nodes if isinstance(n.attributes, Quant)]
     assert deviations["quantizes_in_fp16"] == tuple(node.name for node in quants)
     for blob, array in simulator.run(inputs).items():

@@ -80,8 +80,8 @@ def check_every_blob(prefix: str, inputs: Arrays, engine: str) -> None:
     """
     files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
     simulator = Simulator(*files, engine=engine)
-    integers = {b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0])}
-    blobs = {v.name for n in simulator.graph.nodes for v in n.outputs} - integers
+    blobs = {v.name for n in simulator.graph.nodes for v in n.outputs}
+    blobs -= set(simulator.integer_blobs)
     found = simulator.run(inputs, sorted(blobs))
     executor = CaffeFrontend().fake_quant_executor(prefix)
     expected = executor.run(inputs, sorted(blobs))

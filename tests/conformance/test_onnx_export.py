@@ -41,9 +41,7 @@ def test_the_integers_are_the_same(case: Case, tmp_path: Path) -> None:
             export(simulator.graph)
         return
     model = export(simulator.graph)
-    integers = list(
-        dict.fromkeys(b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0]))
-    )
+    integers = list(simulator.integer_blobs)
     for name in integers:
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
     inputs = inserted.inputs(seed=2, spread=1.5)

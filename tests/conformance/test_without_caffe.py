@@ -32,10 +32,11 @@ def test_integers_of_the_saved_model(case: Case, tmp_path: Path) -> None:
     prefix = inserted.save()
     files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
     simulator = Simulator(*files, engine="reference")
-    assert tuple(n.name for n in simulator.quantized_nodes) == (case.enable or case.quantized)
-    blobs = {b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0])}
-    outputs = simulator.run(inserted.inputs(seed=2, spread=1.5), [*blobs, *simulator.outputs])
-    for node in simulator.quantized_nodes:
+    nodes = [layer.node for layer in simulator.quantized_layers]
+    assert tuple(node.name for node in nodes) == (case.enable or case.quantized)
+    blobs = {*simulator.integer_blobs, *simulator.outputs}
+    outputs = simulator.run(inserted.inputs(seed=2, spread=1.5), sorted(blobs))
+    for node in nodes:
         quant = simulator.graph.producer(node.inputs[0])
         assert quant is not None and isinstance(quant.attributes, Quant)
         centered = outputs[node.bottoms[0]].astype(np.int64) - quant.attributes.offset

@@ -20,7 +20,7 @@ from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantPar
 from amct_caffe.saving.split_layer import Rendered, split_layer
 from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.graph.attributes import Pooling
-from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step, lower
+from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import exactness
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
@@ -33,7 +33,7 @@ def render_fake_quant(model: QuantizedModel) -> RenderedNetwork:
     layers: List[Layer] = []
     blobs: Dict[str, List[NDArray[Any]]] = {}
     quant_tops: Dict[str, str] = {}
-    for step in lower(model):
+    for step in model.steps:
         for layer, layer_blobs in _render(step, quant_tops):
             layers.append(layer)
             if layer_blobs:

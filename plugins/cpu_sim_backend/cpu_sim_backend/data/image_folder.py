@@ -92,7 +92,7 @@ class ImageFolderSource(DataSource):
         try:
             image = self._preprocessing.normalized(pixels)
         except AmctError as error:
-            raise type(error)(error.problem, file=path, remedy=error.remedy) from error
+            raise error.at(file=path) from error
         if self._shape is None:
             self._shape = image.shape
         if image.shape != self._shape:

@@ -50,7 +50,7 @@ def samples_at_once(largest: int) -> int:
 
 def _is_by_sample(operation: Operation) -> bool:
     if isinstance(operation, IntegerOperation):
-        return not isinstance(operation.node.attributes, InnerProduct)
+        return not isinstance(operation.layer.node.attributes, InnerProduct)
     if isinstance(operation, LayerOperation):
         return operation.node.type.by_sample
     return isinstance(operation, _ANY_LAYER)
