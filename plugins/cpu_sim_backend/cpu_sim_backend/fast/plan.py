@@ -71,8 +71,8 @@ class IntegerOperation(Operation):
 
 
 @attrs.define(eq=False)
-class PooledSumOperation(Operation):
-    """A quantized AVE Pooling and its DeQuant."""
+class UnweightedOperation(Operation):
+    """A quantized layer without weights, such as an AVE Pooling, and its DeQuant."""
 
     node: Node
     dequant: Node
@@ -182,7 +182,7 @@ def _integer_operation(graph: Graph, node: Node) -> Operation:
     assert quant is not None and isinstance(quant.attributes, Quant)
     (use,) = graph.uses(node.outputs[0])
     dequant = use.node
-    kind = PooledSumOperation if isinstance(node.attributes, Pooling) else IntegerOperation
+    kind = IntegerOperation if node.weights else UnweightedOperation
     operation = kind(
         inputs=list(node.inputs),
         outputs=[node.outputs[0], dequant.outputs[0]],

@@ -12,7 +12,7 @@ from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import Pooling
 from amct_core.numerics import dequant, pooling
-from cpu_sim_backend.execution import PooledSum, input_array
+from cpu_sim_backend.execution import input_array
 from cpu_sim_backend.fast.convolve import Window
 from cpu_sim_backend.fast.finish import Finish
 from cpu_sim_backend.fast.layers import accumulate
@@ -25,8 +25,8 @@ from cpu_sim_backend.fast.plan import (
     MaxPoolOperation,
     Operation,
     Plan,
-    PooledSumOperation,
     QuantizeOperation,
+    UnweightedOperation,
 )
 from cpu_sim_backend.fast.pooling import average_pool, max_pool
 from cpu_sim_backend.fast.prepared import Layers, Prepared
@@ -184,18 +184,20 @@ class Run:
             self._concatenations[value] = np.empty((shape[0], concat.channels), np.uint8)
         return self._concatenations[value]
 
-    def _pooled_sum(self, operation: PooledSumOperation) -> None:
+    def _unweighted(self, operation: UnweightedOperation) -> None:
         x = self._tensors[operation.inputs[0]]
         sums = accumulate(operation.node, operation.zero, x)
         if operation.accumulator in self._plan.wanted:
             self._tensors[operation.accumulator] = Tensor(first=sums)
         a = operation.node.attributes
-        assert isinstance(a, Pooling) and a.kernel is not None
-        height, width = x.shape[2:]
-        areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-        deq_scale, _, _ = dequant.unpack(operation.dequant.weights[0])
-        pooled = PooledSum(sums, areas, a.kernel)
-        floats = pooling.dequantize_sum(pooled.sums, deq_scale[0], pooled.areas, pooled.kernel)
+        deq_scale, shift_n, _ = dequant.unpack(operation.dequant.weights[0])
+        if isinstance(a, Pooling):
+            assert a.kernel is not None
+            height, width = x.shape[2:]
+            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+            floats = pooling.dequantize_sum(sums, deq_scale[0], areas, a.kernel)
+        else:
+            floats = dequant.dequantize(sums, deq_scale, shift_n)
         self._tensors[operation.outputs[1]] = Tensor(first=floats)
 
     def _max_pool(self, operation: MaxPoolOperation) -> None:
@@ -266,7 +268,7 @@ _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     InputOperation: Run._input,
     QuantizeOperation: Run._quantize,
     IntegerOperation: Run._integer,
-    PooledSumOperation: Run._pooled_sum,
+    UnweightedOperation: Run._unweighted,
     MaxPoolOperation: Run._max_pool,
     AveragePoolOperation: Run._average_pool,
     ConcatOperation: Run._concat,
