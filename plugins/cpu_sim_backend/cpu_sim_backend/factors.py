@@ -58,7 +58,7 @@ def deployed_factors(graph: Graph, node: Node) -> Factors:
 def differences(deployed: Factors, framework: Factors) -> Iterator[FactorDifference]:
     """Yield the fields in which ``framework`` differs from ``deployed``.
 
-    Layers that ``framework`` does not tell about are passed over.
+    Layers that ``framework`` does not know are ignored.
 
     Raises:
         ModelError: a field is missing on one side, or has another length.
