@@ -142,7 +142,7 @@ def _texts(values: Iterable[str]) -> Tuple[str, ...]:
 class Processor:
     """Processors that compute a deployable model alike, and where they depart from what it says.
 
-    A difference whose fact is False or None is not simulated; of None the user is told.
+    A difference whose fact is False or None is not simulated; None is reported to the user.
 
     Attributes:
         name: of the family.

@@ -57,7 +57,7 @@ def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBa
     """Yield the quantized AVE Poolings that are rolled back.
 
     Args:
-        graph: a deployable model; Poolings whose input size is not known are passed over.
+        graph: a deployable model; Poolings whose input size is not known are ignored.
         target: None: a processor that rolls back and is not of ISA v200.
 
     Raises:

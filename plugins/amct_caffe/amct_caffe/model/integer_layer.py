@@ -1,4 +1,4 @@
-"""The quantized layer itself, as a Caffe layer: the same in every saved model but for its blobs."""
+"""The quantized layer itself, as a Caffe layer: only its blobs differ between the saved models."""
 
 from __future__ import annotations
 

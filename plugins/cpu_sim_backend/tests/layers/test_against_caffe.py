@@ -29,7 +29,7 @@ def assert_like_caffe(caffe: Any, case: Case, folder: Path) -> None:
         assert found[name].shape == expected.shape
         assert found[name].dtype == np.float32
         if exact:
-            # Equal but for the sign of a zero, which a BLAS sets as it likes.
+            # Equal except for the sign of a zero, which a BLAS sets as it likes.
             np.testing.assert_array_equal(found[name], expected)
         else:
             error = np.abs(found[name].astype(np.float64) - expected).max(initial=0)
