@@ -5,8 +5,9 @@ PYTHON := $(shell command -v python3 || command -v python)
 BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
 SOURCES := amct_core plugins tests tools benchmarks examples
-# Two workers for two cores; one BLAS thread each, or they get in each other's way.
-PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+# Two workers for two cores; one BLAS thread each, and OpenMP's sleep while they have nothing to do,
+# or they get in each other's way.
+PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-313 demo test test-all test-313 lint types measure lock lock-peers changelog clean

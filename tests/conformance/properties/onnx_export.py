@@ -1,21 +1,12 @@
-"""The ONNX model of every case: checked, and run in onnxruntime to the same integers."""
+"""The ONNX model: checked, and run in onnxruntime to the same integers."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from amct_core.errors import ModelError
-from cpu_sim_backend import Simulator
-from tests.conformance.case import Case
-from tests.conformance.graph_cases import CASES
-from tests.conformance.layer_cases import layer_cases
-from tests.conformance.runner import insert, pretend_training
-
-onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+from tests.conformance.runner import Saved
 
 REFUSED = {
     "a long chain in place": "'Power' has no form in ONNX",
@@ -27,38 +18,35 @@ REFUSED = {
 """Cases with float layers that are not exported, and what is said."""
 
 
-@pytest.mark.parametrize("case", [*layer_cases(), *CASES], ids=str)
-def test_the_integers_are_the_same(case: Case, tmp_path: Path) -> None:
+def onnx_runs_to_the_same_integers(saved: Saved) -> None:
+    import onnx
+
     from cpu_sim_backend.onnx_export import export
 
-    inserted = insert(case, tmp_path)
-    pretend_training(tmp_path, searches=inserted.searches)
-    prefix = inserted.save()
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    simulator = Simulator(*files, engine="reference")
-    if case.name in REFUSED:
-        with pytest.raises(ModelError, match=REFUSED[case.name]):
+    simulator, name = saved.reference, saved.inserted.case.name
+    if name in REFUSED:
+        with pytest.raises(ModelError, match=REFUSED[name]):
             export(simulator.graph)
         return
     model = export(simulator.graph)
     integers = list(
         dict.fromkeys(b for n in simulator.quantized_nodes for b in (n.bottoms[0], n.tops[0]))
     )
-    for name in integers:
-        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
-    inputs = inserted.inputs(seed=2, spread=1.5)
-    expected = simulator.run(inputs, [*integers, *simulator.outputs])
-    found = run(model, inputs, list(expected))
-    for name in integers:
-        values = found[name]
+    for blob in integers:
+        model.graph.output.append(onnx.helper.make_empty_tensor_value_info(blob))
+    found = run(model, saved.inputs, [*integers, *simulator.outputs])
+    for blob in integers:
+        values = found[blob]
         if values.dtype == np.uint8:
             values = (values.astype(np.int16) - 128).astype(np.int8)
-        np.testing.assert_array_equal(values, expected[name], name)
-    for name in simulator.outputs:
-        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5, atol=1e-5)
+        np.testing.assert_array_equal(values, saved.blobs[blob], blob)
+    for blob in simulator.outputs:
+        np.testing.assert_allclose(found[blob], saved.blobs[blob], rtol=1e-5, atol=1e-5)
 
 
 def run(model: object, inputs: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
