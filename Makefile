@@ -5,6 +5,7 @@ PYTHON := $(shell command -v python3 || command -v python)
 BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
 SOURCES := amct_core plugins tests tools benchmarks examples
+SCHEMA := plugins/amct_caffe/amct_caffe/model/schema
 # Two workers for two cores; one BLAS thread each, and OpenMP's sleep while they have nothing to do,
 # or they get in each other's way.  Each worker begins with tests of its own half of the suite, so that
 # most fixtures of modules and sessions are made once.
@@ -12,7 +13,7 @@ PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure lock lock-peers changelog clean
+.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure schema lock lock-peers changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +48,10 @@ types: setup  ## Check types.
 
 measure: setup  ## Measure on real models and data; keeps the output in benchmarks/results.
 	$(BIN)/python benchmarks/measure.py
+
+schema: setup  ## Compile Caffe's schema, after a change of its .proto files.
+	$(BIN)/python -W ignore -m grpc_tools.protoc -I plugins/amct_caffe \
+	  --descriptor_set_out=$(SCHEMA)/caffe.desc $(SCHEMA)/caffe.proto $(SCHEMA)/ascend.proto
 
 lock: setup  ## Resolve the locked requirements again.
 	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \

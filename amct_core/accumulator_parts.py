@@ -7,29 +7,29 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
+from amct_core.extensions import WeightAxes
 from amct_core.numerics import exactness
 
-SPLITTABLE_OPS = frozenset({"Convolution", "Deconvolution", "InnerProduct"})
-"""Layer types whose weights have output and input channels as their first two axes."""
 
-
-def accumulator_parts(op: str, weights: Optional[Any], offset: int) -> Tuple[slice, ...]:
+def accumulator_parts(
+    axes: Optional[WeightAxes], weights: Optional[Any], offset: int
+) -> Tuple[slice, ...]:
     """Return the ranges of input channels that a layer is split into; one if it is not.
 
     Args:
-        op: layer type.
-        weights: int8, in Caffe's layout: output channels first, second for Deconvolution.
+        axes: of the layer's type.
+        weights: int8, in the framework's layout.
         offset: offset_d of the layer's input.
     """
-    if op not in SPLITTABLE_OPS or weights is None:
+    if axes is None or axes.input is None or weights is None:
         return (slice(None),)
-    output_axis = 1 if op == "Deconvolution" else 0
-    return exactness.input_parts(weights, offset, output_axis, 1 - output_axis)
+    return exactness.input_parts(weights, offset, axes.output, axes.input)
 
 
-def weights_of_part(op: str, weights: Any, part: slice) -> Any:
+def weights_of_part(axes: WeightAxes, weights: Any, part: slice) -> Any:
     """Return the weights of the input channels ``part``, a view."""
-    return weights[part] if op == "Deconvolution" else weights[:, part]
+    assert axes.input is not None
+    return weights[(slice(None),) * axes.input + (part,)]
 
 
 def part_names(accumulator: str, count: int) -> Tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import QuantizationError, TrainingError
-from amct_core.extensions import LayerQuantizer
+from amct_core.extensions import Quantization
 from amct_core.folding import batch_norm_of, scale_of
 from amct_core.graph import Graph, Node
 from amct_core.graph.batch_norm import FoldChain, chain_of
@@ -77,21 +77,23 @@ class _LayerBuilder:
     recorded: Optional[LayerRecord]
 
     @property
-    def _quantizer(self) -> LayerQuantizer:
-        return self.plugins.layer_quantizers.get(self.node.op)
+    def _quantization(self) -> Quantization:
+        found = self.node.type.quantization
+        assert found is not None
+        return found
 
     def build(self, search_runs: bool, network: RetrainedNetwork) -> QuantizedLayer:
         trained = self.trained
         algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
         scale_d, offset = algorithm.factors(trained.clip_max, trained.clip_min, trained.fixed_min)
         scale_d = np.float32(scale_d)
-        weights, scale_w, bias, channel_axis = self._weights()
-        divisor = self._quantizer.divisor(self.node) if self._quantizer.divisor else 1
+        weights, scale_w, bias = self._weights()
+        divisor = self._quantization.divisor(self.node) if self._quantization.divisor else 1
         deq_scale = self._deq_scale(scale_d, scale_w, divisor)
         integer_bias = None
         if bias is not None:
             integer_bias = bias_numerics.quantize(bias, deq_scale)
-        searched = search_runs and self._quantizer.searches_shift
+        searched = search_runs and self._quantization.searches_shift
         return QuantizedLayer(
             name=self.node.name,
             op=self.node.op,
@@ -99,7 +101,6 @@ class _LayerBuilder:
             quant_scale=affine.quant_scale(scale_d),
             offset=int(offset),
             weights=weights,
-            channel_axis=channel_axis,
             bias=integer_bias,
             deq_scale=deq_scale,
             shift_n=(
@@ -118,32 +119,31 @@ class _LayerBuilder:
         Optional[NDArray[np.int8]],
         Optional[NDArray[np.float32]],
         Optional[NDArray[np.float32]],
-        Optional[int],
     ]:
-        """Return int8 weights, their scales, the float bias and the channel axis, after folding."""
-        quantizer, trained, node = self._quantizer, self.trained, self.node
-        if quantizer.weight_layout is None or trained.weight_algorithm is None:
-            return None, None, None, None
-        layout = quantizer.weight_layout(node)
-        master = np.asarray(node.weights[0], np.float32).reshape(layout.shape)
+        """Return int8 weights, their scales and the float bias, after folding."""
+        trained, node = self.trained, self.node
+        if node.type.weights is None or trained.weight_algorithm is None:
+            return None, None, None
+        channel_axis = node.type.weights.output
+        master = np.asarray(node.weights[0], np.float32)
         algorithm = self.plugins.weight_algorithms.get(trained.weight_algorithm)
         scale = scale_of(self.chain.scale) if self.chain is not None else None
         quantized = quantize_weights(
             master,
             algorithm,
-            layout.channel_axis,
+            channel_axis,
             trained.channel_wise,
             scale.gamma if scale is not None else None,
         )
         weights, scale_w = quantized.integers, quantized.scale_w
-        bias = np.asarray(node.weights[1], np.float32) if quantizer.has_bias(node) else None
+        bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None
         if self.chain is None:
-            return weights, scale_w, bias, layout.channel_axis
+            return weights, scale_w, bias
         batch_norm = batch_norm_of(self.chain.batch_norm)
         multiplier, _ = bn_fold.multiplier_and_shift(batch_norm, scale)
-        weights, scale_w = bn_fold.fold_quantized(weights, scale_w, multiplier, layout.channel_axis)
-        bias = bn_fold.fold_bias(bias, batch_norm, scale, layout.channels)
-        return weights, scale_w, bias, layout.channel_axis
+        weights, scale_w = bn_fold.fold_quantized(weights, scale_w, multiplier, channel_axis)
+        bias = bn_fold.fold_bias(bias, batch_norm, scale, weights.shape[channel_axis])
+        return weights, scale_w, bias
 
     def _deq_scale(
         self, scale_d: np.float32, scale_w: Optional[NDArray[np.float32]], divisor: int

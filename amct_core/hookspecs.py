@@ -23,8 +23,7 @@ from amct_core.extensions import (
     CliCommand,
     DeployBackend,
     Frontend,
-    LayerQuantizer,
-    LayerSimulator,
+    LayerType,
     Processor,
     ShiftSearch,
     WeightAlgorithm,
@@ -88,28 +87,51 @@ def amct_frontends() -> Iterable[Frontend]:
 
 
 @hookspec
-def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
-    """Register layer types that can be quantized.
+def amct_layer_types() -> Iterable[LayerType]:
+    """Register layer types, or parts of what is known of one.
+
+    Everything is optional; whatever is not declared is simply not known.  Plugins may share a
+    type, each declaring other parts of it.
 
     Example, for a layer type ``Gain`` that multiplies its input by one weight per channel::
 
-        from amct_core.extensions import LayerQuantizer, WeightLayout
+        import numpy as np
+        from amct_core.extensions import LayerType, Quantization, WeightAxes, same_shape
         from amct_core.hookspecs import hookimpl
 
+        def per_channel(weights, ndim):
+            return weights.reshape((1, -1) + (1,) * (ndim - 2))
+
+        def check(node, graph):
+            return "it works in place." if node.in_place else None
+
+        def run(node, inputs):
+            return [inputs[0] * per_channel(node.weights[0], inputs[0].ndim)]
+
+        def accumulate(node, centered):
+            return centered.astype(np.int64) * per_channel(node.weights[0], centered.ndim)
+
+        def onnx(writer, node, inputs, outputs):
+            ndim = len(writer.shape(node, node.inputs[0]))
+            gains = writer.constant(per_channel(node.weights[0], ndim), np.float32)
+            writer.add("Mul", [inputs[0], gains], outputs[0])
+
         @hookimpl
-        def amct_layer_quantizers():
+        def amct_layer_types():
             return [
-                LayerQuantizer(
-                    layer_type="Gain",
-                    check=lambda node, graph: "runs in place" if node.in_place else None,
-                    weight_layout=lambda node: WeightLayout(node.weights[0].shape, 0),
-                    default_channel_wise=True,
-                    channel_wise_allowed=True,
+                LayerType(
+                    name="Gain",
+                    shape=same_shape,
+                    weights=WeightAxes(output=0),
+                    quantization=Quantization(check, channel_wise_allowed=True),
+                    run=run,
+                    accumulate=accumulate,
+                    onnx=onnx,
                 )
             ]
 
     Returns:
-        Instances of :class:`~amct_core.extensions.LayerQuantizer`.
+        Instances of :class:`~amct_core.extensions.LayerType`.
     """
     return ()
 
@@ -248,45 +270,6 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.
-    """
-    return ()
-
-
-@hookspec
-def amct_layer_simulators() -> Iterable[LayerSimulator]:
-    """Register how layer types are computed in NumPy, for simulation without a framework.
-
-    Plugins may share a layer type, one giving ``run`` and another ``accumulate``.  The ONNX form is
-    optional: without it the model is simulated but not exported.
-
-    Example, for the layer type ``Gain`` above::
-
-        import numpy as np
-        from amct_core.extensions import LayerSimulator
-        from amct_core.hookspecs import hookimpl
-
-        def per_channel(weights, ndim):
-            return weights.reshape((1, -1) + (1,) * (ndim - 2))
-
-        def run(node, inputs):
-            return [inputs[0] * per_channel(node.weights[0], inputs[0].ndim)]
-
-        def accumulate(node, centered):
-            return centered.astype(np.int64) * per_channel(node.weights[0], centered.ndim)
-
-        def onnx(writer, node, inputs, outputs):
-            ndim = len(writer.shape(node, node.inputs[0]))
-            gains = writer.constant(per_channel(node.weights[0], ndim), np.float32)
-            writer.add("Mul", [inputs[0], gains], outputs[0])
-
-        @hookimpl
-        def amct_layer_simulators():
-            return [
-                LayerSimulator(layer_type="Gain", run=run, accumulate=accumulate, onnx=onnx)
-            ]
-
-    Returns:
-        Instances of :class:`~amct_core.extensions.LayerSimulator`.
     """
     return ()
 

@@ -24,8 +24,7 @@ from amct_core.extensions import (
     CliCommand,
     DeployBackend,
     Frontend,
-    LayerQuantizer,
-    LayerSimulator,
+    LayerType,
     Processor,
     ShiftSearch,
     WeightAlgorithm,
@@ -141,9 +140,13 @@ class Registries:
         return self._host.collect("amct_frontends", Frontend, "frontend")  # type: ignore[type-abstract]
 
     @functools.cached_property
-    def layer_quantizers(self) -> Registry[LayerQuantizer]:
-        """Layer types that can be quantized."""
-        return self._host.collect("amct_layer_quantizers", LayerQuantizer, "layer quantizer")
+    def layer_types(self) -> Registry[LayerType]:
+        """Layer types: what is known of each."""
+        return self._host.collect("amct_layer_types", LayerType, "layer type", LayerType.joined)
+
+    def layer_type(self, name: str) -> LayerType:
+        """Return what is known of the layer type ``name``; nothing, if nobody declares it."""
+        return self.layer_types.get(name) if name in self.layer_types else LayerType(name)
 
     @functools.cached_property
     def activation_algorithms(self) -> Registry[ActivationAlgorithm]:
@@ -171,13 +174,6 @@ class Registries:
     def deploy_backends(self) -> Registry[DeployBackend]:
         """Values of ``deploy_backend``."""
         return self._host.collect("amct_deploy_backends", DeployBackend, "deploy backend")
-
-    @functools.cached_property
-    def layer_simulators(self) -> Registry[LayerSimulator]:
-        """Layer types that can be computed without their framework."""
-        return self._host.collect(
-            "amct_layer_simulators", LayerSimulator, "layer simulator", LayerSimulator.joined
-        )
 
     @functools.cached_property
     def processors(self) -> Registry[Processor]:

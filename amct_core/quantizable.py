@@ -7,10 +7,9 @@ from typing import Dict, Iterator, Mapping, Optional, Tuple
 import attrs
 
 from amct_core.config.model import LayerFacts
-from amct_core.extensions import LayerQuantizer
+from amct_core.extensions import Quantization
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node
-from amct_core.registry import Registry
 
 
 @attrs.frozen
@@ -34,31 +33,29 @@ class QuantizableLayers:
         return {**reasons, **self.unsupported}
 
 
-def find_quantizable(
-    views: NetworkViews, quantizers: Registry[LayerQuantizer]
-) -> QuantizableLayers:
+def find_quantizable(views: NetworkViews) -> QuantizableLayers:
     """Sort the layers of a network by whether they can be quantized.
 
-    A layer qualifies if its type has a quantizer that accepts it, if it is there in training and in
+    A layer qualifies if its type is quantizable and accepts it, if it is there in training and in
     testing, and if the weights file has its weights.
     """
     supported: Dict[str, LayerFacts] = {}
     unsupported: Dict[str, str] = {}
     others = []
     for graph, node in _nodes(views):
-        if node.op not in quantizers:
+        quantization = node.type.quantization
+        if quantization is None:
             others.append(node.name)
             continue
-        quantizer = quantizers.get(node.op)
-        reason = _obstacle(views, graph, node, quantizer)
+        reason = _obstacle(views, graph, node, quantization)
         if reason is not None:
             unsupported[node.name] = reason
             continue
         supported[node.name] = LayerFacts(
             layer_type=node.op,
-            channel_wise_allowed=quantizer.channel_wise_allowed,
-            default_channel_wise=quantizer.default_channel_wise,
-            has_weights=quantizer.has_weights,
+            channel_wise_allowed=quantization.channel_wise_allowed,
+            default_channel_wise=quantization.default_channel_wise,
+            has_weights=node.type.weights is not None,
         )
     return QuantizableLayers(supported, unsupported, tuple(others))
 
@@ -72,7 +69,7 @@ def _nodes(views: NetworkViews) -> Iterator[Tuple[Graph, Node]]:
 
 
 def _obstacle(
-    views: NetworkViews, graph: Graph, node: Node, quantizer: LayerQuantizer
+    views: NetworkViews, graph: Graph, node: Node, quantization: Quantization
 ) -> Optional[str]:
     if node.name not in views.train:
         return "it is there in the TEST phase only, so its bounds could not be trained."
@@ -80,6 +77,6 @@ def _obstacle(
         return "it is there in the TRAIN phase only, so it is not part of the deployed network."
     if node.in_place:
         return "it works in place; give its top a name of its own."
-    if quantizer.has_weights and not node.weights:
+    if node.type.weights is not None and not node.weights:
         return "the weights file has no weights for it."
-    return quantizer.check(node, graph)
+    return quantization.check(node, graph)

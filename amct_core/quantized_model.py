@@ -44,7 +44,6 @@ class QuantizedLayer:
         quant_scale: float32 ``1 / scale_d``.
         offset: -128..127.
         weights: int8 in the framework's own layout; None for a type without weights.
-        channel_axis: the axis of ``weights`` that counts output channels.
         bias: int32, one per output channel; None if the layer has none.
         deq_scale: float32 ``[C]`` or ``[1]``.
         shift_n: uint8, as long as ``deq_scale``; all 0 (not searched) or each in 1..16.
@@ -59,7 +58,6 @@ class QuantizedLayer:
     quant_scale: np.float32
     offset: int
     weights: Optional[NDArray[np.int8]]
-    channel_axis: Optional[int]
     bias: Optional[NDArray[np.int32]]
     deq_scale: NDArray[np.float32]
     shift_n: NDArray[np.uint8]

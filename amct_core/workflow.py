@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Mapping, Optional, Tuple
+from typing import List, Mapping, Optional, Tuple
 
 import attrs
 
@@ -190,7 +190,7 @@ def save(
 
 
 def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:
-    layers = find_quantizable(views, plugins.layer_quantizers)
+    layers = find_quantizable(views)
     for name, reason in layers.unsupported.items():
         _log.info("layer '%s' is not quantized: %s", name, reason)
     if not layers.supported:
@@ -198,9 +198,13 @@ def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> Q
         raise ModelError(
             f"no layer of this network can be quantized. {reasons}".rstrip(),
             file=model_file,
-            remedy=f"Types that can be: {', '.join(plugins.layer_quantizers.names())}.",
+            remedy=f"Types that can be: {', '.join(_quantizable_types(plugins))}.",
         )
     return layers
+
+
+def _quantizable_types(plugins: Registries) -> List[str]:
+    return [each.name for each in plugins.layer_types if each.quantization is not None]
 
 
 def _check_names(config: QatConfig, plugins: Registries, file: str) -> None:
@@ -241,9 +245,8 @@ def _check_config_fits(
     trained = {layer.name for layer in network.layers}
     # Where nothing has an N, as in a network of poolings, the model does not tell how it was to be
     # searched.
-    searches = any(
-        plugins.layer_quantizers.get(network.graph.node(name).op).searches_shift for name in trained
-    )
+    kinds = [network.graph.node(name).type.quantization for name in trained]
+    searches = any(kind is not None and kind.searches_shift for kind in kinds)
     same_search = config.shift_n_algo == network.shift_n_algo or not searches
     if enabled == trained and same_search:
         return

@@ -101,8 +101,8 @@ def measure(save_path: str, soc_versions: Sequence[str], images: Array, labels: 
             "deviations": list(simulator.device.lines())[1:],
         }
     for deviation, soc_version in ALONE.items():
-        processor, quantizers = only(deviation, soc_version), registries().layer_quantizers
-        device = as_computed_by(model.graph, processor, soc_version, quantizers)
+        processor = only(deviation, soc_version)
+        device = as_computed_by(model.graph, processor, soc_version)
         found = run(Simulator.from_graph(device.graph, "reference"), images)
         rows[f"{deviation} of {soc_version} alone"] = compared(found, exact, labels)
     return rows

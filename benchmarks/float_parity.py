@@ -31,11 +31,10 @@ import caffe
 import numpy as np
 from networks import REAL_NETWORKS, Array, Network, load_images
 
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Input
-from amct_core.plugins import registries
 from cpu_sim_backend import Simulator
 
 ENGINES = ("fast", "reference")
@@ -140,7 +139,6 @@ class Comparison:
     """
 
     def __init__(self, graph: Graph, shapes: Mapping[str, Tuple[int, ...]], engine: str) -> None:
-        simulators = registries().layer_simulators
         self.engine = engine
         self.simulator = Simulator.from_graph(graph, engine)
         self.nodes = [node for node in graph.nodes if not isinstance(node.attributes, Input)]
@@ -149,7 +147,7 @@ class Comparison:
         self.same: Dict[str, Deviation] = {}
         for node in self.nodes:
             for top in node.tops:
-                exact = simulators.get(node.op).is_exact(node)
+                exact = node.type.is_exact(node)
                 self.free[top] = Deviation(node.name, node.op, exact)
                 self.same[top] = Deviation(node.name, node.op, exact)
         self.fused_differing = 0

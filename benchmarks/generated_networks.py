@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel import writer as caffemodel
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
 
 Blobs = List[NDArray[np.float32]]
 SIZE = 8

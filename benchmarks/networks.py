@@ -13,7 +13,7 @@ from google.protobuf import text_format
 from numpy.typing import NDArray
 from PIL import Image
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 
 Array = NDArray[np.float32]
 

@@ -26,9 +26,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.to_graph import to_graph
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
-from amct_caffe.to_graph import to_graph
 from amct_core.graph import Graph
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.graph.shapes import known_shapes

@@ -28,9 +28,8 @@ import paired
 from engine_times import times_by_kind
 from numpy.typing import NDArray
 
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.to_graph import to_graph
 from amct_core import workflow
-from amct_core.plugins import registries
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.fast.engine import FastEngine
 from cpu_sim_backend.fast.instructions import Vnni256, Vnni512, usable
@@ -90,7 +89,6 @@ class Contestants:
         self.simulator = Simulator(*files, engine="fast", threads=THREADS)
         self.without_vnni = FastEngine(
             self.simulator.graph,
-            registries().layer_simulators,
             frozenset(node.name for node in self.simulator.quantized_nodes),
             THREADS,
             next(one for one in usable() if not isinstance(one, (Vnni256, Vnni512))),

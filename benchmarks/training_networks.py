@@ -11,7 +11,7 @@ import caffe
 import numpy as np
 from networks import fill_with_random_weights
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core import workflow
 from amct_core.kernels import arq, ifmr, ulq
 

@@ -14,8 +14,16 @@ from amct_core.extensions.algorithms import (
 from amct_core.extensions.backend import DeployBackend
 from amct_core.extensions.command import CliCommand
 from amct_core.extensions.frontend import Frontend
-from amct_core.extensions.layer_quantizer import LayerQuantizer, WeightLayout
-from amct_core.extensions.layer_simulator import LayerSimulator
+from amct_core.extensions.layer_type import (
+    LayerType,
+    OnnxWriter,
+    PartInput,
+    Quantization,
+    Role,
+    Sign,
+    WeightAxes,
+    same_shape,
+)
 from amct_core.extensions.processor import Fact, Processor, RolledBack
 
 __all__ = [
@@ -25,11 +33,16 @@ __all__ = [
     "DeployBackend",
     "Fact",
     "Frontend",
-    "LayerQuantizer",
-    "LayerSimulator",
+    "LayerType",
+    "OnnxWriter",
+    "PartInput",
     "Processor",
+    "Quantization",
+    "Role",
     "RolledBack",
     "ShiftSearch",
+    "Sign",
     "WeightAlgorithm",
-    "WeightLayout",
+    "WeightAxes",
+    "same_shape",
 ]

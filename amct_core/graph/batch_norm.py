@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from typing import List, Optional, Tuple, Type
 
 import attrs
 
 from amct_core.errors import ModelError
-from amct_core.graph.attributes import Scale
+from amct_core.graph.attributes import Attributes, BatchNorm, Scale
 from amct_core.graph.graph import Graph, Node, Value
-
-FOLDABLE_OPS = frozenset({"Convolution", "Deconvolution"})
-"""Layer types that BatchNorm and Scale are folded into (QAT, as in AMCT)."""
 
 
 @attrs.frozen
@@ -44,13 +41,13 @@ def find_chain(graph: Graph, node: Node) -> FoldChain | NotFoldable | None:
     """Return what can be folded into ``node``, why not, or None if nothing follows to fold."""
     batch_norm = scale = None
     value = node.outputs[0]
-    follower = _follower(graph, value, "BatchNorm")
+    follower = _follower(graph, value, BatchNorm)
     if follower is not None:
         problem = _obstacle(graph, node, value, follower)
         if problem:
             return problem
         batch_norm, value = follower, follower.outputs[0]
-    follower = _follower(graph, value, "Scale")
+    follower = _follower(graph, value, Scale)
     if follower is not None and len(follower.inputs) == 1:
         problem = _obstacle(graph, node, value, follower) or _scale_obstacle(follower)
         if problem and batch_norm is None:
@@ -81,13 +78,14 @@ def chain_of(graph: Graph, node: Node, names: Tuple[str, ...]) -> FoldChain:
     return chain
 
 
-def _follower(graph: Graph, value: Value, op: str) -> Optional[Node]:
-    followers: List[Node] = [use.node for use in graph.uses(value) if use.node.op == op]
+def _follower(graph: Graph, value: Value, kind: Type[Attributes]) -> Optional[Node]:
+    uses = graph.uses(value)
+    followers: List[Node] = [use.node for use in uses if isinstance(use.node.attributes, kind)]
     return followers[0] if followers else None
 
 
 def _obstacle(graph: Graph, node: Node, value: Value, follower: Node) -> Optional[NotFoldable]:
-    if node.op not in FOLDABLE_OPS:
+    if not node.type.folds_batch_norm:
         return NotFoldable(f"{follower.op} '{follower.name}' is not folded into {node.op} layers.")
     others = [use.node.name for use in graph.uses(value) if use.node is not follower]
     if others:

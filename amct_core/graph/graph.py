@@ -8,18 +8,25 @@ so a :class:`Value` is a blob name together with how often that name had been wr
 from __future__ import annotations
 
 import difflib
-from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
+from amct_core.extensions.layer_type import LayerType
 from amct_core.graph.attributes import Attributes, Opaque
+
+A = TypeVar("A", bound=Attributes)
 
 
 def _names(values: Iterable[str]) -> Tuple[str, ...]:
     return tuple(values)
+
+
+def _layer_type(given: Union[str, LayerType]) -> LayerType:
+    return LayerType(given) if isinstance(given, str) else given
 
 
 def _arrays(values: Iterable[NDArray[Any]]) -> Tuple[NDArray[Any], ...]:
@@ -47,7 +54,7 @@ class Node:
 
     Attributes:
         name: the layer's name, unique among the nodes of a graph that have weights.
-        op: the layer type in the framework's words, such as ``Convolution``.
+        type: what is known of the layer type; a name stands for a type that nobody declares.
         bottoms, tops: the blob names it reads and writes, in order.
         attributes: the typed parameters of the layer; :class:`Opaque` for types core does not know.
         weights: float32 (or, in deployed models, integer) arrays in the framework's own layout.
@@ -56,7 +63,7 @@ class Node:
     """
 
     name: str
-    op: str
+    type: LayerType = attrs.field(converter=_layer_type)
     bottoms: Tuple[str, ...] = attrs.field(converter=_names)
     tops: Tuple[str, ...] = attrs.field(converter=_names)
     attributes: Attributes = attrs.field(factory=Opaque)
@@ -64,6 +71,16 @@ class Node:
     source: Any = attrs.field(default=None, repr=False)
     inputs: Tuple[Value, ...] = ()
     outputs: Tuple[Value, ...] = ()
+
+    def typed(self, kind: Type[A]) -> A:
+        """Return the attributes, which the layer type promises to be of ``kind``."""
+        assert isinstance(self.attributes, kind), (self.name, self.attributes)
+        return self.attributes
+
+    @property
+    def op(self) -> str:
+        """The layer type in the framework's words, such as ``Convolution``."""
+        return self.type.name
 
     @property
     def in_place(self) -> bool:

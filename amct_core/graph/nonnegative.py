@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Dict, List, Optional, Tuple
+
 import attrs
 
-from amct_core.graph.attributes import Eltwise, ReLU
+from amct_core.extensions import layer_type
 from amct_core.graph.graph import Graph, Node, Value
-
-_SOURCES = frozenset({"ReLU", "Sigmoid", "Softmax"})
-_PASS_THROUGH = frozenset(
-    {
-        "Pooling",
-        "Concat",
-        "Slice",
-        "Split",
-        "Dropout",
-        "Flatten",
-        "Reshape",
-        "Permute",
-        "Crop",
-        "LRN",
-    }
-)
 
 
 @attrs.frozen
-class Sign:
+class DecidedSign:
     """Whether a tensor is known to be non-negative, and the layer that decides it.
 
     ``decided_by`` names the ReLU-like layer that makes it so, or the layer (or network input) on
@@ -36,14 +22,12 @@ class Sign:
     decided_by: str
 
 
-def sign_of(graph: Graph, value: Value) -> Sign:
+def sign_of(graph: Graph, value: Value) -> DecidedSign:
     """Follow ``value`` upstream until the sign is decided on every path.
 
-    A tensor is non-negative if every path upstream reaches ReLU (with ``negative_slope`` 0),
-    Sigmoid or Softmax through layers that keep the sign: Pooling, Concat, Slice, Dropout, Flatten,
-    Reshape, Permute, Crop, LRN, Eltwise MAX, and Eltwise SUM with non-negative coefficients.
+    Each layer type says what it does to signs (:attr:`amct_core.extensions.LayerType.sign`).
     """
-    known: dict[Value, Sign] = {}
+    known: Dict[Value, DecidedSign] = {}
     stack = [value]
     while stack:
         current = stack[-1]
@@ -54,43 +38,31 @@ def sign_of(graph: Graph, value: Value) -> Sign:
         decided = _decided(node, current)
         if decided is None:
             assert node is not None
-            unknown = [v for v in node.inputs if v not in known]
+            unknown = [v for v in _data_inputs(node) if v not in known]
             if unknown:
                 stack.extend(unknown)
                 continue
-            decided = _combine(node, [known[v] for v in _sign_inputs(node)])
+            decided = _combine(node, [known[v] for v in _data_inputs(node)])
         known[current] = decided
         stack.pop()
     return known[value]
 
 
-def _decided(node: Node | None, value: Value) -> Sign | None:
+def _decided(node: Optional[Node], value: Value) -> Optional[DecidedSign]:
     """Return the sign if this node alone decides it; None if its inputs do."""
     if node is None:
-        return Sign(False, f"network input '{value.name}'")
-    if node.op in _SOURCES:
-        leaky = isinstance(node.attributes, ReLU) and node.attributes.negative_slope != 0
-        return Sign(not leaky, node.name)
-    if node.op in _PASS_THROUGH and node.inputs:
+        return DecidedSign(False, f"network input '{value.name}'")
+    sign = node.type.sign_of(node)
+    if sign in (layer_type.Sign.KEPT, layer_type.Sign.LARGEST) and node.inputs:
         return None
-    if isinstance(node.attributes, Eltwise) and _keeps_sign(node.attributes):
-        return None
-    return Sign(False, node.name)
+    return DecidedSign(sign is layer_type.Sign.NONNEGATIVE, node.name)
 
 
-def _keeps_sign(eltwise: Eltwise) -> bool:
-    if eltwise.operation == "MAX":
-        return True
-    return eltwise.operation == "SUM" and all(c >= 0 for c in eltwise.coefficients)
+def _data_inputs(node: Node) -> Tuple[Value, ...]:
+    return node.inputs[: node.type.data_inputs]
 
 
-def _sign_inputs(node: Node) -> tuple[Value, ...]:
-    # The second input of Crop is a shape, not data.
-    return node.inputs[:1] if node.op == "Crop" else node.inputs
-
-
-def _combine(node: Node, signs: list[Sign]) -> Sign:
-    if isinstance(node.attributes, Eltwise) and node.attributes.operation == "MAX":
-        # The larger of two numbers is non-negative as soon as one of them is.
-        return next((s for s in signs if s.nonnegative), signs[0])
-    return next((s for s in signs if not s.nonnegative), signs[0])
+def _combine(node: Node, signs: List[DecidedSign]) -> DecidedSign:
+    # The larger of two numbers is non-negative as soon as one of them is.
+    decisive = node.type.sign_of(node) is layer_type.Sign.LARGEST
+    return next((s for s in signs if s.nonnegative is decisive), signs[0])

@@ -1,8 +1,8 @@
 """Shape inference: what can be known about tensors without running the framework.
 
 Contract: :func:`infer_shapes` maps every value whose shape follows from the network and the given
-input shapes; a value that is missing from the result is unknown, never guessed.  The rules are in
-:mod:`amct_core.graph.shape_rules`.
+input shapes; a value that is missing from the result is unknown, never guessed.  The rules are
+those of the layer types (:attr:`amct_core.extensions.LayerType.shape`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from amct_core.errors import ModelError
+from amct_core.extensions.layer_type import Shape
 from amct_core.graph.attributes import Data, Input
 from amct_core.graph.graph import Graph, Node, Value
-from amct_core.graph.shape_rules import NEED_EVERY_INPUT, RULES, Shape
 
 __all__ = ["Shape", "infer_shapes", "known_shapes"]
 
@@ -54,10 +54,10 @@ def _output_shapes(
         own = dict(zip(node.tops, attributes.shapes))
         return [data_shapes.get(top, own.get(top)) for top in node.tops]
     inputs = _input_shapes(node, shapes)
-    if inputs is None:
+    if inputs is None or node.type.shape is None:
         return [None] * len(node.outputs)
     try:
-        found = RULES[node.op](node, inputs)
+        found = node.type.shape(node, inputs)
     except ModelError as error:
         raise ModelError(
             error.problem,
@@ -79,9 +79,7 @@ def _output_shapes(
 
 def _input_shapes(node: Node, shapes: Mapping[Value, Shape]) -> Optional[List[Shape]]:
     """Return the shapes of the inputs that ``node``'s rule looks at; None if one is unknown."""
-    if node.op not in RULES:
-        return None
-    needed = node.inputs if node.op in NEED_EVERY_INPUT else node.inputs[:1]
+    needed = node.inputs if node.type.needs_every_shape else node.inputs[:1]
     found = [shapes.get(value) for value in needed]
     known = [shape for shape in found if shape is not None]
     return known if known and len(known) == len(found) else None

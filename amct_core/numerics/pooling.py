@@ -35,6 +35,7 @@ from amct_core.numerics.arrays import (
     Int64Array,
     Real,
 )
+from amct_core.numerics.windows import pooled_size
 
 Pair = Tuple[int, int]
 """(height, width)."""
@@ -128,9 +129,7 @@ def _length(size: int, kernel: int, stride: int, pad: int, padded: bool, ceil_mo
             f"a pooling kernel of {kernel} does not fit an input of {size} with padding {pad}.",
             remedy="Check kernel_size and pad against the size of the input.",
         )
-    length = (-(-span // stride) if ceil_mode else span // stride) + 1
-    if padded and (length - 1) * stride >= size + pad:
-        length -= 1
+    length = pooled_size(size, kernel, stride, pad, padded, ceil_mode)
     if (length - 1) * stride >= size + 2 * pad:
         raise ModelError(
             f"the last pooling window (input {size}, kernel {kernel}, stride {stride}, pad {pad}) "

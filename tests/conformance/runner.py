@@ -10,9 +10,9 @@ from typing import Any, Optional
 import attrs
 import numpy as np
 
-from amct_caffe.formats.caffemodel import writer
 from amct_caffe.frontend import CaffeFrontend
-from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.model.formats.caffemodel import writer
+from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import ActivationParameters, WeightParameters, from_param_str
 from amct_core import record as records

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amct_caffe.formats.caffemodel import writer
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.caffemodel import writer
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core import workflow
 from amct_core.errors import ModelError
 from cpu_sim_backend.data import DataLayerSource

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core.errors import AmctError, FileFormatError, ModelError
 from cpu_sim_backend.data import DataLayerSource, ImageFolderSource
 from cpu_sim_backend.data.preprocessing import Preprocessing, read
@@ -160,7 +160,7 @@ def test_a_layer_that_brings_no_data_is_refused(kind: str) -> None:
 
 
 def test_only_the_data_layers_of_inputs_are_run() -> None:
-    from amct_caffe.data_layers import own_data_layers
+    from amct_caffe.model.data_layers import own_data_layers
 
     more = 'layer { name: "unread" type: "DummyData" top: "unread" include { phase: TEST } }'
     write_network("", more=more)

@@ -38,7 +38,7 @@ class Property:
 PROPERTIES = (
     Property(integers.accumulators_are_those_of_plain_loops),
     Property(integers.outputs_are_finite_and_of_the_inferred_shapes),
-    Property(deploy_format.a_second_reader_finds_the_integers),
+    Property(deploy_format.inputs_are_linked_and_a_second_reader_finds_the_integers),
     Property(round_trip.what_is_read_and_written_again_is_the_same),
     Property(lint.the_model_breaks_no_rule_of_atc),
     Property(engines.the_engines_agree_in_every_bit, needs=("numba",)),

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from amct_caffe.formats.caffemodel import writer
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.caffemodel import writer
+from amct_caffe.model.layer_types.activations import PReLU
 from amct_core.graph import Node
-from amct_core.graph.attributes import Convolution, InnerProduct, PReLU, Scale
+from amct_core.graph.attributes import Convolution, InnerProduct, Scale
 from amct_core.graph.shapes import infer_shapes
 
 Blobs = list[np.ndarray]

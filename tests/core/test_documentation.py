@@ -13,7 +13,7 @@ PAGES = sorted((ROOT / "docs").rglob("*.md"))
 
 def test_the_specification_of_each_layer_has_an_example() -> None:
     pages = [page for page in (ROOT / "docs/ops").glob("*.md") if page.name != "README.md"]
-    assert len(pages) == 6
+    assert len(pages) == 7
     for page in pages:
         assert ">>> " in page.read_text(), page
 

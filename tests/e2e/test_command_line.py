@@ -79,7 +79,7 @@ def test_verify_proves_that_nothing_differs(saved):
 
 
 def test_verify_finds_one_changed_weight_and_exits_with_1(saved):
-    from amct_caffe.formats.caffemodel import reader, writer
+    from amct_caffe.model.formats.caffemodel import reader, writer
 
     path = str(saved.folder / "q/result/model_deploy_weights.caffemodel")
     model = reader.read(path)

@@ -15,13 +15,13 @@ pytestmark = pytest.mark.caffe
 PROLOGUE = """
 import os
 import numpy as np
-from amct_caffe.launch import detect
-from amct_caffe.runtime.world import World
+from amct_caffe.runtime.ranks.launch import detect
+from amct_caffe.runtime.ranks.world import World
 
 launch = detect(os.environ)
 world = World.join(launch)
-from amct_caffe.runtime.data_parallel import declare_ranks
-from amct_caffe.runtime.processes import SharedShiftSearch, calibration, processes
+from amct_caffe.runtime.ranks.data_parallel import declare_ranks
+from amct_caffe.runtime.ranks.processes import SharedShiftSearch, calibration, processes
 from amct_core.errors import AmctError
 from amct_core.extensions import Calibrator, ShiftSearch
 
@@ -98,8 +98,8 @@ def test_a_rank_starts_with_its_share_of_the_cores(on_ranks):
 
 def test_ranks_that_have_drifted_apart_are_an_error_that_names_one(on_ranks):
     on_ranks("""
-        from amct_caffe.formats.prototxt.solver import Solver
-        from amct_caffe.runtime.data_parallel import DataParallel
+        from amct_caffe.model.formats.prototxt.solver import Solver
+        from amct_caffe.runtime.ranks.data_parallel import DataParallel
         from amct_caffe.runtime.pycaffe import caffe
         from amct_core.textproto import Message
 
@@ -210,7 +210,7 @@ def test_qat_run_is_not_for_several_processes(tmp_path):
 def test_caffes_own_count_of_solvers_must_be_mpis(tmp_path):
     script = """
 import caffe
-from amct_caffe.runtime.processes import processes
+from amct_caffe.runtime.ranks.processes import processes
 from amct_core.errors import AmctError
 assert processes().size == 1
 caffe.set_solver_count(2)

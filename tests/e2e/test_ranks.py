@@ -39,7 +39,7 @@ def records_of(*teams):
 
 
 def blobs_of(snapshot):
-    from amct_caffe.formats.caffemodel import reader
+    from amct_caffe.model.formats.caffemodel import reader
 
     return {
         f"{name}[{index}]": np.asarray(blob, np.float32)

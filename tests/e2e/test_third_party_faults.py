@@ -48,7 +48,7 @@ def make_config(folder: Path):
 def write_weights(path: Path) -> None:
     import numpy as np
 
-    from amct_caffe.formats.caffemodel import writer
+    from amct_caffe.model.formats.caffemodel import writer
 
     blobs = [np.ones((2, 3, 3, 3), np.float32), np.zeros(2, np.float32)]
     with path.open("wb") as stream:

@@ -7,27 +7,18 @@ from typing import Iterable
 from amct_core.extensions import (
     ActivationAlgorithm,
     DeployBackend,
-    LayerQuantizer,
-    LayerSimulator,
+    LayerType,
     ShiftSearch,
 )
 from amct_core.hookspecs import hookimpl
 
 
 @hookimpl
-def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
-    """Scale layers that stand alone."""
+def amct_layer_types() -> Iterable[LayerType]:
+    """Scale layers in integers; how they are read and computed in float32 is known already."""
     from amct_example_plugin import scale_layer
 
-    return [scale_layer.QUANTIZER]
-
-
-@hookimpl
-def amct_layer_simulators() -> Iterable[LayerSimulator]:
-    """Scale layers in integers; the simulator brings them in float32."""
-    from amct_example_plugin import scale_layer
-
-    return [scale_layer.SIMULATOR]
+    return [scale_layer.LAYER_TYPE]
 
 
 @hookimpl

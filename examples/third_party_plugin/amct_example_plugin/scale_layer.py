@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerQuantizer, LayerSimulator, WeightLayout
+from amct_core.extensions import LayerType, Quantization, WeightAxes
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Scale
 from amct_core.graph.batch_norm import FoldChain, find_chain
@@ -37,11 +37,6 @@ def check(node: Node, graph: Graph) -> Optional[str]:
     return None
 
 
-def weight_layout(node: Node) -> WeightLayout:
-    """Return ``(C,)``: each weight is a channel."""
-    return WeightLayout(tuple(node.weights[0].shape), 0)
-
-
 def accumulate(node: Node, centered: NDArray[np.int32]) -> NDArray[np.int64]:
     """Return ``(q - offset) * w_q + bias``, int64, of ``centered = q - offset``, (N, C, ...)."""
     result = centered.astype(np.int64) * _per_channel(node.weights[0], centered.ndim)
@@ -54,11 +49,9 @@ def _per_channel(values: NDArray[Any], ndim: int) -> NDArray[np.int64]:
     return values.astype(np.int64).reshape((1, -1) + (1,) * (ndim - 2))
 
 
-QUANTIZER = LayerQuantizer(
-    layer_type="Scale",
-    check=check,
-    weight_layout=weight_layout,
-    channel_wise_allowed=True,
+LAYER_TYPE = LayerType(
+    "Scale",
+    weights=WeightAxes(output=0),  # each weight is a channel
+    quantization=Quantization(check, channel_wise_allowed=True),
+    accumulate=accumulate,
 )
-
-SIMULATOR = LayerSimulator(layer_type="Scale", accumulate=accumulate)

@@ -121,7 +121,7 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
         TrainingError: it would not; the message explains every violation.
         AmctError: a file cannot be read.
     """
-    from amct_caffe import solver_check
+    from amct_caffe.training import solver_check
 
     solver_check.check_solver(
         _path(solver_file, "solver_file"),

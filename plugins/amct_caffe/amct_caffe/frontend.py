@@ -5,23 +5,24 @@ from __future__ import annotations
 import logging
 from typing import IO, List, Mapping, Optional, Sequence, Tuple
 
-from amct_caffe.batch_norm_training import reason_to_freeze
-from amct_caffe.data_layers import check_files, image_transform, own_data_layers
-from amct_caffe.formats.caffemodel import writer as caffemodel
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork, read_network
+from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.layer_type import attributes_of
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.to_graph import to_graph
+from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_bottoms, check_structure
-from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.qat.plan import QatPlan, make_plan
-from amct_caffe.qat.retrained import read_retrained_network
+from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
-from amct_caffe.to_graph import to_graph
+from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
     Executor,
@@ -33,6 +34,7 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.files import FileSet
 from amct_core.graph import Pass, run_passes
+from amct_core.graph.attributes import BatchNorm
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
@@ -68,7 +70,6 @@ class CaffeFrontend(Frontend):
             request.config,
             request.config_file,
             request.record_file,
-            plugins.layer_quantizers,
         )
         searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
         passes: List[Pass[CaffeNetwork]] = [
@@ -143,7 +144,7 @@ def views_of(network: CaffeNetwork) -> NetworkViews:
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
     """Return what has to be done about the BatchNorm layers that the network keeps."""
-    if not any(layer.type == "BatchNorm" for layer in network.document.layers):
+    if not any(isinstance(attributes_of(each), BatchNorm) for each in network.document.layers):
         return []
     reason = reason_to_freeze()
     return [FreezeBatchNorm(reason)] if reason is not None else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterable, Tuple
 
-from amct_core.extensions import CliCommand, Frontend, LayerQuantizer
+from amct_core.extensions import CliCommand, Frontend, LayerType
 from amct_core.hookspecs import hookimpl
 
 
@@ -17,11 +17,11 @@ def amct_frontends() -> Iterable[Frontend]:
 
 
 @hookimpl
-def amct_layer_quantizers() -> Iterable[LayerQuantizer]:
-    """Convolution, Deconvolution, InnerProduct and AVE Pooling."""
-    from amct_caffe.layer_quantizers import QUANTIZERS
+def amct_layer_types() -> Iterable[LayerType]:
+    """The layer types of Caffe."""
+    from amct_caffe.model.layer_types import LAYER_TYPES
 
-    return QUANTIZERS
+    return LAYER_TYPES
 
 
 @hookimpl

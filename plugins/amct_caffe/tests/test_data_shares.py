@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from amct_caffe import data_shares
-from amct_caffe.formats.prototxt.document import from_text
+from amct_caffe.model.formats.prototxt.document import from_text
+from amct_caffe.training import data_shares
 from amct_core.errors import ModelError, TrainingError
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amct_caffe.launch import Launch, detect, thread_limits
+from amct_caffe.runtime.ranks.launch import Launch, detect, thread_limits
 
 
 @pytest.mark.parametrize(

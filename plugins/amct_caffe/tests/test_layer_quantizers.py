@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from amct_caffe.frontend import CaffeFrontend
-from amct_caffe.layer_quantizers import QUANTIZERS
+from amct_caffe.model.layer_types import LAYER_TYPES
 
-CHECKS = {quantizer.layer_type: quantizer.check for quantizer in QUANTIZERS}
+CHECKS = {each.name: each.quantization.check for each in LAYER_TYPES if each.quantization}
 
 
 def reason(tmp_path: Path, kind: str, parameters: str, shape: str = "2 3 8 8") -> str | None:

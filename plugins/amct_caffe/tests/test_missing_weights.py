@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amct_caffe.formats.caffemodel import writer
+from amct_caffe.model.formats.caffemodel import writer
 from amct_core import workflow
 from amct_core.errors import ModelError
 

@@ -10,9 +10,9 @@ import attrs
 import pytest
 
 import amct_caffe
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.qat.parameters import ActivationParameters, to_param_str
-from amct_caffe.solver_check import TrainingNeeds
+from amct_caffe.training.solver_check import TrainingNeeds
 from amct_core.config import json_format
 from amct_core.errors import FileFormatError, ModelError, TrainingError
 from plugins.amct_caffe.tests.qat import nets

@@ -10,14 +10,6 @@ from amct_core.graph.attributes import Data, Input
 from amct_core.graph.shapes import known_shapes
 from amct_core.quantized_model import QuantizedModel
 
-_BATCH_FIELDS = (
-    "data_param",
-    "image_data_param",
-    "memory_data_param",
-    "hdf5_data_param",
-    "window_data_param",
-)
-
 
 class InputShapes:
     """Returns the shape of a data blob, batch size first, when called with its name.
@@ -65,18 +57,12 @@ class InputShapes:
             node = graph.producer(value)
             if node is None or len(node.inputs) != 1 or isinstance(node.attributes, (Data, Input)):
                 return value
-            if node.op not in _KEEPS_SHAPE:
+            if not node.type.keeps_shape:
                 return value
             value = node.inputs[0]
 
     def _batch_size(self, value: Value) -> int:
         node = self._graph.producer(value)
-        if node is not None:
-            for field in _BATCH_FIELDS:
-                batch = node.source.parameters(field).integer("batch_size")
-                if batch:
-                    return int(batch)
-        return 1
-
-
-_KEEPS_SHAPE = frozenset({"Power", "Scale", "BatchNorm", "ReLU", "PReLU", "Dropout", "LRN", "MVN"})
+        if node is None:
+            return 1
+        return node.source.parameters(node.type.parameters).integer("batch_size") or 1

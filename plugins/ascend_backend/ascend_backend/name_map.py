@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Sequence
 
-from amct_caffe.formats.prototxt.document import Layer
+from amct_caffe.model.formats.prototxt.document import Layer
 from amct_core.lowering import DequantStep, IntegerStep, QuantStep, Step, lower
 from amct_core.quantized_model import QuantizedModel
 

@@ -7,20 +7,18 @@ weights as they were before they were rounded.
 
 from __future__ import annotations
 
-from typing import List, Optional
+from typing import List
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.network import CaffeNetwork, read_network
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.to_graph import to_graph
 from amct_core.errors import ModelError
-from amct_core.extensions import LayerQuantizer
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.numerics import dequant
-from amct_core.plugins import registries
 from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
 
 _LINT = "Check the model with 'amct lint', which names every rule that it breaks."
@@ -98,9 +96,9 @@ def _float_node(group: _Quantized) -> Node:
     node = group.node
     weights: List[NDArray[np.float32]] = []
     if node.weights:
-        axis = _channel_axis(group, len(deq_scale))
+        axes = node.type.weights
         along = [1] * node.weights[0].ndim
-        along[axis if axis is not None else 0] = len(deq_scale)
+        along[axes.output if axes is not None else 0] = len(deq_scale)
         weights.append(np.asarray(node.weights[0] * scale_w.reshape(along), np.float32))
         weights += [np.asarray(bias * deq_scale, np.float32) for bias in node.weights[1:]]
     return attrs.evolve(
@@ -117,7 +115,8 @@ def _layer(group: _Quantized, graph: Graph) -> QuantizedLayer:
     node, attributes = group.node, group.quant.attributes
     assert isinstance(attributes, Quant)
     deq_scale, shift_n, _ = dequant.unpack(group.dequant.weights[0])
-    divisor_of = _quantizer(node).divisor
+    quantization = node.type.quantization
+    divisor_of = quantization.divisor if quantization is not None else None
     divisor = divisor_of(node) if divisor_of is not None else 1
     scale_d = _scale_d(group)
     return QuantizedLayer(
@@ -127,7 +126,6 @@ def _layer(group: _Quantized, graph: Graph) -> QuantizedLayer:
         quant_scale=np.float32(attributes.scale),
         offset=attributes.offset,
         weights=np.asarray(node.weights[0], np.int8) if node.weights else None,
-        channel_axis=_channel_axis(group, len(deq_scale)),
         bias=np.asarray(node.weights[1], np.int32) if len(node.weights) > 1 else None,
         deq_scale=deq_scale,
         shift_n=shift_n,
@@ -140,17 +138,6 @@ def _layer(group: _Quantized, graph: Graph) -> QuantizedLayer:
 def _scale_d(group: _Quantized) -> np.float32:
     assert isinstance(group.quant.attributes, Quant)
     return np.float32(1) / np.float32(group.quant.attributes.scale)
-
-
-def _channel_axis(group: _Quantized, scales: int) -> Optional[int]:
-    layout = _quantizer(group.node).weight_layout
-    if layout is None or scales == 1:
-        return None
-    return layout(group.node).channel_axis
-
-
-def _quantizer(node: Node) -> LayerQuantizer:
-    return registries().layer_quantizers.get(node.op)
 
 
 __all__ = ["quantized_model", "read_deploy_model"]

@@ -18,14 +18,6 @@ from ascend_backend.targets import Target
 FEW_CHANNELS = 16
 """Layers with weights whose input has at most so many channels are rolled back."""
 
-_KEEP_CHANNELS = frozenset(
-    {
-        *("AbsVal", "BNLL", "BatchNorm", "Bias", "Clip", "DeQuant", "Dropout", "ELU", "Eltwise"),
-        *("Exp", "LRN", "Log", "MVN", "PReLU", "Pooling", "Power", "Quant", "RReLU", "ReLU"),
-        *("ReLU6", "Scale", "Sigmoid", "Softmax", "Split", "TanH", "Threshold"),
-    }
-)
-
 
 def rolled_back(graph: Graph, target: Target) -> List[RolledBack]:
     """Return the layers of a deployable model that run in float16 on ``target``, in no order.
@@ -97,11 +89,12 @@ def _quantized(graph: Graph) -> Iterator[Node]:
 
 def _filter_channels(node: Node) -> Optional[int]:
     """Return the input channels of a convolution by the shape of its filter."""
-    a = node.attributes
+    a, axes = node.attributes, node.type.weights
     if not isinstance(a, Convolution) or not node.weights or node.weights[0].ndim < 2:
         return None
-    shape = node.weights[0].shape
-    return shape[0] if node.op == "Deconvolution" else shape[1] * a.group
+    assert axes is not None and axes.input is not None
+    channels: int = node.weights[0].shape[axes.input]
+    return channels if axes.input == 0 else channels * a.group
 
 
 def _input_channels(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> Optional[int]:
@@ -117,6 +110,6 @@ def _input_channels(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> 
         a = producer.attributes
         if isinstance(a, (Convolution, InnerProduct)):
             return a.num_output
-        if isinstance(a, Input) or producer.op not in _KEEP_CHANNELS:
+        if isinstance(a, Input) or not producer.type.keeps_channels:
             return None
         value = producer.inputs[0]

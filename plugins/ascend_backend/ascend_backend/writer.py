@@ -1,8 +1,7 @@
 """Writes the deployable model: prototxt, caffemodel and the map of names.
 
 Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins
-of canndev.  The binary file carries names, types and blobs only, because Ascend's proto numbers
-some parameters differently from BVLC's (``PoolingParameter``).
+of canndev.  What an entry of the binary file says is in :mod:`ascend_backend.weights_entries`.
 """
 
 from __future__ import annotations
@@ -10,14 +9,16 @@ from __future__ import annotations
 import json
 from typing import Sequence
 
-from amct_caffe.formats.caffemodel import writer as caffemodel
-from amct_caffe.formats.prototxt.document import Layer, NetDocument
-from amct_caffe.passes.to_inference import to_inference
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
+from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.to_inference import to_inference
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
+from ascend_backend.detection_output import ssd_detection_outputs
 from ascend_backend.input_shapes import InputShapes
 from ascend_backend.name_map import name_map
 from ascend_backend.rendering import render_deploy
+from ascend_backend.weights_entries import entry_fields
 
 
 def write_deploy_model(
@@ -32,18 +33,25 @@ def write_deploy_model(
         model: what to write.
         save_path: folder and prefix of the files.
         files: where they are staged.
-        keep_training_layers: leave data, loss and accuracy layers of the TEST phase in, for a user
-            who takes them out by hand; ATC refuses them.
+        keep_training_layers: leave data, loss and accuracy layers of the TEST phase in, and
+            DetectionOutput as it is, for a user who rewrites them by hand; ATC refuses them.
 
     Raises:
-        ModelError: the shape of a network input cannot be told.
+        ModelError: the shape of a network input cannot be told, or a DetectionOutput cannot be
+            expressed as the SSDDetectionOutput that ATC takes.
     """
     rendered = render_deploy(model)
     layers: Sequence[Layer] = rendered.layers
     if not keep_training_layers:
         layers = to_inference(layers, InputShapes(model))
+        layers = ssd_detection_outputs(layers, model.graph.file)
     document = NetDocument.create(model.graph.name, layers)
     files.add(f"{save_path}_deploy_model.prototxt", document.format())
     with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
-        caffemodel.write(stream, document.name, rendered.weighted_layers())
+        entries = [
+            (layer.name, layer.type, rendered.blobs[layer.name])
+            for layer in layers
+            if layer.name in rendered.blobs
+        ]
+        caffemodel.write(stream, document.name, entries, entry_fields(layers))
     files.add(f"{save_path}_quant.json", json.dumps(name_map(model, layers), indent=2) + "\n")

@@ -13,9 +13,9 @@ from typing import IO, Any, Dict, Iterator, List, Sequence, Tuple, Union
 import attrs
 import numpy as np
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
@@ -101,7 +101,6 @@ def _layer(graph: Graph, name: str, random: np.random.Generator) -> QuantizedLay
         quant_scale=np.float32(scale),
         offset=offset,
         weights=weights,
-        channel_axis=None if count == 1 else int(node.op == "Deconvolution"),
         bias=bias,
         deq_scale=random.uniform(1e-6, 1, count).astype(np.float32),
         shift_n=shift_n.astype(np.uint8),

@@ -10,7 +10,9 @@ from typing import Any, List
 
 import pytest
 
+from ascend_backend.weights_entries import entry_fields
 from plugins.ascend_backend.tests import hand_made
+from plugins.ascend_backend.tests.atc_linking import check_entries, check_linked
 from plugins.ascend_backend.tests.hand_made import FACTORS, WEIGHTS, Written, layers
 from plugins.ascend_backend.tests.wire_reader import decode_word, float32_bits
 
@@ -143,6 +145,31 @@ def test_a_pooling_has_one_scale_and_no_shift(written: Written) -> None:
     (word,) = words(written, "pool")
     assert word.deq_scale_bits == float32_bits(MODEL["pool"].deq_scale[0])
     assert word.shift_n == 0
+
+
+def test_an_entry_has_the_bottoms_and_tops_of_its_layer(written: Written) -> None:
+    check_entries(written.text, written.binary)
+    assert written.binary["conv_dequant_layer"].bottoms == list(written.layer("conv").top)
+    assert written.binary["side"].bias_term is False, "the layer has no bias"
+
+
+def test_several_bottoms_and_tops_keep_their_number_and_order() -> None:
+    text = """layer { name: "sum" type: "Scale" bottom: "x" bottom: "by"
+      top: "out" top: "more" top: "last" }"""
+    fields = entry_fields(hand_made.documents.from_text(text).layers)
+    assert fields == {"sum": b"\x1a\x01x\x1a\x02by\x22\x03out\x22\x04more\x22\x04last"}
+
+
+def test_every_input_is_linked_once(written: Written) -> None:
+    check_linked(written.text, written.binary)
+
+
+@pytest.mark.parametrize("wrong", [[], ["x", "x"]])
+def test_entries_with_other_bottoms_link_something_else(written: Written, wrong: list[str]) -> None:
+    binary = dict(written.binary)
+    binary["fc_dequant_layer"] = binary["fc_dequant_layer"]._replace(bottoms=wrong)
+    with pytest.raises(AssertionError, match="fc_dequant_layer"):
+        check_linked(written.text, binary)
 
 
 def test_the_binary_file_has_the_layers_in_the_order_of_the_prototxt(written: Written) -> None:

@@ -7,9 +7,9 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.graph import Graph
 from amct_core.plugins import registries
 from amct_core.processors import find_processor

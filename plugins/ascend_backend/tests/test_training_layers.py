@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core import workflow
 from tests.conformance.runner import pretend_training
 from tests.conformance.weights import write_random_weights

@@ -1,7 +1,8 @@
 """Reads the prototxt of a deployable model as ATC does, without any code of ours.
 
-Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant and
-DeQuant (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields passed over.
+Google's parser, with a schema of just the fields that ATC's plugins read of Input, Quant, DeQuant
+and SSDDetectionOutput (canndev, caffe_ascend_quant_plugin.cc and its neighbours), unknown fields
+ignored.
 Names and types: ``caffe.proto`` of Ascend/parser and hicann/ge.
 """
 
@@ -22,8 +23,9 @@ def read_prototxt(path: str) -> List[Any]:
 def parse_prototxt(text: str) -> List[Any]:
     """Return the layers.
 
-    Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``input_param`` and
-    ``quant_param``.
+    Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``param`` (names), ``bias_term``
+    in ``convolution_param`` and ``inner_product_param``, ``input_param``, ``quant_param`` and
+    ``ssddetectionoutput_param``.
     """
     net = _net_class()()
     text_format.Parse(text, net, allow_unknown_field=True)
@@ -37,6 +39,22 @@ def _net_class() -> Any:
     _message(file, "Quant", ("scale", 2, "FLOAT"), ("offset", 3, "BYTES"))
     _message(file, "Shape", ("dim[]", 1, "INT64"))
     _message(file, "Input", ("shape[]", 1, "Shape"))
+    _message(file, "Param", ("name", 1, "STRING"))
+    _message(file, "Bias", ("bias_term", 2, "BOOL"))
+    _message(
+        file,
+        "SsdDetectionOutput",
+        ("num_classes", 1, "INT32"),
+        ("share_location", 2, "BOOL"),
+        ("background_label_id", 3, "INT32"),
+        ("iou_threshold", 4, "FLOAT"),
+        ("top_k", 5, "INT32"),
+        ("eta", 6, "FLOAT"),
+        ("variance_encoded_in_target", 7, "BOOL"),
+        ("code_type", 8, "INT32"),
+        ("keep_top_k", 9, "INT32"),
+        ("confidence_threshold", 10, "FLOAT"),
+    )
     _message(
         file,
         "Layer",
@@ -44,8 +62,12 @@ def _net_class() -> Any:
         ("type", 2, "STRING"),
         ("bottom[]", 3, "STRING"),
         ("top[]", 4, "STRING"),
+        ("param[]", 6, "Param"),
+        ("convolution_param", 106, "Bias"),
+        ("inner_product_param", 117, "Bias"),
         ("input_param", 143, "Input"),
         ("quant_param", 208, "Quant"),
+        ("ssddetectionoutput_param", 232, "SsdDetectionOutput"),
     )
     _message(file, "Net", ("layer[]", 100, "Layer"))
     pool = descriptor_pool.DescriptorPool()

@@ -7,10 +7,12 @@ in Ascend/parser (2021) and hicann/ge (2026).
 from __future__ import annotations
 
 import struct
-from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 NET_LAYER = 100
-LAYER_NAME, LAYER_TYPE, LAYER_BLOBS = 1, 2, 7
+LAYER_NAME, LAYER_TYPE, LAYER_BOTTOM, LAYER_TOP, LAYER_BLOBS = 1, 2, 3, 4, 7
+LAYER_CONVOLUTION, LAYER_INNER_PRODUCT = 106, 117
+BIAS_TERM = {LAYER_CONVOLUTION: 2, LAYER_INNER_PRODUCT: 2}
 BLOB_DATA, BLOB_SHAPE, BLOB_INT8, BLOB_INT32, BLOB_UINT64 = 5, 7, 10, 11, 12
 SHAPE_DIM = 1
 
@@ -31,10 +33,13 @@ class Blob(NamedTuple):
 
 
 class StoredLayer(NamedTuple):
-    """A layer of the binary file."""
+    """A layer of the binary file; ``bias_term`` is None where the file does not say it."""
 
     type: str
     blobs: List[Blob]
+    bottoms: List[str]
+    tops: List[str]
+    bias_term: Optional[bool]
 
 
 class DequantWord(NamedTuple):
@@ -76,10 +81,20 @@ def parse_caffemodel(contents: bytes) -> Dict[str, StoredLayer]:
 
 def _layer(data: bytes) -> Tuple[str, StoredLayer]:
     found = list(_fields(data))
-    (name,) = (value for number, value in found if number == LAYER_NAME)
-    (kind,) = (value for number, value in found if number == LAYER_TYPE)
+    texts: Dict[int, List[str]] = {
+        wanted: [value.decode() for number, value in found if number == wanted]
+        for wanted in (LAYER_NAME, LAYER_TYPE, LAYER_BOTTOM, LAYER_TOP)
+    }
+    (name,), (kind,) = texts[LAYER_NAME], texts[LAYER_TYPE]
+    bias_term = None
+    for number, value in found:
+        if number in BIAS_TERM:
+            ((field, bias_term),) = ((field, bool(content)) for field, content in _fields(value))
+            assert field == BIAS_TERM[number], "a parameter that ATC does not read"
+    known = {*texts, LAYER_BLOBS, *BIAS_TERM}
+    assert known.issuperset(number for number, _ in found), "a field that ATC does not read"
     blobs = [_blob(value) for number, value in found if number == LAYER_BLOBS]
-    return name.decode(), StoredLayer(kind.decode(), blobs)
+    return name, StoredLayer(kind, blobs, texts[LAYER_BOTTOM], texts[LAYER_TOP], bias_term)
 
 
 def _blob(data: bytes) -> Blob:

@@ -116,7 +116,9 @@ class _FrameworkLayer:
         quant = graph.producer(node.inputs[0])
         assert quant is not None and isinstance(quant.attributes, Quant)
         offset = quant.attributes.offset
-        parts = accumulator_parts(node.op, node.weights[0] if node.weights else None, offset)
+        parts = accumulator_parts(
+            node.type.weights, node.weights[0] if node.weights else None, offset
+        )
         return cls(node, offset, tuple(part_names(node.tops[0], len(parts))))
 
     @property

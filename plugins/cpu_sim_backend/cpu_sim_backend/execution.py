@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import AmctError, ModelError, QuantizationError
-from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
 from amct_core.numerics import affine, dequant, float16, pooling
-from amct_core.registry import Registry
 
 Array = NDArray[Any]
 _INT32 = np.iinfo(np.int32)
@@ -84,13 +82,11 @@ class Execution:
     """One batch on its way through a graph.
 
     Attributes:
-        simulators: how each layer type is computed.
         integer_nodes: names of the layers that run in integers.
         inputs: the batch, by input blob.
         tensors: what has been computed and is still needed.
     """
 
-    simulators: Registry[LayerSimulator]
     integer_nodes: FrozenSet[str]
     inputs: Mapping[str, Array]
     tensors: Dict[Value, Tensor] = attrs.field(factory=dict)
@@ -125,15 +121,13 @@ class Execution:
             return [_dequantize(node, arguments[0])]
         if node.name in self.integer_nodes:
             return [self._accumulate(node, arguments[0])]
-        simulator = self.simulators.get(node.op)
-        assert simulator.run is not None
-        return list(simulator.run(node, [as_array(x) for x in arguments]))
+        assert node.type.run is not None
+        return list(node.type.run(node, [as_array(x) for x in arguments]))
 
     def _accumulate(self, node: Node, tensor: Tensor) -> Tensor:
         assert isinstance(tensor, QuantizedTensor)
-        simulator = self.simulators.get(node.op)
-        assert simulator.accumulate is not None
-        accumulator = as_int32(node, simulator.accumulate(node, tensor.centered))
+        assert node.type.accumulate is not None
+        accumulator = as_int32(node, node.type.accumulate(node, tensor.centered))
         a = node.attributes
         if not isinstance(a, Pooling):
             return accumulator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable
 
-from amct_core.extensions import CliCommand, LayerSimulator
+from amct_core.extensions import CliCommand, LayerType
 from amct_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 
 
 @hookimpl
-def amct_layer_simulators() -> Iterable[LayerSimulator]:
-    """Register Caffe's layer types, and the rounding that stands in graphs of a processor."""
+def amct_layer_types() -> Iterable[LayerType]:
+    """Register the rounding that stands in graphs of a processor."""
     from cpu_sim_backend.device.float16_layer import FLOAT16_LAYER
-    from cpu_sim_backend.layers import SIMULATORS
 
-    return (*SIMULATORS, FLOAT16_LAYER)
+    return [FLOAT16_LAYER]
 
 
 def _simulate() -> click.Command:

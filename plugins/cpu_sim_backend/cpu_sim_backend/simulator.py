@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import Convolution, DeQuant, InnerProduct, Input, Quant
+from amct_core.graph.attributes import DeQuant, Input, Quant
 from amct_core.plugins import Registries, registries
 from amct_core.processors import find_processor
 from cpu_sim_backend.data.source import ArraySource, DataSource
@@ -96,10 +96,9 @@ class Simulator:
         self.device: Optional[DeviceGraph] = None
         if soc_version is not None:
             processor = find_processor(plugins.processors, soc_version)
-            self.device = as_computed_by(graph, processor, soc_version, plugins.layer_quantizers)
+            self.device = as_computed_by(graph, processor, soc_version)
             graph = self.device.graph
         self.graph = graph
-        self._simulators = plugins.layer_simulators
         self._integer_nodes = frozenset(n.name for n in graph.nodes if self._follows_quant(n))
         for node in graph.nodes:
             self._check(node)
@@ -108,9 +107,7 @@ class Simulator:
         if self.engine == "fast":
             from cpu_sim_backend.fast.engine import FastEngine
 
-            self._fast = FastEngine(
-                graph, self._simulators, self._integer_nodes, threads or available_cores()
-            )
+            self._fast = FastEngine(graph, self._integer_nodes, threads or available_cores())
 
     @property
     def inputs(self) -> Mapping[str, Tuple[int, ...]]:
@@ -144,7 +141,7 @@ class Simulator:
             integer = node.name in self._integer_nodes or isinstance(
                 node.attributes, (Quant, DeQuant, Input)
             )
-            if not integer and not self._simulators.get(node.op).is_exact(node):
+            if not integer and not node.type.is_exact(node):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)
@@ -168,7 +165,7 @@ class Simulator:
         if self._fast is not None:
             found = self._fast.run(inputs, frozenset(wanted))
             return {wanted[value]: found[value] for value in wanted}
-        execution = Execution(self._simulators, self._integer_nodes, inputs)
+        execution = Execution(self._integer_nodes, inputs)
         result: Dict[str, Array] = {}
         last_uses = self._last_uses()
         for index, node in enumerate(self.graph.nodes):
@@ -222,7 +219,7 @@ class Simulator:
             # A scale of 1 makes the Quant give back what it gets.
             centered = q.astype(np.float32) - np.float32(offset)
             return alone.run({_ALONE: centered}, [node.tops[0]])[node.tops[0]]
-        execution = Execution(self._simulators, self._integer_nodes, {})
+        execution = Execution(self._integer_nodes, {})
         execution.tensors[node.inputs[0]] = QuantizedTensor(q, offset)
         (result,) = execution.run(node)
         found: NDArray[np.int32] = as_array(result)
@@ -247,7 +244,7 @@ class Simulator:
     def _check(self, node: Node) -> None:
         if isinstance(node.attributes, (Input, Quant, DeQuant)):
             return
-        if isinstance(node.attributes, (Convolution, InnerProduct)) and not node.weights:
+        if node.type.weights is not None and not node.weights:
             raise ModelError(
                 "the weights file has no weights for it.",
                 file=self.graph.file,
@@ -255,17 +252,22 @@ class Simulator:
                 remedy="Save a model whose layers were all trained, or take the layer out.",
             )
         integer = node.name in self._integer_nodes
-        found = self._simulators.get(node.op) if node.op in self._simulators else None
-        if found is not None and (found.accumulate if integer else found.run) is not None:
+        if (node.type.accumulate if integer else node.type.run) is not None:
             return
         raise ModelError(
             f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
-            f"known: {', '.join(self._simulators.names())}.",
+            f"known: {', '.join(_simulated(integer))}.",
             file=self.graph.file,
             layer=node.name,
             field="type",
-            remedy="A plugin adds it with the hook amct_layer_simulators.",
+            remedy="A plugin adds it with the hook amct_layer_types.",
         )
+
+
+def _simulated(integer: bool) -> List[str]:
+    """Return the layer types that can be simulated."""
+    types = registries().layer_types
+    return [each.name for each in types if (each.accumulate if integer else each.run) is not None]
 
 
 _ALONE = "centered input"

@@ -13,7 +13,7 @@ from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
 from amct_core.graph import Node
-from amct_core.graph.attributes import Pooling, Quant
+from amct_core.graph.attributes import Quant
 from amct_core.numerics import dequant, exactness
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
@@ -25,7 +25,7 @@ from cpu_sim_backend.counterparts import (
 )
 from cpu_sim_backend.data import ArraySource, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
-from cpu_sim_backend.layers.magnitude import largest_partial_sum
+from cpu_sim_backend.magnitude import largest_partial_sum
 from cpu_sim_backend.progress import progress
 from cpu_sim_backend.report import LayerReport, OutputReport, VerifyReport
 from cpu_sim_backend.simulator import Simulator
@@ -166,7 +166,9 @@ class _LayerComparison:
         offset = producer.attributes.offset
         (use,) = graph.uses(node.outputs[0])
         _, shift_n, _ = dequant.unpack(use.node.weights[0])
-        parts = accumulator_parts(node.op, node.weights[0] if node.weights else None, offset)
+        parts = accumulator_parts(
+            node.type.weights, node.weights[0] if node.weights else None, offset
+        )
         bound = _static_bound(node, offset, parts)
         inexact = () if other.same_floats else simulator.inexact_layers(producer.bottoms[0])
         return cls(
@@ -269,15 +271,15 @@ class _LayerComparison:
 
 
 def _static_bound(node: Node, offset: int, parts: Sequence[slice]) -> int:
-    a = node.attributes
-    if isinstance(a, Pooling):
-        assert a.kernel is not None
-        return a.kernel[0] * a.kernel[1] * max(abs(-128 - offset), abs(127 - offset))
-    axis = 1 if node.op == "Deconvolution" else 0
+    axes, quantization = node.type.weights, node.type.quantization
+    if axes is None:
+        divisor = quantization.divisor if quantization is not None else None
+        summed = 1 if divisor is None else divisor(node)
+        return summed * max(abs(-128 - offset), abs(127 - offset))
     weights = [node.weights[0]]
     if len(parts) > 1:
-        weights = [weights_of_part(node.op, node.weights[0], part) for part in parts]
-    return max(int(exactness.partial_sum_bound(own, offset, axis).max()) for own in weights)
+        weights = [weights_of_part(axes, node.weights[0], part) for part in parts]
+    return max(int(exactness.partial_sum_bound(own, offset, axes.output).max()) for own in weights)
 
 
 @attrs.define

@@ -10,18 +10,18 @@ from typing import Callable, Iterator
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core import plugins
 from amct_core.errors import ModelError
-from amct_core.extensions import LayerSimulator
+from amct_core.extensions import LayerType
 from amct_core.graph import Graph
 from cpu_sim_backend import Simulator
 
 RUN = """
 import numpy as np
-from amct_core.extensions import LayerSimulator
+from amct_core.extensions import LayerType
 from amct_core.hookspecs import hookimpl
 
 def run(node, inputs):
@@ -49,10 +49,10 @@ def onnx_accumulate(writer, node, q, offset):
 
 HOOK = """
 @hookimpl
-def amct_layer_simulators():
+def amct_layer_types():
     return [
-        LayerSimulator("Turn", run=run{float_form}),
-        LayerSimulator("Gain", accumulate=accumulate{integer_form}),
+        LayerType("Turn", run=run{float_form}),
+        LayerType("Gain", accumulate=accumulate{integer_form}),
     ]
 """
 
@@ -98,9 +98,8 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     forget()
 
 
-@pytest.fixture
 def graph() -> Graph:
-    """Return a network with a float and a quantized layer of types that core does not know."""
+    """Return a network with a float and a quantized layer of types that only a plugin declares."""
     generator = np.random.default_rng(0)
     words = np.full(3, np.float32(0.001).view(np.uint32), np.uint64)
     weights = {
@@ -132,27 +131,27 @@ BLOBS = ["turned", "more", "q", "sums", "conv q", "conv", "out"]
     ],
 )
 def test_a_layer_that_cannot_be_simulated_is_named_with_the_hook(
-    install: Callable[[str], None], graph: Graph, own: str, layer: str, named: str
+    install: Callable[[str], None], own: str, layer: str, named: str
 ) -> None:
     other = {"Gain": "Turn", "Turn": "Gain"}[own]
-    lines = [line for line in SIMULATED.splitlines() if f'LayerSimulator("{other}"' not in line]
+    lines = [line for line in SIMULATED.splitlines() if f'LayerType("{other}"' not in line]
     install("\n".join(lines))
     with pytest.raises(ModelError) as caught:
-        Simulator.from_graph(graph)
+        Simulator.from_graph(graph())
     assert (caught.value.layer, caught.value.field) == (layer, "type")
     assert named in str(caught.value)
-    assert "A plugin adds it with the hook amct_layer_simulators." in str(caught.value)
+    assert "A plugin adds it with the hook amct_layer_types." in str(caught.value)
 
 
 @pytest.mark.parametrize("engine", ["reference", "fast"])
 def test_a_plugin_makes_it_run(
-    install: Callable[[str], None], graph: Graph, data: np.ndarray, engine: str
+    install: Callable[[str], None], data: np.ndarray, engine: str
 ) -> None:
     if engine == "fast":
         pytest.importorskip("numba")
         pytest.importorskip("onnxruntime")
     install(SIMULATED)
-    found = Simulator.from_graph(graph, engine).run({"data": data}, BLOBS)
+    found = Simulator.from_graph(graph(), engine).run({"data": data}, BLOBS)
     turned = data[:, ::-1] * np.float32(2)
     np.testing.assert_array_equal(found["turned"], turned)
     np.testing.assert_array_equal(found["more"], data + np.float32(1))
@@ -163,32 +162,28 @@ def test_a_plugin_makes_it_run(
     assert found["sums"].dtype == np.int32
 
 
-def test_without_an_onnx_form_the_layer_is_named(
-    install: Callable[[str], None], graph: Graph
-) -> None:
+def test_without_an_onnx_form_the_layer_is_named(install: Callable[[str], None]) -> None:
     pytest.importorskip("onnx")
     from cpu_sim_backend.onnx_export import export
 
     install(SIMULATED)
     with pytest.raises(ModelError, match="'turn': layer type 'Turn' has no form in ONNX") as caught:
-        export(graph)
-    assert "'onnx' in the hook amct_layer_simulators" in str(caught.value)
+        export(graph())
+    assert "'onnx' in the hook amct_layer_types" in str(caught.value)
     install(SIMULATED.replace("run=run", "run=run, onnx=lambda *_: None"))
     with pytest.raises(ModelError, match="'gain': layer type 'Gain' has no integer form") as caught:
-        export(graph)
-    assert "'onnx_accumulate' in the hook amct_layer_simulators" in str(caught.value)
+        export(graph())
+    assert "'onnx_accumulate' in the hook amct_layer_types" in str(caught.value)
 
 
-def test_a_plugin_gives_the_onnx_form(
-    install: Callable[[str], None], graph: Graph, data: np.ndarray
-) -> None:
+def test_a_plugin_gives_the_onnx_form(install: Callable[[str], None], data: np.ndarray) -> None:
     """No rule of shape inference knows the layers; those behind them are exported all the same."""
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
     from cpu_sim_backend.onnx_export import export
 
     install(EXPORTED)
-    model = export(graph)
+    model = export(graph())
     for name in BLOBS[2:6]:
         import onnx
 
@@ -198,7 +193,7 @@ def test_a_plugin_gives_the_onnx_form(
     )
     names = ["more", *BLOBS[2:]]
     found = dict(zip(names, session.run(names, {"data": data})))
-    expected = Simulator.from_graph(graph, "reference").run({"data": data}, names)
+    expected = Simulator.from_graph(graph(), "reference").run({"data": data}, names)
     for name in names:
         offset = 128 if found[name].dtype == np.uint8 else 0
         np.testing.assert_array_equal(found[name].astype(np.float64) - offset, expected[name], name)
@@ -209,13 +204,13 @@ class TestParts:
 
     def test_each_part_may_come_from_another_plugin(self) -> None:
         parts = {part: (lambda *_: None) for part in ("run", "accumulate", "onnx")}
-        run, accumulate, form = (LayerSimulator("Gain", **{n: f}) for n, f in parts.items())
+        run, accumulate, form = (LayerType("Gain", **{n: f}) for n, f in parts.items())
         first = run.joined(accumulate)
         assert first is not None
         whole = first.joined(form)
-        assert whole == LayerSimulator("Gain", **parts)
+        assert whole == LayerType("Gain", **parts)
 
     @pytest.mark.parametrize("part", ["run", "accumulate", "onnx", "onnx_accumulate"])
     def test_a_part_that_comes_twice_is_a_conflict(self, part: str) -> None:
-        one, two = (LayerSimulator("Gain", **{part: lambda *_: None}) for _ in range(2))
+        one, two = (LayerType("Gain", **{part: lambda *_: None}) for _ in range(2))
         assert one.joined(two) is None

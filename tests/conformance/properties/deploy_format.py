@@ -1,4 +1,4 @@
-"""A second reader finds in every deployable model the integers that it was made from."""
+"""What ATC's front end finds in every deployable model: linked inputs, and the model's integers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from amct_core import record as records
 from amct_core.derive import derive
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
+from plugins.ascend_backend.tests.atc_linking import check_entries, check_linked
 from plugins.ascend_backend.tests.text_reader import read_prototxt
 from plugins.ascend_backend.tests.wire_reader import (
     StoredLayer,
@@ -19,11 +20,12 @@ from plugins.ascend_backend.tests.wire_reader import (
 from tests.conformance.runner import Inserted, Saved
 
 
-def a_second_reader_finds_the_integers(saved: Saved) -> None:
+def inputs_are_linked_and_a_second_reader_finds_the_integers(saved: Saved) -> None:
     model = derived(saved.inserted)
-    text, binary = saved.files
-    layers = {layer.name: layer for layer in read_prototxt(text)}
-    weights = read_caffemodel(binary)
+    text, weights = read_prototxt(saved.files[0]), read_caffemodel(saved.files[1])
+    layers = {layer.name: layer for layer in text}
+    check_entries(text, weights)
+    check_linked(text, weights)
     for layer in model.layers:
         check_quant(layer, layers)
         check_blobs(layer, weights)
@@ -55,8 +57,8 @@ def check_blobs(layer: QuantizedLayer, weights: dict[str, StoredLayer]) -> None:
     if layer.weights is None:
         assert layer.name not in weights
         return
-    kind, blobs = weights[layer.name]
-    assert kind == layer.op
+    blobs = weights[layer.name].blobs
+    assert weights[layer.name].type == layer.op
     assert blobs[0] == ("int8_data", list(layer.weights.shape), layer.weights.ravel().tolist())
     if layer.bias is None:
         assert len(blobs) == 1
@@ -73,8 +75,9 @@ def check_dequant(
     name = f"{layer.name}_dequant_layer"
     assert layers[name].type == "DeQuant"
     assert layers[name].bottom == layers[layer.name].top
-    kind, (blob,) = weights[name]
-    assert (kind, blob.field, blob.shape) == ("DeQuant", "uint64_data", [len(layer.deq_scale)])
+    (blob,) = weights[name].blobs
+    assert weights[name].type == "DeQuant"
+    assert (blob.field, blob.shape) == ("uint64_data", [len(layer.deq_scale)])
     words = [decode_word(word) for word in blob.values]
     assert [word.deq_scale_bits for word in words] == [float32_bits(s) for s in layer.deq_scale]
     assert [word.shift_n for word in words] == layer.shift_n.tolist()

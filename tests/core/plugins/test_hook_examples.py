@@ -93,14 +93,14 @@ def gain_node(bottom: str, top: str, weights: Any) -> Node:
     return Node("gain", "Gain", **parts)
 
 
-def test_layer_quantizers(provided: Provided) -> None:
-    quantizer = provided("amct_layer_quantizers", "Gain")
-    gain = gain_node("data", "gain", np.ones((3, 1), np.float32))
-    graph = Graph("net", [gain])
-    assert quantizer.check(graph.nodes[0], graph) is None
-    assert quantizer.weight_layout(gain).channels == 3
-    in_place = gain_node("data", "data", gain.weights[0])
-    assert quantizer.check(in_place, Graph("net", [in_place])) == "runs in place"
+def test_layer_types_say_what_can_be_quantized(provided: Provided) -> None:
+    gain = provided("amct_layer_types", "Gain")
+    node = gain_node("data", "gain", np.ones((3, 1), np.float32))
+    graph = Graph("net", [node])
+    assert gain.quantization.check(graph.nodes[0], graph) is None
+    assert gain.weights.output == 0
+    in_place = gain_node("data", "data", node.weights[0])
+    assert gain.quantization.check(in_place, Graph("net", [in_place])) == "it works in place."
 
 
 def test_activation_algorithms(provided: Provided) -> None:
@@ -162,8 +162,8 @@ def test_deploy_backends(provided: Provided) -> None:
     assert files.added == {"result/model_factors.txt": "conv 0.5 -128"}
 
 
-def test_layer_simulators(provided: Provided) -> None:
-    simulator = provided("amct_layer_simulators", "Gain")
+def test_layer_types_say_how_they_are_computed(provided: Provided) -> None:
+    simulator = provided("amct_layer_types", "Gain")
     x = np.arange(4).reshape(1, 2, 2)
     gain = gain_node("x", "y", np.array([[3], [-2]], np.int8))
     assert simulator.accumulate(gain, x.astype(np.int32)).tolist() == [[[0, 3], [-4, -6]]]

@@ -48,10 +48,10 @@ def amct_shift_searches():
 """
 
 
-LAYER_SIMULATOR = """
+LAYER_TYPE = """
 @hookimpl
-def amct_layer_simulators():
-    return [LayerSimulator("Gain", {half}=abs, exact={half!r} != "run")]
+def amct_layer_types():
+    return [LayerType("Gain", {half}=abs, exact={half!r} != "run")]
 """
 
 
@@ -151,24 +151,24 @@ class TestConflicts:
         assert "ifmr" in Registries(host).calibrators
 
     @pytest.mark.parametrize("halves", [("run", "accumulate"), ("accumulate", "run")])
-    def test_two_plugins_may_each_give_one_half_of_a_layer_simulator(
+    def test_two_plugins_may_each_give_one_half_of_a_layer_type(
         self, make_plugin: PluginFactory, halves: tuple[str, str]
     ) -> None:
-        first, second = (make_plugin(half, LAYER_SIMULATOR.format(half=half)) for half in halves)
-        simulators = Registries(create_host([first, second])).layer_simulators
-        whole = simulators.get("Gain")
+        first, second = (make_plugin(half, LAYER_TYPE.format(half=half)) for half in halves)
+        types = Registries(create_host([first, second])).layer_types
+        whole = types.get("Gain")
         assert whole.run is abs and whole.accumulate is abs
-        assert whole.exact is False  # as the half says that gives run
-        assert simulators.provider("Gain") == ", ".join(halves)
+        assert whole.exact is False  # as one of the halves says
+        assert types.provider("Gain") == ", ".join(halves)
 
     @pytest.mark.parametrize("half", ["run", "accumulate"])
     def test_the_same_half_from_two_plugins_is_a_conflict(
         self, make_plugin: PluginFactory, half: str
     ) -> None:
-        source = LAYER_SIMULATOR.format(half=half)
+        source = LAYER_TYPE.format(half=half)
         host = create_host([make_plugin("first", source), make_plugin("second", source)])
-        with pytest.raises(PluginError, match="layer simulator 'Gain': 'first' and 'second'"):
-            _ = Registries(host).layer_simulators
+        with pytest.raises(PluginError, match="layer type 'Gain': 'first' and 'second'"):
+            _ = Registries(host).layer_types
 
     def test_two_entry_points_of_one_name_are_named(self, make_plugin: PluginFactory) -> None:
         entry_points = [

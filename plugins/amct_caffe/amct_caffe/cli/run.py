@@ -34,7 +34,7 @@ def command(
     Writes config.json, modified_model.*, record.txt, solver.prototxt (a copy of the solver with net
     and snapshot_prefix redirected), snapshots and result/model_* into the folder.
     """
-    from amct_caffe.launch import detect
+    from amct_caffe.runtime.ranks.launch import detect
 
     launch = detect(os.environ)
     if launch is not None:
@@ -45,7 +45,7 @@ def command(
                 f"{launch.size} amct qat train, then amct qat save."
             ),
         )
-    from amct_caffe import training
+    from amct_caffe.training import workflow as training
     from amct_core.cli.output import print_files
 
     written = training.run_all(model, weights, solver, folder, config_file, simple, backend)

@@ -38,7 +38,7 @@ def command(
     Started as 'mpiexec -n 4 amct qat train ...', four processes train one network together: the
     batch size in the prototxt is that of each, and the first of them writes the files.
     """
-    from amct_caffe.launch import detect
+    from amct_caffe.runtime.ranks.launch import detect
     from amct_core import logging as amct_logging
     from amct_core.cli.output import print_files
 
@@ -49,15 +49,15 @@ def command(
         for name in amct_logging.LOGGERS:
             logging.getLogger(name).setLevel(logging.CRITICAL)
     if launch is None:
-        from amct_caffe import training
+        from amct_caffe.training import workflow as training
 
         print_files([training.train(solver, weights, resume)], as_json)
         return
-    from amct_caffe.runtime.world import World
+    from amct_caffe.runtime.ranks.world import World
 
     try:
         world = World.join(launch)  # before anything imports NumPy or Caffe
-        from amct_caffe import distributed_training
+        from amct_caffe.training import distributed as distributed_training
 
         snapshot = distributed_training.train(world, solver, weights, resume, same_data)
     except AmctError:

@@ -9,8 +9,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe import training
 from amct_caffe.demo import network
+from amct_caffe.training import workflow as training
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.files import write_atomically
 from amct_core.plugins import registries

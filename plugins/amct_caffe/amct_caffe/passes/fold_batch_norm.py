@@ -8,14 +8,14 @@ from typing import Dict, Mapping, Optional, Sequence, Set, Tuple, Union
 import attrs
 import numpy as np
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.integer_layer import set_bias_term
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.folding import batch_norm_of, scale_of
 from amct_core.graph import Node, Pass
 from amct_core.graph.batch_norm import FoldChain, NotFoldable, find_chain
 from amct_core.numerics import bn_fold
-from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.passes")
 
@@ -101,18 +101,16 @@ def _sharing(name: str, layers: Sequence[Layer], owners: Mapping[str, Set[str]])
 
 def _fold(network: CaffeNetwork, layers: Sequence[Layer], node: Node, chain: FoldChain) -> None:
     """Let ``layers``, those called like ``node``, compute what ``chain`` did."""
-    axis = 1 if node.op == "Deconvolution" else 0
+    assert node.type.weights is not None
     bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None
     weights, folded_bias = bn_fold.fold(
         np.asarray(node.weights[0], np.float32),
         bias,
         batch_norm_of(chain.batch_norm),
         scale_of(chain.scale),
-        axis,
+        node.type.weights.output,
     )
     network.weights[node.name] = [weights, folded_bias]
     for layer in layers:
         layer.tops = [chain.value.name]
-        parameters = layer.message.message("convolution_param")
-        assert isinstance(parameters, Message)
-        parameters.set("bias_term", True)
+        set_bias_term(layer, True)

@@ -7,8 +7,10 @@ from typing import List
 
 import attrs
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.layer_type import attributes_of
+from amct_caffe.model.network import CaffeNetwork
 from amct_core.graph import Pass
+from amct_core.graph.attributes import BatchNorm
 from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.passes")
@@ -32,7 +34,7 @@ class FreezeBatchNorm(Pass[CaffeNetwork]):
         network = state.copy()
         frozen: List[str] = []
         for layer in network.document.layers:
-            if layer.type != "BatchNorm":
+            if not isinstance(attributes_of(layer), BatchNorm):
                 continue
             parameters = layer.message.message("batch_norm_param")
             if parameters is None:

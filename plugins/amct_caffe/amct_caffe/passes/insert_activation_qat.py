@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import fixed, is_python_layer, python_layer, shared_name
 from amct_caffe.qat.bounds import BoundState, configured

@@ -6,8 +6,8 @@ from typing import Dict, List, Mapping, Sequence
 
 import attrs
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
 from amct_caffe.qat.parameters import ShiftParameters
@@ -40,7 +40,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
         added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             for planned in group.layers:
-                if planned.searches_shift and planned.layout is not None:
+                if planned.searches_shift and planned.output_axis is not None:
                     added[_last_node(planned).name] = [self._layer(layers, group, planned)]
         network.document.insert_after(added)
         self._check_phases(network)
@@ -79,11 +79,12 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
         )
 
     def _parameters(self, group: ActivationGroup, planned: PlannedLayer) -> ShiftParameters:
-        assert planned.layout is not None
+        assert planned.output_axis is not None
+        shape = planned.node.weights[0].shape
         chain = planned.chain
         batch_norm = chain.batch_norm if chain is not None else None
         scale = chain.scale if chain is not None else None
-        axis = planned.channel_axis
+        axis = planned.scale_axis
         eps = None
         if batch_norm is not None:
             assert isinstance(batch_norm.attributes, BatchNorm)
@@ -96,8 +97,8 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             search=self.plan.config.shift_n_algo,
             activation_algo=group.activation.algo,
             fixed_min=group.fixed_min,
-            scale_count=1 if axis is None else planned.layout.shape[axis],
-            channels=planned.layout.channels,
+            scale_count=1 if axis is None else shape[axis],
+            channels=shape[planned.output_axis],
             batch_num=self.plan.config.batch_num,
             record_file=self.plan.record_file,
             batch_norm_eps=eps,

@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import activation_layer_name
 from amct_caffe.passes.python_layers import (
     fixed,
@@ -66,7 +66,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         group: ActivationGroup,
         planned: PlannedLayer,
     ) -> Layer | None:
-        if planned.layout is None or planned.config.weight is None:
+        if planned.output_axis is None or planned.config.weight is None:
             return None
         name = weight_layer_name(planned.name)
         quantized = shared_name(planned.name, "quantized")
@@ -89,8 +89,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         parameters = WeightParameters(
             layer=planned.name,
             algo=planned.config.weight.algo,
-            shape=planned.layout.shape,
-            output_axis=planned.layout.channel_axis,
+            shape=blobs[0].shape,
+            output_axis=planned.output_axis,
             channel_wise=bool(planned.config.weight.channel_wise),
             batch_num=self.plan.config.batch_num,
             record_file=self.plan.record_file,
@@ -101,13 +101,13 @@ class InsertWeightQat(Pass[CaffeNetwork]):
 
     def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""
-        assert planned.layout is not None and planned.config.weight is not None
-        master = np.asarray(planned.node.weights[0], np.float32).reshape(planned.layout.shape)
+        assert planned.output_axis is not None and planned.config.weight is not None
+        master = np.asarray(planned.node.weights[0], np.float32)
         scale = scale_of(planned.chain.scale) if planned.chain is not None else None
         quantized = quantize_weights(
             master,
             self.algorithms.get(planned.config.weight.algo),
-            planned.layout.channel_axis,
+            planned.output_axis,
             bool(planned.config.weight.channel_wise),
             scale.gamma if scale is not None else None,
         )

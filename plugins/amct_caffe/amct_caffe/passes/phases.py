@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Optional, Tuple
 
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 

@@ -6,7 +6,7 @@ from typing import Any, List, Optional, Sequence
 
 import attrs
 
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
+from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.qat.parameters import to_param_str
 from amct_core.textproto import Message
 

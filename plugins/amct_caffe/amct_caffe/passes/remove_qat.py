@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Sequence
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_core.graph import Pass

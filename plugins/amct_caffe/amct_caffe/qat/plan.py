@@ -9,12 +9,10 @@ import attrs
 
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig
 from amct_core.errors import ConfigError, ModelError
-from amct_core.extensions import LayerQuantizer, WeightLayout
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.batch_norm import FoldChain, NotFoldable, find_chain
 from amct_core.graph.nonnegative import sign_of
-from amct_core.registry import Registry
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -26,14 +24,12 @@ class PlannedLayer:
     Attributes:
         node: the layer in the TEST phase, with its float weights.
         config: its entry of the config.
-        layout: of its weights; None for a type without weights.
         chain: the BatchNorm and Scale that saving will fold into it.
         searches_shift: whether its output takes part in the search for N.
     """
 
     node: Node
     config: LayerConfig
-    layout: Optional[WeightLayout]
     chain: Optional[FoldChain]
     searches_shift: bool
 
@@ -43,10 +39,16 @@ class PlannedLayer:
         return self.node.name
 
     @property
-    def channel_axis(self) -> Optional[int]:
+    def output_axis(self) -> Optional[int]:
+        """The axis of its weights that counts output channels; None for a type without weights."""
+        axes = self.node.type.weights
+        return None if axes is None else axes.output
+
+    @property
+    def scale_axis(self) -> Optional[int]:
         """The axis of its weight scales; None for one scale."""
         channel_wise = self.config.weight is not None and self.config.weight.channel_wise
-        return self.layout.channel_axis if self.layout is not None and channel_wise else None
+        return self.output_axis if channel_wise else None
 
 
 @attrs.frozen(eq=False)
@@ -78,7 +80,6 @@ def make_plan(
     config: QatConfig,
     config_file: str,
     record_file: str,
-    quantizers: Registry[LayerQuantizer],
 ) -> QatPlan:
     """Return what has to be inserted for the enabled layers of ``config``.
 
@@ -97,7 +98,7 @@ def make_plan(
     groups = []
     for value, nodes in _by_input(views.test, enabled).items():
         _check_phases_agree(views, enabled, nodes)
-        layers = tuple(_planned(views, config, node, quantizers.get(node.op)) for node in nodes)
+        layers = tuple(_planned(views, config, node) for node in nodes)
         activation = _common_activation(layers, config_file)
         fixed_min = _fixed_min(views.test, value, layers[0], activation, config_file)
         groups.append(ActivationGroup(value, layers, activation, fixed_min))
@@ -132,16 +133,13 @@ def _check_phases_agree(views: NetworkViews, enabled: AbstractSet[str], nodes: L
         )
 
 
-def _planned(
-    views: NetworkViews, config: QatConfig, node: Node, quantizer: LayerQuantizer
-) -> PlannedLayer:
-    layout = quantizer.weight_layout(node) if quantizer.weight_layout is not None else None
+def _planned(views: NetworkViews, config: QatConfig, node: Node) -> PlannedLayer:
+    quantization = node.type.quantization
     return PlannedLayer(
         node=node,
         config=config.layers[node.name],
-        layout=layout,
-        chain=_chain(views, node) if layout is not None else None,
-        searches_shift=quantizer.searches_shift,
+        chain=_chain(views, node) if node.type.weights is not None else None,
+        searches_shift=quantization is not None and quantization.searches_shift,
     )
 
 

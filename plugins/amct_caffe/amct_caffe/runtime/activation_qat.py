@@ -17,8 +17,8 @@ from amct_caffe.qat.bounds import STATE_SIZE, BoundState, calibrated
 from amct_caffe.qat.parameters import ActivationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors
 from amct_caffe.runtime.preparation import prepare
-from amct_caffe.runtime.processes import calibration, update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
+from amct_caffe.runtime.ranks.processes import calibration, update_record
 from amct_core.errors import TrainingError
 from amct_core.plugins import registries
 

@@ -14,8 +14,8 @@ import attrs
 import numpy as np
 
 from amct_caffe.qat.parameters import from_param_str
-from amct_caffe.runtime.processes import processes
 from amct_caffe.runtime.pycaffe import Layer
+from amct_caffe.runtime.ranks.processes import processes
 from amct_core.errors import ModelError
 
 

@@ -20,8 +20,8 @@ from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ShiftParameters, from_param_str
 from amct_caffe.qat.recording import shift_factors
 from amct_caffe.runtime.preparation import prepare
-from amct_caffe.runtime.processes import SharedShiftSearch, update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
+from amct_caffe.runtime.ranks.processes import SharedShiftSearch, update_record
 from amct_core.errors import PluginError
 from amct_core.folding import batch_norm_values, scale_values
 from amct_core.numerics import bn_fold

@@ -24,8 +24,8 @@ from amct_caffe.qat.bounds import STATE_SIZE
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_caffe.qat.recording import weight_factors
 from amct_caffe.runtime.preparation import prepare
-from amct_caffe.runtime.processes import update_record
 from amct_caffe.runtime.pycaffe import TEST, Layer
+from amct_caffe.runtime.ranks.processes import update_record
 from amct_core.errors import TrainingError
 from amct_core.kernels import gradients
 from amct_core.plugins import registries

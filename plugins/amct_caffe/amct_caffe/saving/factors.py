@@ -7,8 +7,8 @@ from typing import Any, Dict, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel import reader
-from amct_caffe.formats.prototxt.document import NetDocument
+from amct_caffe.model.formats.caffemodel import reader
+from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import QuantParameters, from_param_str
 from amct_core.extensions.frontend import Factors

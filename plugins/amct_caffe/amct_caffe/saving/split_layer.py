@@ -7,9 +7,10 @@ from typing import Any, List, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.document import Layer
-from amct_caffe.saving.integer_layer import integer_layer
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.integer_layer import integer_layer
 from amct_core.accumulator_parts import part_names, weights_of_part
+from amct_core.extensions import PartInput, WeightAxes
 from amct_core.graph.attributes import Convolution
 from amct_core.lowering import IntegerStep
 from amct_core.textproto import Message
@@ -20,39 +21,43 @@ Rendered = Tuple[Layer, List[NDArray[Any]]]
 def split_layer(step: IntegerStep, parts: Sequence[slice]) -> List[Rendered]:
     """Return the layers and blobs that compute the accumulators of ``parts``.
 
-    A Slice cuts the input by channels (behind a Flatten for InnerProduct, which reads rows), and
-    each part convolves its own.  Groups have their channels interleaved: there each part reads the
-    whole input, with zeros for the weights of the others.
+    A Slice cuts the input by channels (behind a Flatten for a type that reads rows), and each part
+    convolves its own.  Where that does not do, as with groups, whose channels are interleaved, each
+    part reads the whole input, with zeros for the weights of the others.
     """
-    weights, op = step.layer.weights, step.node.op
-    assert weights is not None
+    weights, axes = step.layer.weights, step.node.type.weights
+    assert weights is not None and axes is not None
     rendered: List[Rendered] = []
-    if _is_grouped(step):
+    reads = _part_input(step, axes)
+    if reads is PartInput.WHOLE:
         bottoms = [step.bottom] * len(parts)
     else:
-        rendered, bottoms = _sliced_input(step, parts)
+        rendered, bottoms = _sliced_input(step, parts, reads)
     for part, bottom, name in zip(parts, bottoms, part_names(step.top, len(parts))):
         layer = integer_layer(step, bias_term=False)
         layer.message.set("name", name)
         layer.bottoms, layer.tops = [bottom], [name]
-        own = weights_of_part(op, weights, part)
-        if _is_grouped(step):
+        own = weights_of_part(axes, weights, part)
+        if reads is PartInput.WHOLE:
             whole = np.zeros_like(weights)
-            weights_of_part(op, whole, part)[...] = own
+            weights_of_part(axes, whole, part)[...] = own
             own = whole
         rendered.append((layer, [own]))
     return rendered
 
 
-def _is_grouped(step: IntegerStep) -> bool:
+def _part_input(step: IntegerStep, axes: WeightAxes) -> PartInput:
     attributes = step.node.attributes
-    return isinstance(attributes, Convolution) and attributes.group > 1
+    grouped = isinstance(attributes, Convolution) and attributes.group > 1
+    return PartInput.WHOLE if grouped else axes.part_input
 
 
-def _sliced_input(step: IntegerStep, parts: Sequence[slice]) -> Tuple[List[Rendered], List[str]]:
+def _sliced_input(
+    step: IntegerStep, parts: Sequence[slice], reads: PartInput
+) -> Tuple[List[Rendered], List[str]]:
     layers: List[Rendered] = []
     bottom = step.bottom
-    if step.node.op == "InnerProduct":
+    if reads is PartInput.ROWS:
         flat = f"{step.top}_flat"
         layers.append((Layer.create(flat, "Flatten", [bottom], [flat]), []))
         bottom = flat

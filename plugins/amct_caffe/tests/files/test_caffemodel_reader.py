@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amct_caffe.formats.caffemodel import reader, wire
-from amct_caffe.formats.caffemodel.model import CaffeModel
-from amct_caffe.schema.pool import message_class
+from amct_caffe.model.formats.caffemodel import reader, wire
+from amct_caffe.model.formats.caffemodel.model import CaffeModel
+from amct_caffe.model.schema.pool import message_class
 from amct_core.errors import FileFormatError
 
 NET = message_class("NetParameter")

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from amct_caffe.formats.caffemodel import reader, writer
-from amct_caffe.schema.encoding import encode
-from amct_caffe.schema.pool import message_class
+from amct_caffe.model.formats.caffemodel import reader, writer
+from amct_caffe.model.schema.encoding import encode
+from amct_caffe.model.schema.pool import message_class
 from amct_core.errors import ModelError
 from amct_core.textproto import parse
 

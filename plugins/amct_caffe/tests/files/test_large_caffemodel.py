@@ -13,7 +13,7 @@ MEGABYTE = 2**20
 WRITE = """
 import sys
 import numpy as np
-from amct_caffe.formats.caffemodel import writer
+from amct_caffe.model.formats.caffemodel import writer
 blob = np.ones((125, 1024, 1024), np.float32)
 before = peak()
 with open(sys.argv[1], "wb") as stream:
@@ -22,7 +22,7 @@ with open(sys.argv[1], "wb") as stream:
 
 READ = """
 import sys
-from amct_caffe.formats.caffemodel import reader
+from amct_caffe.model.formats.caffemodel import reader
 before = peak()
 (layer,) = reader.read(sys.argv[1]).layers
 assert layer.blobs[0].nbytes == 500 * 2**20

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.formats.prototxt.document import Layer, NetDocument, ParamSpec
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt.document import Layer, NetDocument, ParamSpec
 from amct_core.errors import AmctError, FileFormatError, ModelError
 from amct_core.textproto import Message, format_message
 

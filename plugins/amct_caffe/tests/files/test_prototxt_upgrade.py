@@ -7,8 +7,8 @@ from typing import Any, Dict
 
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.formats.v1 import v1_layer_type
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.v1 import v1_layer_type
 from amct_core.errors import FileFormatError
 
 OLD = """

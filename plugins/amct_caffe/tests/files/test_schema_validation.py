@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amct_caffe.schema.validation import validate
+from amct_caffe.model.schema.validation import validate
 from amct_core.errors import FileFormatError
 from amct_core.textproto import parse
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amct_caffe.formats.prototxt import solver as solvers
+from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_core.errors import FileFormatError
 
 

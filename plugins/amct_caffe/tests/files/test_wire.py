@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amct_caffe.formats.caffemodel import wire
-from amct_caffe.schema.pool import message_class
+from amct_caffe.model.formats.caffemodel import wire
+from amct_caffe.model.schema.pool import message_class
 from amct_core.errors import FileFormatError
 
 WORDS = st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 300))

@@ -11,13 +11,12 @@ from typing import Any
 import attrs
 import numpy as np
 
-from amct_caffe.formats.prototxt import document as documents
 from amct_caffe.frontend import views_of
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_core.config import defaults
 from amct_core.config.model import QatConfig
-from amct_core.plugins import registries
 from amct_core.quantizable import find_quantizable
 from amct_core.textproto import format_message, parse
 
@@ -41,10 +40,10 @@ def network(text: str, shapes: Shapes) -> CaffeNetwork:
 
 def plan_of(state: CaffeNetwork, **config: Any) -> QatPlan:
     """Return the plan that quantizes every layer that can be; ``config`` changes the defaults."""
-    views, plugins = views_of(state), registries()
-    found = find_quantizable(views, plugins.layer_quantizers)
+    views = views_of(state)
+    found = find_quantizable(views)
     settings: QatConfig = attrs.evolve(defaults.default_config(found.supported), **config)
-    return make_plan(views, settings, "c.json", "r.txt", plugins.layer_quantizers)
+    return make_plan(views, settings, "c.json", "r.txt")
 
 
 def text_of(state: CaffeNetwork) -> str:

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from plugins.amct_caffe.tests.passes.networks import (
     BATCH_NORM,

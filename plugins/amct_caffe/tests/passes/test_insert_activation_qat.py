@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 import pytest
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.python_layers import param_str
 from amct_caffe.qat.plan import QatPlan

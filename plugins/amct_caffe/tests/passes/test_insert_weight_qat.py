@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.python_layers import param_str

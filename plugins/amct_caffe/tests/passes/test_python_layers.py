@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.formats.prototxt.document import Layer, ParamSpec
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.passes.python_layers import (
     fixed,
     is_python_layer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from amct_caffe.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat

@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from amct_caffe.frontend import views_of
+from amct_caffe.model.to_graph import to_graph
 from amct_caffe.passes.structure import check_bottoms, check_structure
-from amct_caffe.to_graph import to_graph
 from amct_core.errors import ModelError
 from plugins.amct_caffe.tests.passes.networks import (
     CONV,

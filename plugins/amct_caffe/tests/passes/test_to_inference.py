@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.passes.to_inference import data_blobs, to_inference, with_input_shapes
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from plugins.amct_caffe.tests.passes.networks import TEST, UNKNOWN, normal
 
 DATA = (
@@ -41,6 +41,14 @@ def test_1_2_and_4_data_becomes_input_the_loss_softmax_and_scores_go() -> None:
         'layer { name: "loss" type: "Softmax" bottom: "ip" top: "prob" softmax_param { axis: 1 } }'
     )
     assert inferred(DATA + IP + ACCURACY + LOSS) == after(INPUT + IP + softmax)
+
+
+def test_2_scores_of_other_caffes_go_too() -> None:
+    score = (
+        'layer { name: "score" type: "DetectionEvaluate" bottom: "ip" bottom: "label" '
+        'top: "score" }\n'
+    )
+    assert inferred(DATA + IP + score) == after(INPUT + IP)
 
 
 def test_1_where_prob_is_taken_the_top_is_called_like_the_layer() -> None:

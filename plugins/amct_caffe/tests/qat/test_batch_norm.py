@@ -8,7 +8,7 @@ from typing import Any, Sequence, Tuple
 import numpy as np
 import pytest
 
-from amct_caffe.formats.caffemodel import reader
+from amct_caffe.model.formats.caffemodel import reader
 from cpu_sim_backend.verify import verify
 from plugins.amct_caffe.tests.qat import nets
 from plugins.amct_caffe.tests.qat.bench import Bench, Modified, blobs_of

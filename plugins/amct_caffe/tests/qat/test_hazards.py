@@ -30,7 +30,7 @@ from typing import Any, Dict, Sequence
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from plugins.amct_caffe.tests.qat import nets
 from plugins.amct_caffe.tests.qat.bench import Bench, Modified, blobs_of
 from plugins.amct_caffe.tests.qat.reference import Grid

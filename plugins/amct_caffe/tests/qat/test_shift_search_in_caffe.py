@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_core.errors import AmctError, TrainingError
 from amct_core.numerics import shift_search

@@ -25,8 +25,8 @@ DATA = (
 
 def executor(folder: Path, source: str) -> Any:
     """Return the executor of a model that is saved below ``folder``."""
-    from amct_caffe.formats.caffemodel import writer
     from amct_caffe.frontend import CaffeFrontend
+    from amct_caffe.model.formats.caffemodel import writer
 
     (folder / "m_fake_quant_model.prototxt").write_text(source + LAYERS)
     with open(folder / "m_fake_quant_weights.caffemodel", "wb") as stream:

@@ -1,6 +1,6 @@
 """Which samples Caffe's own data layers give to one rank of several: found out in real Caffe.
 
-What :mod:`amct_caffe.data_shares` lets pass rests on this.
+What :mod:`amct_caffe.training.data_shares` lets pass rests on this.
 """
 
 from __future__ import annotations

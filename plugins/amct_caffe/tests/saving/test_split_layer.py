@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Tuple
 import numpy as np
 import pytest
 
-from amct_caffe.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core.numerics import exactness
 from cpu_sim_backend.verify import verify
 from plugins.amct_caffe.tests.qat import nets

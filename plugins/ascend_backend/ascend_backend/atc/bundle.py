@@ -1,4 +1,7 @@
-"""What to carry to a machine that has ``atc``: model, weights, command and checksums."""
+"""What to carry to a machine that has ``atc``: model, weights, command and checksums.
+
+The map of layer types goes along, if one is given, under a name of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from amct_core.errors import AmctError
 from amct_core.files import write_atomically
 from ascend_backend.atc.command import Conversion, arguments, as_shell
 
-SCRIPT, CHECKSUMS = "convert.sh", "SHA256SUMS"
+SCRIPT, CHECKSUMS, OP_NAME_MAP = "convert.sh", "SHA256SUMS", "op_name_map.cfg"
 
 _FIRST_OF_1980 = 315532800
 """A fixed time of modification (seconds since 1970), which every archive format can hold."""
@@ -52,9 +55,12 @@ def write_bundle(conversion: Conversion, name_map: str, path: str) -> Bundle:
         model=Path(conversion.model).name,
         weights=Path(conversion.weights).name,
         output=Path(conversion.output).name,
+        op_name_map=OP_NAME_MAP if conversion.op_name_map else "",
     )
     command = as_shell(arguments(moved))
     contents = {moved.model: _read(conversion.model), moved.weights: _read(conversion.weights)}
+    if conversion.op_name_map:
+        contents[OP_NAME_MAP] = _read(conversion.op_name_map, "Check the path.")
     if Path(name_map).is_file():
         contents[Path(name_map).name] = _read(name_map)
     contents[SCRIPT] = _script(command).encode()
@@ -100,12 +106,12 @@ def _named_files(conversion: Conversion) -> Tuple[str, ...]:
     return tuple(value for value in values if Path(value).is_file())
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, remedy: str = "Check the PREFIX under which the model was saved.") -> bytes:
     try:
         return Path(path).read_bytes()
     except OSError as error:
         raise AmctError(
             f"cannot be read: {error.strerror or error}.",
             file=path,
-            remedy="Check the PREFIX under which the model was saved.",
+            remedy=remedy,
         ) from error

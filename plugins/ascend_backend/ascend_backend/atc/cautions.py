@@ -40,7 +40,8 @@ def _precision(conversion: Conversion) -> Iterator[str]:
 
 
 def _paths(conversion: Conversion) -> Iterator[str]:
-    for path in (conversion.model, conversion.weights, conversion.output):
+    paths = (conversion.model, conversion.weights, conversion.output, conversion.op_name_map)
+    for path in filter(None, paths):
         resolved = os.path.realpath(path)
         if not _PATH.fullmatch(resolved):
             yield (

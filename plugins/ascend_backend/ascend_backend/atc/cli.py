@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Tuple
+from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 
 from ascend_backend.atc.command import Conversion
 from ascend_backend.atc.find import Atc
+
+if TYPE_CHECKING:
+    from ascend_backend.op_name_map import OpNameMap
 
 
 @click.command("atc")
@@ -19,6 +22,9 @@ from ascend_backend.atc.find import Atc
     default="",
     help='Such as "data:1,3,224,224"; several separated by ";".  Default: as in the prototxt.',
 )
+@click.option(
+    "--op-name-map", metavar="FILE", help="Layer types that atc takes for others, one 'A:B' a line."
+)
 @click.option("-o", "--output", help="The .om to make.  Default: PREFIX.om.")
 @click.option(
     "--timeout",
@@ -26,15 +32,24 @@ from ascend_backend.atc.find import Atc
     help="Seconds after which atc is stopped.  Default: never.",
 )
 @click.option("--log", "log_file", help="Keeps what atc writes.  Default: beside the .om.")
+@click.option(
+    "--custom-op",
+    "custom_ops",
+    metavar="TYPE",
+    multiple=True,
+    help="A layer type for which you have installed a custom operator; may be repeated.",
+)
 @click.option("--no-lint", is_flag=True, help="Run atc even where 'amct lint' expects a refusal.")
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def command(
     prefix: str,
     soc_version: str,
     input_shape: str,
+    op_name_map: Optional[str],
     output: Optional[str],
     timeout: Optional[float],
     log_file: Optional[str],
+    custom_ops: Tuple[str, ...],
     no_lint: bool,
     extra: Tuple[str, ...],
 ) -> None:
@@ -48,6 +63,7 @@ def command(
     from ascend_backend.atc.command import check
     from ascend_backend.atc.convert import SUFFIX
     from ascend_backend.atc.find import find_atc
+    from ascend_backend.op_name_map import OpNameMap
 
     output = output or prefix
     conversion = Conversion(
@@ -57,12 +73,14 @@ def command(
         soc_version=soc_version,
         input_shape=input_shape,
         extra=extra,
+        op_name_map=op_name_map or "",
     )
     check(conversion)
+    op_names = None if op_name_map is None else OpNameMap.read(op_name_map)
     for caution in cautions(conversion):
         click.echo(f"Warning: {caution}", err=True)
     if not no_lint:
-        _lint(conversion)
+        _lint(conversion, op_names, custom_ops)
     atc = find_atc(os.environ)
     if atc is None:
         _bundle(conversion, prefix)
@@ -70,7 +88,9 @@ def command(
         _convert(conversion, atc, log_file or f"{conversion.output}.atc.log", timeout)
 
 
-def _lint(conversion: Conversion) -> None:
+def _lint(
+    conversion: Conversion, op_names: Optional[OpNameMap], custom_ops: Tuple[str, ...]
+) -> None:
     """Show what ``amct lint`` finds, and stop if it is an error."""
     from rich.console import Console
 
@@ -79,7 +99,8 @@ def _lint(conversion: Conversion) -> None:
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.targets import find_target
 
-    findings = lint(conversion.model, conversion.weights, find_target(conversion.soc_version))
+    target = find_target(conversion.soc_version)
+    findings = lint(conversion.model, conversion.weights, target, op_names, custom_ops)
     if findings:
         print_report(findings, Console(stderr=True))
     errors = count(findings, ERROR)

@@ -13,7 +13,10 @@ from amct_core.errors import ConfigError
 FRAMEWORK_CAFFE = 0
 """Value of ``--framework`` for Caffe (hicann/ge, error E10007 lists them all)."""
 
-OWN_OPTIONS = ("--model", "--weight", "--framework", "--output", "--soc_version", "--input_shape")
+OWN_OPTIONS = (
+    *("--model", "--weight", "--framework", "--output", "--soc_version", "--input_shape"),
+    "--op_name_map",
+)
 """What this command sets itself; not accepted among the options passed through."""
 
 _DIMENSION = r"-?\d+(?:~\d+)?"
@@ -31,6 +34,7 @@ class Conversion:
         soc_version: the processor, such as ``Ascend310P3``.
         input_shape: ``name:1,3,224,224;name:1,8``; empty: the shapes in the prototxt.
         extra: further options, passed through as they are.
+        op_name_map: the file that maps layer types; empty: none.
     """
 
     model: str
@@ -39,6 +43,7 @@ class Conversion:
     soc_version: str
     input_shape: str = ""
     extra: Tuple[str, ...] = ()
+    op_name_map: str = ""
 
 
 def check(conversion: Conversion) -> None:
@@ -67,6 +72,7 @@ def check(conversion: Conversion) -> None:
 def arguments(conversion: Conversion, executable: str = "atc") -> Tuple[str, ...]:
     """Return the argument list, the executable first; made to be run without a shell."""
     shape = (f"--input_shape={conversion.input_shape}",) if conversion.input_shape else ()
+    name_map = (f"--op_name_map={conversion.op_name_map}",) if conversion.op_name_map else ()
     return (
         executable,
         f"--model={conversion.model}",
@@ -75,6 +81,7 @@ def arguments(conversion: Conversion, executable: str = "atc") -> Tuple[str, ...
         f"--output={conversion.output}",
         f"--soc_version={conversion.soc_version}",
         *shape,
+        *name_map,
         *conversion.extra,
     )
 

@@ -137,7 +137,7 @@ def _signal(status: int) -> int:
 
 def _explained(output: str) -> str:
     """Return a line for each code in ``output``, each behind a line break."""
-    return "".join(f"\n{c.id}: {c.meaning} {c.what_to_do}" for c in explain(output))
+    return "".join(f"\n{c.heading}: {c.meaning} {c.what_to_do}" for c in explain(output))
 
 
 def _move(folder: Path, output: Path, log_file: str) -> Path:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Collection, Optional, Tuple
 
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.reading import read_model
 from ascend_backend.lint.rule import ERROR, WARNING, Finding, Problem, Rule
 from ascend_backend.lint.rules import RULES, find
+from ascend_backend.lint.type_names import with_type_names
+from ascend_backend.op_name_map import OpNameMap
 from ascend_backend.targets import Target
 
 
 def lint(
-    model_file: str, weights_file: str, target: Optional[Target] = None
+    model_file: str,
+    weights_file: str,
+    target: Optional[Target] = None,
+    op_names: Optional[OpNameMap] = None,
+    custom_ops: Collection[str] = (),
 ) -> Tuple[Finding, ...]:
     """Return what is wrong with a model, in the order of the rules.
 
@@ -20,11 +26,14 @@ def lint(
         model_file: the prototxt, written by this project or not.
         weights_file: the caffemodel.
         target: the processor it is meant for; None: rules on processors are left out.
+        op_names: what ATC is given as ``--op_name_map``, if it is.
+        custom_ops: layer types for which custom operators are installed.
 
     Raises:
-        AmctError: a file cannot be read at all.
+        AmctError: a file cannot be read at all, or ATC would refuse ``op_names`` for the model.
     """
-    return find(read_model(model_file, weights_file, target))
+    model = read_model(model_file, weights_file, target)
+    return find(model if op_names is None else with_type_names(model, op_names), custom_ops)
 
 
 __all__ = [
@@ -38,4 +47,5 @@ __all__ = [
     "find",
     "lint",
     "read_model",
+    "with_type_names",
 ]

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Dict, Iterator, List, Tuple
+from typing import Dict, Iterator, Tuple
 
 import numpy as np
 
-from amct_caffe.formats.caffemodel.blobs import StoredBlob
-from amct_caffe.formats.prototxt.layer import Layer
-from amct_caffe.weight_shapes import expected_blobs
-from ascend_backend.lint.model import DeployModel, StoredLayer
+from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_type import expected_blobs
+from ascend_backend.lint.linking import SKIPPED_ENTRIES, LinkedLayer, param_names
+from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
+from ascend_backend.lint.weights_file import StoredLayer
 
 _INT32_MAX = 2**31 - 1
-_NOT_READ = frozenset(
-    {
-        *("Split", "SoftmaxWithLoss", "Accuracy", "Data", "Dropout", "MultiLabelLMDB", "Python"),
-        "AnnotatedData",
-    }
-)
-"""Types whose entries in the weights file ATC passes over (``skiped_layer_type_``)."""
 
 
 def _readable(blob: StoredBlob) -> bool:
@@ -30,7 +25,7 @@ def _readable(blob: StoredBlob) -> bool:
 def _blobs(model: DeployModel) -> Iterator[Tuple[Layer, int, StoredBlob]]:
     """Yield the blobs that ATC reads."""
     for layer in model.layers:
-        if layer.type not in _NOT_READ:
+        if layer.type not in SKIPPED_ENTRIES:
             for index, blob in enumerate(model.blobs(layer)):
                 yield layer, index, blob
 
@@ -74,16 +69,25 @@ def check_dims(model: DeployModel) -> Iterator[Problem]:
 
 def check_weights_are_there(model: DeployModel) -> Iterator[Problem]:
     """Find layers that need weights and have none."""
-    shared = {tuple(_names(layer)) for layer in model.layers if model.blobs(layer)}
-    for layer in model.layers:
-        names = tuple(_names(layer))
-        if expected_blobs(layer) and not model.blobs(layer) and not (names and names in shared):
-            yield Problem("the weights file has no blobs for it.", layer.name, "blobs")
+    for linked in model.linked:
+        layer, entry = linked.layer, linked.entry
+        if not _needs_weights(linked) or (entry is not None and entry.blobs):
+            continue
+        if entry is None and model.blobs(layer):
+            continue  # The type of its entry is wrong, which A035 reports.
+        if entry is None:
+            problem = "the weights file has no entry for it, so that ATC stops with E11029."
+        else:
+            problem = (
+                "its entry in the weights file has no blobs, so that ATC stops with E11019 (E19999 "
+                "in present releases)."
+            )
+        yield Problem(problem, layer.name, "blobs")
 
 
-def _names(layer: Layer) -> List[str]:
-    """Return the names of the parameters of a layer, as ATC collects them to find sharing."""
-    return [spec.name for spec in layer.param_specs if spec.name is not None]
+def _needs_weights(linked: LinkedLayer) -> bool:
+    # A DeQuant without a blob is reported by A080.
+    return linked.layer.type != "DeQuant" and bool(expected_blobs(linked.layer) or linked.unlinked)
 
 
 def check_types(model: DeployModel) -> Iterator[Problem]:
@@ -166,7 +170,7 @@ def check_sharing(model: DeployModel) -> Iterator[Problem]:
     """Find layers that share blobs by name in Caffe, and other ones in ATC."""
     first: Dict[Tuple[str, ...], Layer] = {}
     for layer in model.layers:
-        names = tuple(_names(layer))
+        names = param_names(layer)
         if not names:
             continue
         owner = first.setdefault(names, layer)

@@ -22,6 +22,14 @@ from amct_core.errors import AmctError
     help="The caffemodel, in place of PREFIX_deploy_weights.caffemodel.",
 )
 @click.option("--soc-version", help="The processor the model is for, such as Ascend310P3.")
+@click.option("--op-name-map", metavar="FILE", help="The file that ATC is given as --op_name_map.")
+@click.option(
+    "--custom-op",
+    "custom_ops",
+    metavar="TYPE",
+    multiple=True,
+    help="A layer type for which you have installed a custom operator; may be repeated.",
+)
 @click.option("--explain", metavar="ID", help="Print the explanation of a rule, such as A001.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -29,6 +37,8 @@ def command(
     model_file: Optional[str],
     weights_file: Optional[str],
     soc_version: Optional[str],
+    op_name_map: Optional[str],
+    custom_ops: Tuple[str, ...],
     explain: Optional[str],
     as_json: bool,
 ) -> None:
@@ -39,12 +49,13 @@ def command(
     """
     from rich.console import Console
 
-    from ascend_backend.lint import find, read_model
+    from ascend_backend.lint import find, read_model, with_type_names
     from ascend_backend.lint.explanations import page
     from ascend_backend.lint.report import as_json as document
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.lint.rule import ERROR
     from ascend_backend.lint.rules import rule
+    from ascend_backend.op_name_map import OpNameMap
     from ascend_backend.targets import find_target
 
     try:
@@ -55,7 +66,9 @@ def command(
     except AmctError as error:
         raise click.UsageError(str(error)) from error
     model = read_model(*_files(prefix, model_file, weights_file), target)
-    findings = find(model)
+    if op_name_map is not None:
+        model = with_type_names(model, OpNameMap.read(op_name_map))
+    findings = find(model, custom_ops)
     if as_json:
         click.echo(json.dumps(document(model, findings), indent=2))
     else:

@@ -7,7 +7,7 @@ from typing import Any, Iterator, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import WEIGHTED_TYPES, output_channels, quantized_layers
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule

@@ -1,8 +1,9 @@
 """Which layer types ATC converts.
 
-Sources: ``caffe_op_map`` of hicann/ge parser/parser/common/op_map.cc; CANN's list of supported
-Caffe operators (operatorlist_00098); canndev ops/built-in/framework/caffe_plugin; hicann/ge
-docs/zh/user_guides/atc_tools/custom_network_modify_caffe/extended_operator_list.md.
+Sources: the types that the plugins of canndev ops/built-in/framework/caffe_plugin register
+(``OriginOpType``, 2022), without those for control flow, which no Caffe model has; ``caffe_op_map``
+of hicann/ge parser/parser/common/op_map.cc.  Names of operators are not among them: PassThrough is
+that of Reorg, BNInference that of BatchNorm.
 """
 
 from __future__ import annotations
@@ -12,26 +13,25 @@ PARSER_TYPES = frozenset({"DummyData", "Dropout", "Input", "NetOutput", "Reshape
 
 STANDARD_TYPES = frozenset(
     {
-        *("AbsVal", "ArgMax", "BNLL", "BatchNorm", "Bias", "Clip", "Concat", "Convolution", "Crop"),
-        *("ConvolutionDepthwise", "DepthwiseConv", "Deconvolution", "ELU", "Eltwise", "Exp"),
-        *("Flatten", "InnerProduct", "LRN", "LSTM", "Log", "MVN", "PReLU", "Pooling", "Power"),
-        *("RNN", "RReLU", "ReLU", "Reduction", "SPP", "Scale", "Sigmoid", "Slice", "Softmax"),
-        *("Split", "TanH", "Threshold", "Tile"),
+        *("AbsVal", "ArgMax", "BNLL", "BatchNorm", "Bias", "Concat", "Convolution", "Crop"),
+        *("Deconvolution", "ELU", "Eltwise", "Exp", "Flatten", "InnerProduct", "LRN", "LSTM"),
+        *("Log", "MVN", "PReLU", "Pooling", "Power", "RNN", "ReLU", "Reduction", "SPP", "Scale"),
+        *("Sigmoid", "Slice", "Softmax", "Split", "TanH", "Threshold", "Tile"),
     }
 )
-"""Types of BVLC Caffe that CANN's list of supported operators names."""
+"""Types of BVLC Caffe for which there is a plugin."""
 
 EXTENDED_TYPES = frozenset(
     {
-        *("BNInference", "BatchedMatMul", "CondTake", "ContinuationIndicator", "Correlation"),
-        *("FSRDetectionOutput", "Interp", "LeakyReLU", "MatrixInverse", "Mish", "Normalize"),
-        *("PSROIPooling", "PassThrough", "Permute", "PriorBox", "Proposal", "ROIAlign"),
-        *("ROIPooling", "ReLU6", "Reorg", "Reverse", "SReLU", "SSDDetectionOutput"),
+        *("BasicRNNCell", "BatchedMatMul", "CondTake", "ContinuationIndicator", "Correlation"),
+        *("DepthwiseConvolution", "Elu", "FSRDetectionOutput", "LeakyReLU", "MatrixInverse"),
+        *("Mish", "Normalize", "PSROIPooling", "Permute", "PriorBox", "Proposal", "ROIAlign"),
+        *("ROIPooling", "RReLU", "ReLU6", "Reorg", "Reverse", "SSDDetectionOutput"),
         *("ShuffleChannel", "SpatialTransformer", "Upsample", "WarpPerspective", "Yolo"),
-        *("YoloV2DetectionOutput", "YoloV3DetectionOutput"),
+        *("YoloV2DetectionOutput", "YoloV3DetectionOutput", "YoloV3DetectionOutputV2"),
     }
 )
-"""Types of other Caffes that ATC converts."""
+"""Types of other Caffes for which there is a plugin."""
 
 QUANTIZATION_TYPES = frozenset(
     {"AntiQuant", "DeQuant", "DequantS16", "Quant", "Requant", "RequantS16"}
@@ -39,6 +39,9 @@ QUANTIZATION_TYPES = frozenset(
 """Types that AMCT adds."""
 
 CONVERTED_TYPES = PARSER_TYPES | STANDARD_TYPES | EXTENDED_TYPES | QUANTIZATION_TYPES
+
+CONVOLUTION_TYPES = ("Convolution", "Deconvolution", "DepthwiseConvolution")
+"""Types whose plugins take one bottom, one top and ``convolution_param``."""
 
 TRAINING_TYPES = frozenset(
     {

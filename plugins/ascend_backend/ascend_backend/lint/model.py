@@ -7,35 +7,13 @@ from typing import Any, Dict, List, Optional, Tuple
 import attrs
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel.blobs import StoredBlob
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.textproto import Message
+from ascend_backend.lint.linking import LinkedLayer, link
+from ascend_backend.lint.weights_file import StoredLayer, WeightsFile
 from ascend_backend.lint.wiring import Wiring
 from ascend_backend.targets import Target
-
-
-@attrs.frozen(eq=False)
-class StoredLayer:
-    """A layer of the weights file."""
-
-    name: str
-    type: str
-    blobs: Tuple[StoredBlob, ...] = attrs.field(repr=False)
-
-
-@attrs.frozen(eq=False)
-class WeightsFile:
-    """A weights file.
-
-    Attributes:
-        layers: the entries of ``layer``, in the file's order.
-        v1_layers: how many entries of ``layers``, the format before, there are.
-        file: its path.
-    """
-
-    layers: Tuple[StoredLayer, ...]
-    v1_layers: int = 0
-    file: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +27,8 @@ class DeployModel:
         weights: the weights file.
         target: the processor it is meant for, if that is known.
         file: path of the prototxt.
+        wiring: which layer reads what which layer makes.
+        linked: what ATC links to the operator of each of ``layers``.
     """
 
     net: Message
@@ -58,17 +38,19 @@ class DeployModel:
     target: Optional[Target] = None
     file: str = ""
     wiring: Wiring = attrs.field(init=False)
+    linked: Tuple[LinkedLayer, ...] = attrs.field(init=False)
     _stored: Dict[str, StoredLayer] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "wiring", Wiring.of(self.layers))
+        object.__setattr__(self, "linked", link(self.layers, self.weights.layers))
         stored: Dict[str, StoredLayer] = {}
         for layer in self.weights.layers:
             stored.setdefault(layer.name, layer)
         object.__setattr__(self, "_stored", stored)
 
     def stored(self, layer: Layer) -> Optional[StoredLayer]:
-        """Return the entry of the weights file that ATC reads for ``layer``: the first one."""
+        """Return the first entry of the weights file that has the name of ``layer``."""
         return self._stored.get(layer.name)
 
     def blobs(self, layer: Layer) -> Tuple[StoredBlob, ...]:

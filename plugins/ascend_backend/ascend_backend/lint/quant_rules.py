@@ -3,42 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Tuple
 
-import numpy as np
-
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
+from ascend_backend.lint.merging import merged_with_another_offset, merges
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.quantized import TENSOR_TYPES, WEIGHTED_TYPES
+from ascend_backend.lint.quantized import (
+    TENSOR_TYPES,
+    WEIGHTED_TYPES,
+    quant_offset,
+    quant_offset_bytes,
+    quant_scale,
+)
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 
 _SMALLEST, _LARGEST = 2.0**-14, 65504.0
 """The normal numbers of float16."""
-
-
-def _scale(layer: Layer) -> Optional[float]:
-    """Return quant_param.scale as the float32 that protobuf makes of it."""
-    number = layer.parameters("quant_param").number("scale")
-    with np.errstate(over="ignore"):
-        return None if number is None else float(np.float32(number))
-
-
-def _offset(layer: Layer) -> Optional[bytes]:
-    offsets = layer.parameters("quant_param").blobs("offset")
-    return offsets[-1] if offsets else None
+_DANGER = " Processors of ISA V200 (Ascend310P) give both one offset: lint with --soc-version."
 
 
 def check_scale_is_there(model: DeployModel) -> Iterator[Problem]:
     """Find Quant layers without a scale."""
     for layer in model.of_type("Quant"):
-        if _scale(layer) is None:
+        if quant_scale(layer) is None:
             yield Problem("it has no scale; ATC takes 1.", layer.name, "quant_param.scale")
 
 
 def check_scale(model: DeployModel) -> Iterator[Problem]:
     """Find scales that are no positive numbers."""
     for layer in model.of_type("Quant"):
-        scale = _scale(layer)
+        scale = quant_scale(layer)
         if scale is not None and not (math.isfinite(scale) and scale > 0):
             yield Problem(
                 f"its scale is {scale}; expected a positive number.",
@@ -50,7 +44,7 @@ def check_scale(model: DeployModel) -> Iterator[Problem]:
 def check_scale_range(model: DeployModel) -> Iterator[Problem]:
     """Find scales that are no normal numbers in float16."""
     for layer in model.of_type("Quant"):
-        scale = _scale(layer)
+        scale = quant_scale(layer)
         if scale is None or not (math.isfinite(scale) and scale > 0):
             continue
         if not _SMALLEST <= scale <= _LARGEST:
@@ -65,7 +59,7 @@ def check_scale_range(model: DeployModel) -> Iterator[Problem]:
 def check_offset(model: DeployModel) -> Iterator[Problem]:
     """Find offsets that are not one byte."""
     for layer in model.of_type("Quant"):
-        offset = _offset(layer)
+        offset = quant_offset_bytes(layer)
         if offset is not None and len(offset) != 1:
             yield Problem(
                 f"its offset has {len(offset)} bytes; expected one.",
@@ -77,7 +71,7 @@ def check_offset(model: DeployModel) -> Iterator[Problem]:
 def check_offset_is_there(model: DeployModel) -> Iterator[Problem]:
     """Find Quant layers without an offset."""
     for layer in model.of_type("Quant"):
-        if _offset(layer) is None:
+        if quant_offset_bytes(layer) is None:
             yield Problem("it has no offset; ATC takes 0.", layer.name, "quant_param.offset")
 
 
@@ -102,25 +96,29 @@ def check_siblings(model: DeployModel) -> Iterator[Problem]:
     for layer in model.of_type("Quant"):
         for blob in model.wiring.bottoms[id(layer)]:
             siblings.setdefault(blob, []).append(layer)
+    merged = {quant.name for group in merged_with_another_offset(model) for quant in group}
     for first, *others in siblings.values():
         for other in others:
-            if _factors(other) != _factors(first):
-                yield Problem(
-                    f"it reads the same blob as '{first.name}', with scale and offset "
-                    f"{_shown(other)}; there they are {_shown(first)}.",
-                    other.name,
-                    "quant_param",
-                )
+            # Where they are merged that is an error of its own, A079.
+            if _factors(other) == _factors(first) or (other.name in merged and merges(model)):
+                continue
+            danger = "" if other.name not in merged or model.target is not None else _DANGER
+            yield Problem(
+                f"it reads the same blob as '{first.name}', with scale and offset "
+                f"{_shown(other)}; there they are {_shown(first)}.{danger}",
+                other.name,
+                "quant_param",
+            )
 
 
-def _factors(layer: Layer) -> Tuple[float, bytes]:
-    scale = _scale(layer)
-    return (1.0 if scale is None else scale), (_offset(layer) or b"\0")[:1]
+def _factors(layer: Layer) -> Tuple[float, int]:
+    scale = quant_scale(layer)
+    return (1.0 if scale is None else scale), quant_offset(layer)
 
 
 def _shown(layer: Layer) -> str:
     scale, offset = _factors(layer)
-    return f"{scale:.9g} and {int.from_bytes(offset, 'big', signed=True)}"
+    return f"{scale:.9g} and {offset}"
 
 
 RULES = (

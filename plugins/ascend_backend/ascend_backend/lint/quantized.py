@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import List, Optional
 
 import attrs
+import numpy as np
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
 
 WEIGHTED_TYPES = ("Convolution", "Deconvolution", "InnerProduct")
@@ -54,6 +55,24 @@ def is_average_pooling(layer: Layer) -> bool:
     if layer.type != "Pooling":
         return False
     return layer.parameters("pooling_param").enum("pool", "MAX") in ("AVE", "1")
+
+
+def quant_scale(quant: Layer) -> Optional[float]:
+    """Return quant_param.scale as the float32 that protobuf makes of it; None if it is missing."""
+    number = quant.parameters("quant_param").number("scale")
+    with np.errstate(over="ignore"):
+        return None if number is None else float(np.float32(number))
+
+
+def quant_offset_bytes(quant: Layer) -> Optional[bytes]:
+    """Return quant_param.offset as it is written; None if it is missing."""
+    offsets = quant.parameters("quant_param").blobs("offset")
+    return offsets[-1] if offsets else None
+
+
+def quant_offset(quant: Layer) -> int:
+    """Return the offset that ATC reads: the first byte, signed; 0 if there is none."""
+    return int.from_bytes((quant_offset_bytes(quant) or b"\0")[:1], "big", signed=True)
 
 
 def output_channels(layer: Layer) -> Optional[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, List
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import (
     WEIGHTED_TYPES,

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import mmap
 import os
-from typing import Iterator, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
-from amct_caffe.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
-from amct_caffe.formats.caffemodel.wire import LENGTH_DELIMITED, Buffer, WireField, walk
-from amct_caffe.formats.prototxt.layer import Layer
-from amct_caffe.schema.fields import field_number
+from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
+from amct_caffe.model.formats.caffemodel.wire import LENGTH_DELIMITED, Buffer, WireField, walk
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.schema.fields import field_number
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text
 from amct_core.textproto import Message, parse
-from ascend_backend.lint.model import DeployModel, StoredLayer, WeightsFile
+from ascend_backend.lint.model import DeployModel
+from ascend_backend.lint.weights_file import StoredLayer, WeightsFile
 from ascend_backend.targets import Target
 
 _INPUT_DIMS = 4
 """Net-level ``input_dim`` has four numbers per input."""
+_NAME, _TYPE, _BOTTOM, _TOP, _BLOBS = (
+    field_number("LayerParameter", field) for field in ("name", "type", "bottom", "top", "blobs")
+)
+_TEXTS = (_NAME, _TYPE, _BOTTOM, _TOP)
 
 
 def read_model(model_file: str, weights_file: str, target: Optional[Target] = None) -> DeployModel:
@@ -92,16 +97,22 @@ def read_weights(path: str) -> WeightsFile:
 
 
 def _layer(buffer: Buffer, layer: WireField, path: str) -> StoredLayer:
-    name = kind = ""
+    texts: Dict[int, List[str]] = {number: [] for number in _TEXTS}
     blobs: List[WireField] = []
     for field in _inside(buffer, layer, path):
-        if field.number == field_number("LayerParameter", "name"):
-            name = _text(buffer, field, path)
-        elif field.number == field_number("LayerParameter", "type"):
-            kind = _text(buffer, field, path)
-        elif field.number == field_number("LayerParameter", "blobs"):
+        if field.number in texts:
+            texts[field.number].append(_text(buffer, field, path))
+        elif field.number == _BLOBS:
             blobs.append(field)
-    return StoredLayer(name, kind, tuple(_blobs(buffer, blobs, name, path)))
+    # Of a field that is not repeated the last value counts.
+    name, kind = ((texts[number] or [""])[-1] for number in (_NAME, _TYPE))
+    return StoredLayer(
+        name,
+        kind,
+        tuple(_blobs(buffer, blobs, name, path)),
+        bottoms=tuple(texts[_BOTTOM]),
+        tops=tuple(texts[_TOP]),
+    )
 
 
 def _blobs(buffer: Buffer, fields: List[WireField], layer: str, path: str) -> Iterator[StoredBlob]:

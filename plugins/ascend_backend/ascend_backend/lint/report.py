@@ -1,16 +1,17 @@
-"""How findings are shown: a table for people, JSON for programs."""
+"""How findings are shown: a block for each rule to people, JSON to programs."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.rule import ERROR, WARNING, Finding
+from ascend_backend.lint.rule import ERROR, WARNING, Finding, Rule
 
 _STYLES = {ERROR: "red", WARNING: "yellow"}
+_INDENT = 2
 
 
 def count(findings: Sequence[Finding], severity: str) -> int:
@@ -31,32 +32,48 @@ def as_json(model: DeployModel, findings: Sequence[Finding]) -> Dict[str, Any]:
 
 
 def print_report(findings: Sequence[Finding], console: Console) -> None:
-    """Print a table of the findings, the fix of each broken rule, and the totals."""
+    """Print a block for each broken rule, errors first, and the totals.
+
+    A block explains the rule once; below stand the places where it is broken, those of the same
+    kind together.
+    """
+    broken = dict.fromkeys(finding.rule for finding in findings)
+    for rule in sorted(broken, key=lambda rule: rule.severity != ERROR):
+        _print_block(rule, [each for each in findings if each.rule is rule], console)
     if findings:
-        console.print(_table(findings))
-        for rule in dict.fromkeys(finding.rule for finding in findings):
-            console.print(f"{rule.id}: {rule.fix}", markup=False, highlight=False)
         console.print("Explanation of a rule: amct lint --explain ID", highlight=False)
     errors, warnings = count(findings, ERROR), count(findings, WARNING)
     console.print(f"{errors} errors, {warnings} warnings", highlight=False)
 
 
-def _table(findings: Sequence[Finding]) -> Table:
-    table = Table()
-    for heading in ("rule", "severity", "layer", "field", "found"):
-        table.add_column(heading, overflow="fold")
+def _print_block(rule: Rule, findings: Sequence[Finding], console: Console) -> None:
+    heading = Text.assemble((rule.severity, _STYLES[rule.severity]), f" {rule.id}: {rule.title}")
+    _print_indented(heading, 0, console)
+    _print_indented(Text(f"Fix: {rule.fix}"), 1, console)
+    for (field, message), layers in _places(findings).items():
+        several = len(layers) > 1
+        who = f"{len(layers)} layers" if several else "".join(layers)
+        where = f"{who} ({field})" if who and field else who or field
+        _print_indented(Text(f"{where}: {message}" if where else message), 2, console)
+        if several:
+            _print_indented(Text(", ".join(layers)), 3, console)
+    console.print()
+
+
+def _places(findings: Sequence[Finding]) -> Dict[Tuple[Optional[str], str], List[str]]:
+    """Return the names of the layers with the same thing wrong with them, by field and message."""
+    places: Dict[Tuple[Optional[str], str], List[str]] = {}
     for finding in findings:
-        severity = finding.rule.severity
-        cells = (
-            finding.problem.layer or "",
-            finding.problem.field or "",
-            f"{finding.rule.title}: {finding.problem.message}",
-        )
-        style = _STYLES[severity]
-        table.add_row(finding.rule.id, f"[{style}]{severity}[/]", *map(_plain, cells))
-    return table
+        problem = finding.problem
+        layers = places.setdefault((problem.field, problem.message), [])
+        if problem.layer is not None:
+            layers.append(problem.layer)
+    return places
 
 
-def _plain(text: str) -> str:
-    """Return ``text`` such that rich finds no markup in it."""
-    return text.replace("[", "\\[")
+def _print_indented(text: Text, level: int, console: Console) -> None:
+    """Print ``text``, all of its lines indented.  A Text has no markup: names may hold brackets."""
+    indent = " " * level * _INDENT
+    for line in text.wrap(console, max(console.width - len(indent), _INDENT), overflow="fold"):
+        line.rstrip()
+        console.print(Text.assemble(indent, line))

@@ -8,6 +8,8 @@ from ascend_backend.lint.layer_types import AMBIGUOUS_TYPE, CONVERTED_TYPES, TRA
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 
+_BY_FOLDED_NAME = {each.casefold(): each for each in sorted(CONVERTED_TYPES)}
+
 
 def check_bottoms(model: DeployModel) -> Iterator[Problem]:
     """Find bottoms that no layer makes."""
@@ -32,7 +34,7 @@ def check_tops(model: DeployModel) -> Iterator[Problem]:
 
 
 def check_has_tops(model: DeployModel) -> Iterator[Problem]:
-    """Find layers without a top."""
+    """Find layers without a top, Silence among them."""
     for layer in model.layers:
         if not layer.tops and layer.type not in TRAINING_TYPES:
             yield Problem("it has no top; expected one at least.", layer.name, "top")
@@ -50,14 +52,15 @@ def check_training_types(model: DeployModel) -> Iterator[Problem]:
 
 
 def check_unlisted_types(model: DeployModel) -> Iterator[Problem]:
-    """Find types that no list of ATC has."""
+    """Find types for which there is no plugin."""
     known = CONVERTED_TYPES | TRAINING_TYPES | {AMBIGUOUS_TYPE, ""}
     for layer in model.layers:
-        if layer.type not in known:
+        # A layer without a top has to go, whatever its type is: A012.
+        if layer.type not in known and layer.tops:
+            meant = _BY_FOLDED_NAME.get(layer.type.casefold())
+            hint = f"; it is spelt '{meant}'" if meant else ""
             yield Problem(
-                f"its type '{layer.type}' is in no public list of what ATC converts.",
-                layer.name,
-                "type",
+                f"no plugin of ATC is known for its type '{layer.type}'{hint}.", layer.name, "type"
             )
 
 
@@ -65,7 +68,8 @@ def check_detection_output(model: DeployModel) -> Iterator[Problem]:
     """Find DetectionOutput, which ATC finds ambiguous."""
     for layer in model.of_type(AMBIGUOUS_TYPE):
         yield Problem(
-            "its type is 'DetectionOutput'; expected 'SSDDetectionOutput' or 'FSRDetectionOutput'.",
+            "its type is 'DetectionOutput'; expected 'SSDDetectionOutput' or 'FSRDetectionOutput', "
+            "with the tops and parameters of that type.",
             layer.name,
             "type",
         )
@@ -117,16 +121,18 @@ RULES = (
     ),
     Rule(
         "A014",
-        WARNING,
-        "A layer type is in no list of what ATC converts",
-        "Install the custom operator for it, or replace the layer.",
+        ERROR,
+        "ATC has no plugin for a layer type",
+        "Replace the layer, or compute it outside the model. If you have a custom operator for it, "
+        "install it, and lint with --custom-op TYPE.",
         check_unlisted_types,
     ),
     Rule(
         "A015",
         ERROR,
         "DetectionOutput is ambiguous",
-        "Name the type SSDDetectionOutput or FSRDetectionOutput.",
+        "Save with the deploy backend 'ascend', which rewrites SSD's layer, or rewrite it by hand: "
+        "another type, or --op-name-map, is not enough without the tops and parameters of it.",
         check_detection_output,
     ),
     Rule(

@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import AmctError
 from amct_core.extensions import RolledBack
 from amct_core.graph import Graph

@@ -11,7 +11,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import attrs
 
-from amct_caffe.formats.prototxt.layer import Layer
+from amct_caffe.model.formats.prototxt.layer import Layer
 
 
 @attrs.frozen(eq=False)

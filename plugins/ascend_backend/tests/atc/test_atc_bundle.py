@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 
+import attrs
 import pytest
 
 from amct_core.errors import AmctError
@@ -112,6 +113,33 @@ def test_nothing_of_this_machine_is_in_it(bundle):
             assert (member.uid, member.gid, member.uname, member.gname) == (0, 0, "", "")
             assert member.mtime == 315532800
             assert member.mode == (0o755 if member.name.endswith("convert.sh") else 0o644)
+
+
+def test_a_map_of_types_goes_along_and_its_name_does_not_matter(saved, tmp_path, atc, received):
+    types = tmp_path / "convert.sh"
+    types.write_text("DetectionOutput:SSDDetectionOutput\n")
+    conversion = attrs.evolve(saved.conversion(), op_name_map=str(types))
+    written = write_bundle(conversion, f"{saved.prefix}_quant.json", str(tmp_path / "b.tar.gz"))
+    with tarfile.open(written.path) as archive:
+        archive.extractall(tmp_path / "there")
+    folder = tmp_path / "there" / "b"
+    path = os.pathsep.join([str(atc.path.parent), os.environ["PATH"]])
+    subprocess.run(
+        [folder / "convert.sh"],
+        env={**os.environ, "PATH": path},
+        check=True,
+        capture_output=True,
+    )
+    (option,) = (a for a in received()["arguments"] if a.startswith("--op_name_map="))
+    assert (folder / option.partition("=")[2]).read_text() == "DetectionOutput:SSDDetectionOutput\n"
+    assert "op_name_map.cfg" in (folder / "SHA256SUMS").read_text()
+
+
+def test_a_map_of_types_that_is_not_there_is_an_error(saved, tmp_path):
+    conversion = attrs.evolve(saved.conversion(), op_name_map=str(tmp_path / "nowhere.cfg"))
+    with pytest.raises(AmctError, match=r"nowhere\.cfg: cannot be read"):
+        write_bundle(conversion, "", str(tmp_path / "b.tar.gz"))
+    assert not (tmp_path / "b.tar.gz").exists()
 
 
 def test_files_that_extra_options_name_are_told(bundle, saved):

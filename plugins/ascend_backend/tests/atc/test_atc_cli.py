@@ -11,6 +11,11 @@ import pytest
 from ascend_backend.atc.find import find_atc
 
 SOC = ("--soc-version", "Ascend310P3")
+DETECTION = """layer { name: "boxes" type: "DetectionOutput"
+  bottom: "relu" bottom: "relu" bottom: "relu" top: "boxnum" top: "boxes"
+  ssddetectionoutput_param { num_classes: 21 iou_threshold: 0.45 top_k: 400 code_type: 2
+    keep_top_k: 200 confidence_threshold: 0.01 } }
+"""
 
 
 @pytest.fixture
@@ -64,6 +69,39 @@ def test_lint_can_be_overruled(amct_atc, saved, on_path):
     assert ended.status == 0, ended.err
 
 
+def test_a_map_of_types_goes_to_atc_and_to_the_lint(amct_atc, saved, on_path, received, tmp_path):
+    saved.model.write_text(saved.model.read_text() + DETECTION)
+    types = tmp_path / "types.cfg"
+    types.write_text("DetectionOutput:SSDDetectionOutput\n")
+    ended = amct_atc(saved.prefix, *SOC, "--op-name-map", types, path=on_path)
+    assert ended.status == 0, ended.err
+    assert received()["arguments"][-1] == f"--op_name_map={types}"
+    assert "A015" not in ended.err
+
+
+@pytest.mark.parametrize("contents", [None, "no colon\n"])
+def test_a_map_of_types_that_is_missing_or_wrong_ends_it_before_anything_runs(
+    contents, amct_atc, saved, on_path, received, tmp_path
+):
+    types = tmp_path / "types.cfg"
+    if contents is not None:
+        types.write_text(contents)
+    ended = amct_atc(saved.prefix, *SOC, "--no-lint", "--op-name-map", types, path=on_path)
+    assert (ended.status, ended.out) == (1, "")
+    assert str(types) in ended.err
+    assert "Running" not in ended.err
+    assert saved.files() == set()
+    with pytest.raises(FileNotFoundError):
+        received()
+
+
+def test_a_layer_with_a_custom_operator_is_given_to_atc(amct_atc, saved, on_path):
+    saved.model.write_text(saved.model.read_text().replace('"ReLU"', '"Clip"'))
+    assert "A014" in amct_atc(saved.prefix, *SOC, path=on_path).err
+    ended = amct_atc(saved.prefix, *SOC, "--custom-op", "Clip", path=on_path)
+    assert ended.status == 0, ended.err
+
+
 def test_an_unknown_processor_is_an_error(amct_atc, saved, on_path):
     ended = amct_atc(saved.prefix, "--soc-version", "Ascend301P3", path=on_path)
     assert ended.status == 1
@@ -86,6 +124,17 @@ def test_without_atc_the_command_is_printed_and_a_bundle_written(amct_atc, saved
     assert "atc was not found" in ended.err
     assert "Nothing has been converted" in ended.err
     assert saved.files() == {"net_atc_bundle.tar.gz"}
+
+
+@pytest.mark.skipif(find_atc({}) is not None, reason="atc is installed on this machine")
+def test_without_atc_the_map_of_types_is_in_the_bundle(amct_atc, saved, tmp_path):
+    saved.model.write_text(saved.model.read_text() + DETECTION)
+    types = tmp_path / "types.cfg"
+    types.write_text("DetectionOutput:SSDDetectionOutput\n")
+    ended = amct_atc(saved.prefix, *SOC, "--op-name-map", types)
+    assert ended.status == 0, ended.err
+    assert ended.out.endswith(" --op_name_map=op_name_map.cfg\n")
+    assert "Take this file along" not in ended.err
 
 
 @pytest.mark.parametrize(

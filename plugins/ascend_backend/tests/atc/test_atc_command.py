@@ -35,6 +35,11 @@ def test_the_command_is_the_one_of_the_documentation():
     )
 
 
+def test_the_map_of_types_is_spelled_as_atc_spells_it():
+    listed = arguments(attrs.evolve(with_extra("--log=info"), op_name_map="/models/map.cfg"))
+    assert listed[-2:] == ("--op_name_map=/models/map.cfg", "--log=info")
+
+
 def test_without_shapes_those_of_the_prototxt_count():
     listed = arguments(attrs.evolve(CONVERSION, input_shape=""))
     assert not any("input_shape" in argument for argument in listed)
@@ -62,7 +67,9 @@ def test_other_shapes_are_refused_with_an_example(shape):
         check(attrs.evolve(CONVERSION, input_shape=shape))
 
 
-@pytest.mark.parametrize("option", ["--output=x", "--output", "-model=x", "--soc_version=A"])
+@pytest.mark.parametrize(
+    "option", ["--output=x", "--output", "-model=x", "--soc_version=A", "--op_name_map=x"]
+)
 def test_an_option_that_is_set_already_is_refused(option):
     with pytest.raises(ConfigError, match=f"'{option}'"):
         check(with_extra("--log=info", option))
@@ -100,5 +107,6 @@ def test_an_open_dimension_is_named(shape):
 def test_a_path_that_atc_refuses_is_named_and_a_chinese_one_is_not(tmp_path):
     good, bad = tmp_path / "模型", tmp_path / "my models"
     assert cautions(attrs.evolve(CONVERSION, output=str(good))) == []
-    (caution,) = cautions(attrs.evolve(CONVERSION, output=str(bad)))
-    assert caution.startswith(f"{bad}: ")
+    for name in ("output", "op_name_map"):
+        (caution,) = cautions(attrs.evolve(CONVERSION, **{name: str(bad)}))
+        assert caution.startswith(f"{bad}: ")

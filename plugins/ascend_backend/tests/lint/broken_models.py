@@ -8,8 +8,8 @@ from typing import Any, Callable, Optional
 import attrs
 import numpy as np
 
-from amct_caffe.formats.caffemodel.wire import encode_bytes, encode_varints
-from ascend_backend.lint import DeployModel, read_model
+from amct_caffe.model.formats.caffemodel.wire import encode_bytes, encode_varints
+from ascend_backend.lint import DeployModel, find, read_model
 from ascend_backend.targets import find_target
 
 NET = r"""
@@ -40,6 +40,7 @@ layer { name: "fc_d" type: "DeQuant" bottom: "fc_sum" top: "fc" }
 layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
 """
 
+BOTTOM = 3
 SHAPE, DIM = 7, 1
 FIELDS = {"float32": 5, "int8": 10, "int32": 11, "uint64": 12}
 DEQ_SCALE = 2.0**-7
@@ -71,11 +72,14 @@ class Entry:
     name: str
     type: str
     blobs: list[bytes]
+    bottoms: list[str] = attrs.field(factory=lambda: ["x"])
+    """ATC counts them; their names do not matter to it."""
 
     def encoded(self, numbers: tuple[int, int, int, int] = (100, 1, 2, 7)) -> bytes:
         """Return the entry; ``numbers`` of layer, name, type and blobs."""
         layer, name, kind, blobs = numbers
         content = encode_bytes(name, self.name.encode()) + encode_bytes(kind, self.type.encode())
+        content += b"".join(encode_bytes(BOTTOM, bottom.encode()) for bottom in self.bottoms)
         return encode_bytes(layer, content + b"".join(encode_bytes(blobs, b) for b in self.blobs))
 
 
@@ -129,6 +133,13 @@ class Model:
         target = None if self.soc_version is None else find_target(self.soc_version)
         return read_model(*self.write(folder), target)
 
+    def broken(self, folder: Path) -> dict[str, list[str]]:
+        """Return what is found in it, the messages by rule."""
+        found: dict[str, list[str]] = {}
+        for each in find(self.read(folder)):
+            found.setdefault(each.rule.id, []).append(each.problem.message)
+        return found
+
 
 def bias(count: int) -> bytes:
     """Return an int32 bias."""
@@ -148,11 +159,13 @@ class Broken:
         rule: its id.
         layer: the layer that is named, if it is one.
         change: applied to :meth:`Model.whole`.
+        beside: rules that every model breaks on the processor that ``change`` chooses.
     """
 
     rule: str
     layer: Optional[str]
     change: Callable[[Model], None]
+    beside: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.rule} {self.change.__name__}"
@@ -161,11 +174,13 @@ class Broken:
 CASES: list[Broken] = []
 
 
-def breaks(rule: str, layer: Optional[str] = None) -> Callable[[Callable[[Model], None]], None]:
+def breaks(
+    rule: str, layer: Optional[str] = None, beside: tuple[str, ...] = ()
+) -> Callable[[Callable[[Model], None]], None]:
     """Register a change."""
 
     def register(change: Callable[[Model], None]) -> None:
-        CASES.append(Broken(rule, layer, change))
+        CASES.append(Broken(rule, layer, change, beside))
 
     return register
 
@@ -255,6 +270,16 @@ def unlisted_type(m: Model) -> None:
     m.add('name: "swish" type: "Swish" bottom: "prob" top: "swish"')
 
 
+@breaks("A014", "clip")
+def type_of_bvlc_caffe_without_a_plugin(m: Model) -> None:
+    m.add('name: "clip" type: "Clip" bottom: "prob" top: "clip" clip_param { min: 0 max: 6 }')
+
+
+@breaks("A014", "tanh")
+def type_in_other_letters(m: Model) -> None:
+    m.add('name: "tanh" type: "Tanh" bottom: "prob" top: "tanh"')
+
+
 @breaks("A015", "boxes")
 def ambiguous_type(m: Model) -> None:
     m.add('name: "boxes" type: "DetectionOutput" bottom: "prob" top: "boxes"')
@@ -268,6 +293,59 @@ def include_without_phase(m: Model) -> None:
 @breaks("A016", "last")
 def exclude(m: Model) -> None:
     m.add('name: "last" type: "ReLU" bottom: "prob" top: "last" exclude { phase: TEST }')
+
+
+@breaks("A017", "conv")
+def convolution_by_nd_im2col(m: Model) -> None:
+    m.replace("kernel_size: 3 pad: 1", "kernel_size: 3 pad: 1 force_nd_im2col: true")
+
+
+def _float_convolution(m: Model, parameters: str, *shape: int, kind: str = "Convolution") -> None:
+    """Append a convolution without a bias that reads (1, 32, 16, 16)."""
+    m.add(
+        f'name: "last" type: "{kind}" bottom: "up" top: "last" '
+        f"convolution_param {{ num_output: 2 bias_term: false {parameters} }}"
+    )
+    m.entries.append(Entry("last", kind, [floats(*shape)]))
+
+
+@breaks("A017", "last")
+def depthwise_convolution_by_nd_im2col(m: Model) -> None:
+    parameters = "kernel_size: 1 group: 2 force_nd_im2col: true"
+    _float_convolution(m, parameters, 2, 16, 1, 1, kind="DepthwiseConvolution")
+
+
+@breaks("A018", "last")
+def convolution_along_the_last_axis(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1 axis: 2", 2, 16, 1)
+
+
+@breaks("A018", "last")
+def deconvolution_along_the_last_axis(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1 axis: -2", 16, 2, 1, kind="Deconvolution")
+
+
+@breaks("A018", "last")
+def convolution_over_three_axes(m: Model) -> None:
+    parameters = "kernel_size: 1 kernel_size: 1 kernel_size: 1"
+    _float_convolution(m, parameters, 2, 32, 1, 1, 1)
+
+
+@breaks("A018", "last")
+def convolution_over_three_axes_of_one_size(m: Model) -> None:
+    _float_convolution(m, "kernel_size: 1", 2, 32, 1, 1, 1)
+
+
+@breaks("A019", "conv")
+def convolution_of_two_blobs(m: Model) -> None:
+    two = 'type: "Convolution" bottom: "conv_in" bottom: "conv_in" top: "conv_sum" top: "unread"'
+    m.replace('type: "Convolution" bottom: "conv_in" top: "conv_sum"', two)
+    m.entry("conv").bottoms = ["x", "y"]
+
+
+@breaks("A019", "up")
+def deconvolution_with_two_tops(m: Model) -> None:
+    m.replace('bottom: "up_in" top: "up_sum"', 'bottom: "up_in" top: "up_sum" top: "unread"')
 
 
 @breaks("A020", "more")
@@ -403,6 +481,43 @@ def sharing_of_weights_alone(m: Model) -> None:
         m.entries.append(Entry(name, "InnerProduct", [floats(2, 10), floats(2, value=value)]))
 
 
+@breaks("A042", "fc_d")
+def dequant_entry_without_bottoms(m: Model) -> None:
+    m.entry("fc_d").bottoms = []
+
+
+@breaks("A042", "conv")
+def convolution_entry_without_bottoms(m: Model) -> None:
+    m.entry("conv").bottoms = []
+
+
+@breaks("A042", "fc_d")
+def dequant_entry_with_two_bottoms(m: Model) -> None:
+    m.entry("fc_d").bottoms = ["x", "y"]
+
+
+@breaks("A042", "b")
+def bottoms_of_the_entry_that_two_layers_share(m: Model) -> None:
+    shared = 'type: "Scale" param { name: "s" } scale_param { bias_term: false }'
+    m.add(f'name: "a" {shared} bottom: "prob" top: "a"')
+    m.add(f'name: "b" {shared} bottom: "prob" bottom: "a" top: "b"')
+    m.entries.append(Entry("a", "Scale", [floats(10)]))
+
+
+@breaks("A043", "last")
+def second_bottom_where_the_operator_takes_weights(m: Model) -> None:
+    m.add('name: "last" type: "PReLU" bottom: "prob" bottom: "fc" top: "last"')
+    m.entries.append(Entry("last", "PReLU", [floats(10)], ["x", "y"]))
+
+
+@breaks("A043", "last")
+def one_input_for_a_bottom_and_a_blob(m: Model) -> None:
+    bottoms = 'bottom: "prob" bottom: "fc" bottom: "up" top: "last"'
+    m.add(f'name: "last" type: "LSTM" {bottoms} recurrent_param {{ num_output: 2 }}')
+    blobs = [floats(8, 10), floats(8), floats(8, 2), floats(8, 2)]
+    m.entries.append(Entry("last", "LSTM", blobs, ["x", "y", "z"]))
+
+
 @breaks("A050", "fc_q")
 def quant_without_scale(m: Model) -> None:
     m.replace(r'scale: 25 offset: "\003"', r'offset: "\003"')
@@ -448,10 +563,10 @@ def no_offset(m: Model) -> None:
     m.replace(r'scale: 25 offset: "\003"', "scale: 25")
 
 
-def _quant(m: Model, name: str, bottom: str, scale: float = 25) -> None:
+def _quant(m: Model, name: str, bottom: str, scale: float = 25, offset: str = r"\000") -> None:
     m.add(
         f'name: "{name}" type: "Quant" bottom: "{bottom}" top: "{name}" '
-        rf'quant_param {{ scale: {scale} offset: "\000" }}'
+        f'quant_param {{ scale: {scale} offset: "{offset}" }}'
     )
 
 
@@ -557,6 +672,134 @@ def product_of_int8(m: Model) -> None:
     )
 
 
+def _max_pooling(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" top: "mask" '
+        "pooling_param { pool: MAX kernel_size: 2 stride: 2 }"
+    )
+
+
+@breaks("A072", "last")
+def mask_that_a_layer_reads(m: Model) -> None:
+    _max_pooling(m)
+    m.add('name: "reader" type: "ReLU" bottom: "mask" top: "reader"')
+
+
+@breaks("A072", "last")
+def mask_that_nothing_reads(m: Model) -> None:
+    _max_pooling(m)
+
+
+@breaks("A073", "last")
+def reshape_without_parameters(m: Model) -> None:
+    m.add('name: "last" type: "Reshape" bottom: "up" top: "last"')
+
+
+@breaks("A073", "last")
+def reshape_without_a_shape(m: Model) -> None:
+    m.add('name: "last" type: "Reshape" bottom: "up" top: "last" reshape_param { axis: 1 }')
+
+
+@breaks("A074", "last")
+def stochastic_pooling(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { pool: STOCHASTIC kernel_size: 2 }"
+    )
+
+
+@breaks("A075", "last")
+def normalization_within_a_channel(m: Model) -> None:
+    m.add(
+        'name: "last" type: "LRN" bottom: "up" top: "last" '
+        "lrn_param { local_size: 3 norm_region: WITHIN_CHANNEL }"
+    )
+
+
+@breaks("A076", "last")
+def slopes_of_an_rrelu(m: Model) -> None:
+    slopes = "rrelu_param { lower: 3 upper: 8 }"
+    m.add(f'name: "last" type: "RReLU" bottom: "up" top: "last" {slopes}')
+
+
+@breaks("A076", "last")
+def slope_of_a_leaky_relu_in_a_field_of_its_own(m: Model) -> None:
+    slope = "leaky_relu_param { negative_slope: 0.1 }"
+    m.add(f'name: "last" type: "LeakyReLU" bottom: "up" top: "last" {slope}')
+
+
+@breaks("A076", "last")
+def slope_of_a_relu6(m: Model) -> None:
+    slope = "relu_param { negative_slope: 0.1 }"
+    m.add(f'name: "last" type: "ReLU6" bottom: "up" top: "last" {slope}')
+
+
+def _float_inner_product(m: Model, name: str, bottom: str, axis: int, inputs: int) -> None:
+    m.add(
+        f'name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
+        f"inner_product_param {{ num_output: 2 bias_term: false axis: {axis} }}"
+    )
+    m.entries.append(Entry(name, "InnerProduct", [floats(2, inputs)]))
+
+
+@breaks("A077", "last")
+def inner_product_along_the_width(m: Model) -> None:
+    _float_inner_product(m, "last", "up", 3, 16)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_batch(m: Model) -> None:
+    _float_inner_product(m, "last", "up", 0, 8192)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_last_of_four_axes(m: Model) -> None:
+    _float_inner_product(m, "last", "up", -1, 16)
+
+
+@breaks("A077", "last")
+def inner_product_along_the_last_axis_behind_another_at_batch_1(m: Model) -> None:
+    _float_inner_product(m, "last", "prob", -1, 10)
+
+
+@breaks("A078", "prob")
+def softmax_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "fc" top: "prob" softmax_param { axis: -1 }')
+
+
+@breaks("A078", "last")
+def slices_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.add('name: "gate" type: "Sigmoid" bottom: "prob" top: "gate"')
+    m.add(
+        'name: "last" type: "Slice" bottom: "gate" top: "first" top: "second" '
+        "slice_param { axis: -1 }"
+    )
+
+
+@breaks("A078", "last")
+def concat_along_the_last_axis_at_batch_1(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Concat" bottom: "fc" bottom: "prob" top: "last" '
+        "concat_param { axis: -1 }"
+    )
+
+
+@breaks("A078", "last")
+def concat_of_a_flat_blob_and_an_inner_product_at_batch_1(m: Model) -> None:
+    m.add('name: "flat" type: "Flatten" bottom: "up" top: "flat"')
+    m.add('name: "last" type: "Concat" bottom: "flat" bottom: "prob" top: "last"')
+
+
+@breaks("A079", "first_q", beside=("A094",))
+def merged_siblings_of_other_offsets(m: Model) -> None:
+    m.soc_version = "Ascend310P3"
+    _quant(m, "first_q", "fc", offset=r"\001")
+    _quant(m, "second_q", "fc", 25.000009, offset=r"\002")
+    m.replace('bottom: "fc" top: "prob"', 'bottom: "first" top: "prob"')
+    for name in ("first", "second"):
+        m.add(f'name: "{name}" type: "AntiQuant" bottom: "{name}_q" top: "{name}"')
+
+
 @breaks("A080", "fc_d")
 def dequant_of_two_dimensions(m: Model) -> None:
     m.entry("fc_d").blobs = [blob(words(1), (1, 1))]
@@ -652,3 +895,177 @@ def processor_that_quantizes_in_float16(m: Model) -> None:
 def pooling_to_a_width_of_1(m: Model) -> None:
     m.replace("AVE kernel_size: 2 stride: 2", "AVE kernel_h: 2 kernel_w: 16 stride: 2")
     m.entry("fc").blobs[0] = blob(np.ones((10, 256), np.int8))
+
+
+SSD = """
+  num_classes: 21 share_location: true background_label_id: 0 iou_threshold: 0.45 top_k: 400
+  eta: 1.0 variance_encoded_in_target: false code_type: 2 keep_top_k: 200
+  confidence_threshold: 0.01 """
+YOLO_V2 = """
+  boxes: 2 classes: 20 coords: 4 relative: true obj_threshold: 0.5 score_threshold: 0.5
+  iou_threshold: 0.45 pre_nms_topn: 512 post_nms_topn: 1024
+  biases: 0.5 biases: 0.7 biases: 1.9 biases: 2.1 """
+YOLO_V3 = """
+  boxes: 1 classes: 80 obj_threshold: 0.5 score_threshold: 0.5 iou_threshold: 0.45
+  pre_nms_topn: 512 post_nms_topn: 1024
+  biases_high: 10 biases_high: 13 biases_mid: 30 biases_mid: 61 biases_low: 116 biases_low: 90 """
+FASTER_RCNN = "num_classes: 3 score_threshold: 0.0 iou_threshold: 0.7 batch_rois: 1"
+DETECTIONS = {
+    "SSDDetectionOutput": ("ssddetectionoutput_param", SSD, 3),
+    "YoloV2DetectionOutput": ("yolov2_detection_output_param", YOLO_V2, 4),
+    "YoloV3DetectionOutput": ("yolov3_detection_output_param", YOLO_V3, 10),
+    "FSRDetectionOutput": ("fsrdetectionoutput_param", FASTER_RCNN, 5),
+}
+"""By type: the message of the parameters, whole parameters, and the number of bottoms."""
+
+
+def detection(m: Model, kind: str, *changes: tuple[str, str], bottoms: int = 0) -> None:
+    """Append a detection output that breaks no rule, apart from ``changes`` of its text."""
+    message, fields, count = DETECTIONS[kind]
+    blobs = 'bottom: "prob" ' * (bottoms or count)
+    text = f'name: "boxes" type: "{kind}" {blobs} top: "a" top: "b" {message} {{ {fields} }}'
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    m.add(text)
+
+
+@breaks("A100", "boxes")
+def detection_output_of_one_top(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ('top: "b"', ""))
+
+
+@breaks("A100", "boxes")
+def yolo_output_of_three_tops(m: Model) -> None:
+    detection(m, "YoloV3DetectionOutput", ('top: "b"', 'top: "b" top: "c"'))
+
+
+@breaks("A101", "boxes")
+def detection_output_of_four_bottoms(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", bottoms=4)
+
+
+@breaks("A101", "boxes")
+def yolo_v2_without_image_information(m: Model) -> None:
+    detection(m, "YoloV2DetectionOutput", bottoms=3)
+
+
+@breaks("A101", "boxes")
+def yolo_v3_without_image_information(m: Model) -> None:
+    detection(m, "YoloV3DetectionOutput", bottoms=9)
+
+
+@breaks("A101", "boxes")
+def regions_without_scores(m: Model) -> None:
+    detection(m, "FSRDetectionOutput", bottoms=2)
+
+
+@breaks("A102", "boxes")
+def parameters_of_the_type_before(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("ssddetectionoutput_param", "detection_output_param"))
+
+
+@breaks("A102", "boxes")
+def no_parameters(m: Model) -> None:
+    message, fields, _ = DETECTIONS["YoloV2DetectionOutput"]
+    detection(m, "YoloV2DetectionOutput", (f"{message} {{ {fields} }}", ""))
+
+
+@breaks("A103", "boxes")
+def no_number_of_classes(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("num_classes: 21", ""))
+
+
+@breaks("A103", "boxes")
+def no_score_threshold(m: Model) -> None:
+    detection(m, "FSRDetectionOutput", ("score_threshold: 0.0", ""))
+
+
+@breaks("A103", "boxes")
+def no_biases(m: Model) -> None:
+    detection(m, "YoloV2DetectionOutput", ("biases: 0.5 biases: 0.7 biases: 1.9 biases: 2.1", ""))
+
+
+@breaks("A104", "boxes")
+def code_type_by_name(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("code_type: 2", "code_type: CENTER_SIZE"))
+
+
+@breaks("A104", "boxes")
+def boxes_in_fractions(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("keep_top_k: 200", "keep_top_k: 200.5"))
+
+
+@breaks("A105", "boxes")
+def nested_parameters(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("eta: 1.0", "eta: 1.0 nms_param { top_k: 400 }"))
+
+
+@breaks("A105", "boxes")
+def field_of_another_operator(m: Model) -> None:
+    detection(m, "YoloV3DetectionOutput", ("boxes: 1", "boxes: 1 keep_top_k: 200"))
+
+
+@breaks("A106", "boxes")
+def locations_for_each_class(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("share_location: true", "share_location: false"))
+
+
+@breaks("A106", "boxes")
+def adaptive_suppression(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("eta: 1.0", "eta: 0.5"))
+
+
+@breaks("A106", "boxes")
+def threshold_of_0(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("iou_threshold: 0.45", "iou_threshold: 0"))
+
+
+@breaks("A106", "boxes")
+def keep_no_box(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("keep_top_k: 200", "keep_top_k: 0"))
+
+
+@breaks("A106", "boxes")
+def all_boxes_into_the_suppression(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("top_k: 400", "top_k: -1"))
+
+
+@breaks("A106", "boxes")
+def background_that_is_no_class(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("background_label_id: 0", "background_label_id: 21"))
+
+
+@breaks("A106", "boxes")
+def five_coordinates(m: Model) -> None:
+    detection(m, "YoloV2DetectionOutput", ("coords: 4", "coords: 5"))
+
+
+@breaks("A106", "boxes")
+def too_many_boxes_behind_the_suppression(m: Model) -> None:
+    detection(m, "YoloV3DetectionOutput", ("post_nms_topn: 1024", "post_nms_topn: 1025"))
+
+
+@breaks("A107", "boxes")
+def code_type_left_out(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("code_type: 2", ""))
+
+
+@breaks("A107", "boxes")
+def number_of_classes_of_yolo_left_out(m: Model) -> None:
+    detection(m, "YoloV2DetectionOutput", ("classes: 20", ""))
+
+
+@breaks("A108", "boxes")
+def more_boxes_than_documented(m: Model) -> None:
+    detection(m, "SSDDetectionOutput", ("top_k: 400", "top_k: 5000"))
+
+
+@breaks("A109", "boxes")
+def biases_for_one_box_of_two(m: Model) -> None:
+    detection(m, "YoloV2DetectionOutput", ("biases: 1.9 biases: 2.1", ""))
+
+
+@breaks("A109", "boxes")
+def biases_for_two_yolo_layers_of_three(m: Model) -> None:
+    detection(m, "YoloV3DetectionOutput", ("biases_low: 116 biases_low: 90", ""))

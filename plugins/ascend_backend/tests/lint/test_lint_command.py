@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from amct_core.cli.main import cli
-from plugins.ascend_backend.tests.lint.broken_models import Model
+from plugins.ascend_backend.tests.lint.broken_models import Model, detection
 
 
 def amct(*arguments: str) -> Result:
@@ -39,6 +39,46 @@ def test_warnings_exit_with_0(tmp_path: Path) -> None:
     assert "A054" in result.stdout and "0 errors, 1 warnings" in result.stdout
 
 
+def test_a_rule_is_explained_once_and_layers_of_one_kind_stand_together(tmp_path: Path) -> None:
+    names = [f"clip{number}" for number in range(40)]
+    layers = "".join(
+        f'layer {{ name: "{name}" type: "Clip" bottom: "prob" top: "{name}" }}\n' for name in names
+    )
+    prefix = written(tmp_path, WARNING, ("", layers))
+    printed = amct(prefix).stdout
+    assert printed.count("ATC has no plugin for a layer type") == 1
+    assert printed.count("Fix: Replace the layer") == 1
+    assert printed.count("'Clip'") == 1 and "40 layers (type): " in printed
+    assert [word.strip(",") for word in printed.split() if word.startswith("clip")] == names
+    assert len(printed.splitlines()) < 20
+    assert printed.index("error A014") < printed.index("warning A054"), "errors come first"
+    assert len(json.loads(amct(prefix, "--json").stdout)["findings"]) == 41
+
+
+def test_different_places_of_a_rule_have_a_line_each(tmp_path: Path) -> None:
+    scales = [(rf'scale: 25 offset: "\00{n}"', rf'scale: -{n} offset: "\00{n}"') for n in (1, 2)]
+    printed = amct(written(tmp_path, *scales)).stdout
+    assert printed.splitlines()[:4] == [
+        "error A051: The scale of a Quant is not a positive number",
+        "  Fix: Calibrate the layer's input again, or leave the layer unquantized.",
+        "    up_q (quant_param.scale): its scale is -1.0; expected a positive number.",
+        "    pool_q (quant_param.scale): its scale is -2.0; expected a positive number.",
+    ]
+
+
+def test_names_with_brackets_are_shown_as_they_are(tmp_path: Path) -> None:
+    result = amct(written(tmp_path, ('name: "prob"', 'name: "[red]prob"')))
+    assert "    [red]prob (name): " in result.stdout
+
+
+def test_a_custom_operator_is_named_on_the_command_line(tmp_path: Path) -> None:
+    layer = 'layer { name: "clip" type: "Clip" bottom: "prob" top: "clip" }\n'
+    prefix = written(tmp_path, ("", layer))
+    assert amct(prefix).exit_code == 1
+    named = amct(prefix, "--custom-op", "Other", "--custom-op", "Clip")
+    assert (named.exit_code, named.stdout) == (0, "0 errors, 0 warnings\n")
+
+
 def test_errors_exit_with_1_and_tell_layer_and_fix(tmp_path: Path) -> None:
     result = amct(written(tmp_path, ERROR, WARNING))
     assert result.exit_code == 1
@@ -66,6 +106,17 @@ def test_json_has_stable_keys(tmp_path: Path) -> None:
 def test_any_model_can_be_named(tmp_path: Path) -> None:
     model, weights = Model.whole().write(tmp_path)
     assert amct("--model", model, "--weights", weights).exit_code == 0
+
+
+def test_types_are_read_as_the_map_of_atc_says(tmp_path: Path) -> None:
+    model = Model.whole()
+    detection(model, "SSDDetectionOutput", ('"SSDDetectionOutput"', '"DetectionOutput"'))
+    model.write(tmp_path)
+    prefix = str(tmp_path / "m")
+    op_names = tmp_path / "map.cfg"
+    op_names.write_text("DetectionOutput:SSDDetectionOutput\n")
+    assert "A015" in amct(prefix).stdout
+    assert amct(prefix, "--op-name-map", str(op_names)).stdout == "0 errors, 0 warnings\n"
 
 
 def test_explain_prints_the_page_of_a_rule() -> None:

@@ -7,7 +7,7 @@ from typing import Any, List, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerSimulator
+from amct_core.extensions import LayerType, same_shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Float16
 from amct_core.numerics import affine, float16
@@ -28,5 +28,5 @@ def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [float16.rounded(x)]
 
 
-FLOAT16_LAYER = LayerSimulator(layer_type="Float16", run=run)
+FLOAT16_LAYER = LayerType("Float16", shape=same_shape, run=run)
 """How the layer type that a rewriting puts in is computed; no Caffe has it."""

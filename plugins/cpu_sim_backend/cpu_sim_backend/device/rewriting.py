@@ -8,30 +8,23 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerQuantizer, Processor
+from amct_core.extensions import Processor
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Float16, Quant
 from amct_core.numerics import dequant, fixpipe
-from amct_core.registry import Registry
 from cpu_sim_backend.device.deviations import Deviation, DeviceGraph
 from cpu_sim_backend.device.rollback import roll_back
 
 Words = NDArray[np.uint64]
 
 
-def as_computed_by(
-    graph: Graph,
-    processor: Processor,
-    soc_version: str,
-    quantizers: Registry[LayerQuantizer],
-) -> DeviceGraph:
+def as_computed_by(graph: Graph, processor: Processor, soc_version: str) -> DeviceGraph:
     """Return ``graph`` as ``processor`` computes it, and where that departs from ``graph``.
 
     Args:
         graph: a deployable model.
         processor: from the registry of processors.
         soc_version: the name that the user gave.
-        quantizers: tell which axis of a layer's weights counts output channels.
 
     Raises:
         ModelError: a layer that is rolled back is not in the graph, reads no Quant, or has no
@@ -39,7 +32,7 @@ def as_computed_by(
     """
     steps: Tuple[Callable[[Graph, Processor], Tuple[Graph, Deviation]], ...] = (
         # Layers that are rolled back have no Quant and no DeQuant any more: they come first.
-        lambda g, p: _rolled_back(g, p, quantizers),
+        _rolled_back,
         _quantized_in_float16,
         _cut_deq_scale,
         _applied_shift,
@@ -51,15 +44,13 @@ def as_computed_by(
     return DeviceGraph(soc_version, processor, graph, tuple(deviations))
 
 
-def _rolled_back(
-    graph: Graph, processor: Processor, quantizers: Registry[LayerQuantizer]
-) -> Tuple[Graph, Deviation]:
+def _rolled_back(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
     fact = processor.rolls_back
     layers: Tuple[str, ...] = ()
     if fact.value:
         named = {graph.node(found.layer).name for found in processor.rolled_back(graph)}
         layers = tuple(node.name for node in graph.nodes if node.name in named)
-        graph = roll_back(graph, layers, quantizers)
+        graph = roll_back(graph, layers)
     behaviour = _behaviour(
         fact.value, "computed in float16", "none", "not known; computed in integers"
     )

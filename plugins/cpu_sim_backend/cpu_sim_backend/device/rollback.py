@@ -18,15 +18,11 @@ import attrs
 from numpy.typing import NDArray
 
 from amct_core.errors import AmctError, ModelError
-from amct_core.extensions import LayerQuantizer
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Float16, Pooling, Quant
 from amct_core.graph.names import UniqueNames
 from amct_core.numerics import dequant, rollback
-from amct_core.registry import Registry
-
-FLOAT16 = "Float16"
-"""Layer type of a rounding to float16."""
+from cpu_sim_backend.device.float16_layer import FLOAT16_LAYER
 
 
 @attrs.frozen(eq=False)
@@ -38,13 +34,12 @@ class _Group:
     dequant: Node
 
 
-def roll_back(graph: Graph, layers: Sequence[str], quantizers: Registry[LayerQuantizer]) -> Graph:
+def roll_back(graph: Graph, layers: Sequence[str]) -> Graph:
     """Return ``graph`` with ``layers`` in float16.
 
     Args:
         graph: a deployable model.
         layers: quantized layers.
-        quantizers: tell which axis of a layer's weights counts output channels.
 
     Raises:
         ModelError: a layer reads no Quant, or is not followed by one DeQuant of its own.
@@ -65,7 +60,7 @@ def roll_back(graph: Graph, layers: Sequence[str], quantizers: Registry[LayerQua
             if len(own) == len(graph.uses(node.outputs[0])):
                 continue
         if id(node) in by_layer:
-            node = _in_float16(by_layer[id(node)], casts[node.name], quantizers)
+            node = _in_float16(by_layer[id(node)], casts[node.name])
         elif id(node) in dequants:
             node = _rounding(node.name, node.bottoms[0], node.tops[0])
         nodes.append(node)
@@ -116,26 +111,26 @@ def _casts(
 
 
 def _rounding(name: str, bottom: str, top: str, through: Optional[Quant] = None) -> Node:
-    return Node(name, FLOAT16, (bottom,), (top,), Float16(through))
+    return Node(name, FLOAT16_LAYER, (bottom,), (top,), Float16(through))
 
 
-def _in_float16(group: _Group, bottom: str, quantizers: Registry[LayerQuantizer]) -> Node:
+def _in_float16(group: _Group, bottom: str) -> Node:
     layer = group.layer
     try:
-        weights = _weights(group, quantizers)
+        weights = _weights(group)
     except AmctError as error:
         # What computes the weights need not know the layer's name.
         raise type(error)(error.problem, layer=layer.name, remedy=error.remedy) from error
     return attrs.evolve(layer, bottoms=(bottom, *layer.bottoms[1:]), weights=weights)
 
 
-def _weights(group: _Group, quantizers: Registry[LayerQuantizer]) -> Tuple[NDArray[Any], ...]:
+def _weights(group: _Group) -> Tuple[NDArray[Any], ...]:
     layer, quant = group.layer, group.quant.attributes
     assert isinstance(quant, Quant)
     if not layer.weights:
         return ()
     deq_scale, _, _ = dequant.unpack(group.dequant.weights[0])
-    layout = quantizers.get(layer.op).weight_layout if len(deq_scale) > 1 else None
-    axis = None if layout is None else layout(layer).channel_axis
+    axes = layer.type.weights
+    axis = axes.output if axes is not None and len(deq_scale) > 1 else None
     weights = rollback.weights(layer.weights[0], deq_scale, quant.scale, axis)
     return (weights, *(rollback.bias(bias, deq_scale) for bias in layer.weights[1:]))

@@ -7,9 +7,7 @@ from typing import Any, Dict, FrozenSet, Mapping, Optional
 import numba
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerSimulator
 from amct_core.graph import Graph, Value
-from amct_core.registry import Registry
 from cpu_sim_backend.execution import checked_input
 from cpu_sim_backend.fast.fusion import fuse
 from cpu_sim_backend.fast.instructions import Instructions, usable
@@ -26,7 +24,6 @@ class FastEngine:
 
     Args:
         graph: the network.
-        simulators: how the reference engine computes each layer type.
         integer_nodes: names of the layers that run in integers.
         threads: to work with.
         instructions: to multiply with; None: the fastest there are here.
@@ -35,14 +32,13 @@ class FastEngine:
     def __init__(
         self,
         graph: Graph,
-        simulators: Registry[LayerSimulator],
         integer_nodes: FrozenSet[str],
         threads: int,
         instructions: Optional[Instructions] = None,
     ) -> None:
         self._graph = graph
         self._integer_nodes = integer_nodes
-        self._layers = Layers(simulators, instructions or usable()[0], threads)
+        self._layers = Layers(instructions or usable()[0], threads)
         self._plans: Dict[FrozenSet[Value], Plan] = {}
 
     def run(self, inputs: Mapping[str, Array], wanted: FrozenSet[Value]) -> Dict[Value, Array]:

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerSimulator
+from amct_core.extensions import WeightAxes
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.numerics import exactness
@@ -54,43 +54,34 @@ def per_channel(values: Any, channels: int, dtype: Any) -> NDArray[Any]:
     return result
 
 
-def prepare(
-    node: Node,
-    zero: int,
-    simulator: LayerSimulator,
-    instructions: Instructions,
-    threads: int,
-) -> QuantizedLayer:
+def prepare(node: Node, zero: int, instructions: Instructions, threads: int) -> QuantizedLayer:
     """Return the fastest way to compute ``node`` that is exact.
 
     Args:
         node: with int8 weights.
         zero: the offset of its input.
-        simulator: how the reference engine computes it, for what has no way of its own here.
         instructions: to multiply with.
         threads: to work with.
     """
-    a = node.attributes
-    if node.weights and _fits_int32(node, zero):
+    a, axes = node.attributes, node.type.weights
+    if axes is not None and _fits_int32(node, axes, zero):
         if isinstance(a, InnerProduct) and not a.transpose and a.axis == 1:
             weights = node.weights[0].T[np.newaxis]
             return _InnerProduct(_product(node, weights, 1, zero, instructions, threads))
         if isinstance(a, Convolution) and len(a.kernel) == 2:
-            if node.op == "Deconvolution" and a.group == 1:
+            if axes.output == 1 and a.group == 1:
                 return _deconvolution(node, a, zero, instructions, threads)
-            if node.op == "Convolution":
+            if axes.output == 0:
                 if a.group == a.num_output and node.weights[0].shape[1] == 1:
                     return _depthwise(node, a, zero, instructions)
                 return _convolution(node, a, zero, instructions, threads)
-    return _AsReference(node, zero, simulator, instructions)
+    return _AsReference(node, zero, instructions)
 
 
-def _fits_int32(node: Node, zero: int) -> bool:
+def _fits_int32(node: Node, axes: WeightAxes, zero: int) -> bool:
     """Return whether no input can drive an accumulator, bias included, out of int32."""
-    axis = 1 if node.op == "Deconvolution" else 0
-    bound = exactness.partial_sum_bound(node.weights[0], zero, axis).astype(np.float64)
-    if node.op == "Deconvolution":
-        assert isinstance(node.attributes, Convolution)
+    bound = exactness.partial_sum_bound(node.weights[0], zero, axes.output).astype(np.float64)
+    if isinstance(node.attributes, Convolution) and axes.output == 1:
         bound = np.tile(bound, node.attributes.group)  # the groups have channels of their own
     if len(node.weights) > 1:
         bound = bound + np.abs(node.weights[1].astype(np.float64))
@@ -306,28 +297,26 @@ class _AsReference:
 
     node: Node
     zero: int
-    simulator: LayerSimulator
     instructions: Instructions
 
     def __call__(self, x: Tensor, begin: Begin) -> int:
-        accumulators = accumulate(self.node, self.zero, self.simulator, x)
+        accumulators = accumulate(self.node, self.zero, x)
         rows = Tensor(first=accumulators).rows()
         no_bias = per_channel(0, rows.shape[1], np.int32)  # it is in there already
         return finish_rows(self.instructions, rows, no_bias, begin(accumulators.shape))
 
 
-def accumulate(node: Node, zero: int, simulator: LayerSimulator, x: Tensor) -> Int32Array:
+def accumulate(node: Node, zero: int, x: Tensor) -> Int32Array:
     """Return a layer's accumulators with their bias, as the reference engine computes them.
 
     Args:
         node: the layer.
         zero: the offset of its input.
-        simulator: of its type.
         x: 8-bit values.
 
     Raises:
         QuantizationError: one does not fit int32.
     """
     centered = int8_of(x.channels_first()).astype(np.int32) - np.int32(zero)
-    assert simulator.accumulate is not None
-    return as_int32(node, simulator.accumulate(node, centered))
+    assert node.type.accumulate is not None
+    return as_int32(node, node.type.accumulate(node, centered))

@@ -145,14 +145,11 @@ class Plan:
         return {v: operation for operation in self.operations for v in operation.outputs}
 
 
-_SAME = frozenset({"Dropout", "Split"})
-
-
 def make_plan(graph: Graph, integer_nodes: FrozenSet[str], wanted: FrozenSet[Value]) -> Plan:
     """Return the plan of a deployable network, one operation per layer."""
     plan = Plan([], frozenset(), {})
     for node in graph.nodes:
-        if node.op in _SAME:
+        if node.type.identity:
             plan.aliases.update(dict.fromkeys(node.outputs, node.inputs[0]))
         elif not isinstance(node.attributes, DeQuant):
             plan.operations.append(_operation(graph, node, integer_nodes))

@@ -8,11 +8,9 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import LayerSimulator
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution
 from amct_core.numerics import dequant
-from amct_core.registry import Registry
 from cpu_sim_backend.fast.instructions import Instructions
 from cpu_sim_backend.fast.layers import QuantizedLayer, per_channel, prepare
 
@@ -33,12 +31,10 @@ class Layers:
     """How each layer of a network is computed.
 
     Attributes:
-        simulators: how the reference engine computes each type.
         instructions: to multiply with.
         threads: to work with.
     """
 
-    simulators: Registry[LayerSimulator]
     instructions: Instructions
     threads: int
     _prepared: Dict[str, Prepared] = attrs.field(factory=dict, init=False)
@@ -47,14 +43,9 @@ class Layers:
         """Return a quantized layer, whose input has the offset ``zero``."""
         found = self._prepared.get(node.name)
         if found is None:
-            simulator = self.simulator(node)
-            layer = prepare(node, zero, simulator, self.instructions, self.threads)
+            layer = prepare(node, zero, self.instructions, self.threads)
             found = self._prepared[node.name] = _with_factors(node, dequant_node, layer)
         return found
-
-    def simulator(self, node: Node) -> LayerSimulator:
-        """Return how the reference engine computes a layer."""
-        return self.simulators.get(node.op)
 
 
 def _with_factors(node: Node, dequant_node: Node, layer: QuantizedLayer) -> Prepared:

@@ -185,9 +185,8 @@ class Run:
         return self._concatenations[value]
 
     def _pooled_sum(self, operation: PooledSumOperation) -> None:
-        simulator = self._layers.simulator(operation.node)
         x = self._tensors[operation.inputs[0]]
-        sums = accumulate(operation.node, operation.zero, simulator, x)
+        sums = accumulate(operation.node, operation.zero, x)
         if operation.accumulator in self._plan.wanted:
             self._tensors[operation.accumulator] = Tensor(first=sums)
         a = operation.node.attributes
@@ -233,9 +232,9 @@ class Run:
             self._integers.add(value)
 
     def _layer(self, operation: LayerOperation) -> None:
-        simulator = self._layers.simulator(operation.node)
-        assert simulator.run is not None
-        outputs = simulator.run(operation.node, self._arrays(operation))
+        run = operation.node.type.run
+        assert run is not None
+        outputs = run(operation.node, self._arrays(operation))
         for value, array in zip(operation.outputs, outputs):
             self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
 

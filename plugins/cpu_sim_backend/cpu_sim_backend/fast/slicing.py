@@ -33,7 +33,6 @@ _ANY_LAYER = (
     PooledSumOperation,
     QuantizeOperation,
 )
-_POINTWISE = frozenset({"AbsVal", "Eltwise", "PReLU", "ReLU", "Threshold"})
 
 
 def operations_by_sample(plan: Plan) -> int:
@@ -53,5 +52,5 @@ def _is_by_sample(operation: Operation) -> bool:
     if isinstance(operation, IntegerOperation):
         return not isinstance(operation.node.attributes, InnerProduct)
     if isinstance(operation, LayerOperation):
-        return operation.node.op in _POINTWISE
+        return operation.node.type.by_sample
     return isinstance(operation, _ANY_LAYER)

@@ -7,10 +7,8 @@ from typing import Any, List
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Value
 from amct_core.graph.attributes import DeQuant, Input, Quant
-from amct_core.plugins import registries
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
-from cpu_sim_backend.onnx_export.floats import float_layer
-from cpu_sim_backend.onnx_export.integers import dequant_layer, integer_layer, quant
+from cpu_sim_backend.onnx_export.layers import dequant_layer, float_layer, integer_layer, quant
 from cpu_sim_backend.onnx_export.shapes import all_shapes
 
 
@@ -19,7 +17,7 @@ def export(graph: Graph) -> Any:
 
     Inputs and outputs are float32, for any batch size, and have the names of their blobs.  The
     blobs of quantized layers are there under their names, too, as uint8 ``q + 128`` and int32.
-    A form that a plugin gives (``LayerSimulator.onnx``) comes before one that is known here.
+    Each layer type says how it is written (:attr:`amct_core.extensions.LayerType.onnx`).
 
     Args:
         graph: a deployable network with its weights.
@@ -27,12 +25,10 @@ def export(graph: Graph) -> Any:
     Raises:
         ModelError: a layer has no form in ONNX; the message names it.
     """
-    simulators = registries().layer_simulators
-    builder = GraphBuilder(graph, all_shapes(graph, simulators))
+    builder = GraphBuilder(graph, all_shapes(graph))
     inputs: List[Value] = []
     for node in graph.nodes:
         producer = graph.producer(node.inputs[0]) if node.inputs else None
-        own = simulators.get(node.op) if node.op in simulators else None
         if isinstance(node.attributes, Input):
             inputs.extend(node.outputs)
         elif isinstance(node.attributes, Quant):
@@ -41,9 +37,9 @@ def export(graph: Graph) -> Any:
             assert producer is not None
             dequant_layer(builder, node, producer)
         elif producer is not None and isinstance(producer.attributes, Quant):
-            integer_layer(builder, node, producer.attributes.offset, own)
+            integer_layer(builder, node, producer.attributes.offset)
         else:
-            float_layer(builder, node, own)
+            float_layer(builder, node)
     outputs = [value for value in graph.outputs if graph.producer(value) is not None]
     if not outputs:
         raise ModelError("the network has no output.", file=graph.file)

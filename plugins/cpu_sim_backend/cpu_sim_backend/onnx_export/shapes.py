@@ -6,17 +6,15 @@ from typing import Mapping, Tuple
 
 import numpy as np
 
-from amct_core.extensions import LayerSimulator
 from amct_core.graph import Graph, Value
 from amct_core.graph.attributes import Input, Quant
 from amct_core.graph.shapes import known_shapes
-from amct_core.registry import Registry
 from cpu_sim_backend.execution import Execution, as_array
 
 Shapes = Mapping[Value, Tuple[int, ...]]
 
 
-def all_shapes(graph: Graph, simulators: Registry[LayerSimulator]) -> Shapes:
+def all_shapes(graph: Graph) -> Shapes:
     """Return the shape of every value: from the rules, or from running the network on ones."""
     known = known_shapes(graph)
     if all(value in known for node in graph.nodes for value in node.outputs):
@@ -33,7 +31,7 @@ def all_shapes(graph: Graph, simulators: Registry[LayerSimulator]) -> Shapes:
         if isinstance(node.attributes, Quant)
         for use in graph.uses(node.outputs[0])
     )
-    execution = Execution(simulators, integer_nodes, inputs)
+    execution = Execution(integer_nodes, inputs)
     return {
         value: as_array(tensor).shape
         for node in graph.nodes

@@ -40,7 +40,7 @@ finally:
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Return a deployable network whose blobs are as large as its input."""
-    from amct_caffe.formats.caffemodel import writer
+    from amct_caffe.model.formats.caffemodel import writer
 
     folder = tmp_path_factory.mktemp("network")
     (folder / "n_deploy_model.prototxt").write_text(

@@ -9,7 +9,6 @@ import pytest
 
 from amct_core.errors import AmctError, ConfigError, ModelError
 from amct_core.graph.attributes import Quant
-from amct_core.plugins import registries
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import as_computed_by
 from plugins.cpu_sim_backend.tests.device.toy import (
@@ -202,9 +201,7 @@ def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
     whole = graph(blobs())
     nodes = [node for node in whole.nodes if node.name != "up_d"]
     with pytest.raises(ModelError, match="expected one DeQuant") as caught:
-        as_computed_by(
-            whole.replace(nodes), processor(["up"]), "Toy", registries().layer_quantizers
-        )
+        as_computed_by(whole.replace(nodes), processor(["up"]), "Toy")
     assert caught.value.layer == "up"
 
 

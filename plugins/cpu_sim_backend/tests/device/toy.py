@@ -7,12 +7,11 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from amct_core.extensions import Fact, Processor, RolledBack
 from amct_core.graph import Graph
-from amct_core.plugins import registries
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 
@@ -107,7 +106,7 @@ def processor(rolled_back: Sequence[str] = (), **facts: Fact[bool]) -> Processor
 
 def on(toy: Processor, weights: Blobs, network: str = NETWORK) -> DeviceGraph:
     """Return the network as ``toy`` computes it."""
-    return as_computed_by(graph(weights, network), toy, "Toy", registries().layer_quantizers)
+    return as_computed_by(graph(weights, network), toy, "Toy")
 
 
 def outputs(found: Graph, blobs_wanted: Sequence[str], engine: str = "reference") -> Dict[str, Any]:

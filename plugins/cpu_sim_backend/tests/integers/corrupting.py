@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from amct_caffe.formats.caffemodel import reader, writer
+from amct_caffe.model.formats.caffemodel import reader, writer
 from amct_core import workflow
 from cpu_sim_backend import cli
 from tests.conformance.runner import pretend_training

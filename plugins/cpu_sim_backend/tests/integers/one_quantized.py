@@ -7,9 +7,9 @@ from typing import Any, Dict, List, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from cpu_sim_backend import Simulator
 
 ACCUMULATOR, OUTPUT = "accumulator", "out"

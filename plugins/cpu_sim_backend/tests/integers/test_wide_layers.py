@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from amct_caffe.formats.prototxt import document as documents
-from amct_caffe.network import CaffeNetwork
-from amct_caffe.to_graph import to_graph
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
 from cpu_sim_backend import Simulator
 from plugins.cpu_sim_backend.tests.integers.drawing import OFFSETS
 from plugins.cpu_sim_backend.tests.integers.engines import every_engine

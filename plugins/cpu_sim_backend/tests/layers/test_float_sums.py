@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from amct_caffe.model.layer_types.convolution import convolve
+from amct_caffe.model.layer_types.inner_product import inner_product
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct
-from cpu_sim_backend.layers.convolution import convolve
-from cpu_sim_backend.layers.inner_product import inner_product
 
 Array = NDArray[Any]
 

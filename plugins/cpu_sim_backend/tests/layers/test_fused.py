@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cpu_sim_backend.layers.fused import multiply_add
+from amct_core.numerics.fused import multiply_add
 
 _LIBM = ctypes.CDLL(ctypes.util.find_library("m"))
 _LIBM.fmaf.restype = ctypes.c_float

@@ -1,0 +1,232 @@
+"""Extension type for a layer type: everything that the product knows of it, declared once.
+
+A type that nobody declares is :attr:`unknown <LayerType.is_known>`: it passes through every step
+that need not look inside.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Sequence, Tuple, Union
+
+import attrs
+
+from amct_core.extensions.validation import callable_or_none, is_callable
+
+if TYPE_CHECKING:
+    from amct_core.graph import Graph, Node, Value
+    from amct_core.graph.attributes import Attributes
+
+Shape = Tuple[int, ...]
+ShapeRule = Callable[["Node", Sequence[Shape]], Sequence[Optional[Shape]]]
+"""From the shapes of the inputs to those of the outputs; None where one is unknown."""
+
+
+def same_shape(node: Node, inputs: Sequence[Shape]) -> Sequence[Optional[Shape]]:
+    """Return the first input's shape for every output: the rule of types that keep the shape."""
+    return [inputs[0]] * len(node.tops)
+
+
+class Role(enum.Enum):
+    """What a type is for, where it does not compute features."""
+
+    INPUT = "is fed with arrays"
+    DATA = "brings data in"
+    LOSS = "computes a loss"
+    SCORE = "measures"
+    SINK = "keeps its inputs from being outputs of the network"
+
+
+class Sign(enum.Enum):
+    """Whether the outputs of a layer can be negative."""
+
+    ANY = "they can"
+    NONNEGATIVE = "they cannot"
+    KEPT = "only if one of the inputs that are data can"
+    LARGEST = "only if all of them can"
+
+
+class PartInput(enum.Enum):
+    """What a part of a layer reads, where its sums are split by input channels."""
+
+    CHANNELS = "some channels of the input, axis 1"
+    ROWS = "some values of each row, all axes behind the first one being one"
+    WHOLE = "the whole input; the weights of the other parts are 0"
+
+
+@attrs.frozen
+class WeightAxes:
+    """Which axes of the weights (blob 0) count channels.
+
+    Attributes:
+        output: counts output channels.
+        input: counts input channels; None: the sums cannot be split by them.
+        part_input: what a part reads, if they are split.
+    """
+
+    output: int
+    input: Optional[int] = None
+    part_input: PartInput = PartInput.WHOLE
+
+
+def _no_obstacle(node: Node, graph: Graph) -> Optional[str]:
+    return None
+
+
+@attrs.frozen
+class Quantization:
+    """What makes a layer type quantizable.
+
+    A quantized layer must be linear in its input with weights fixed: the integer layer is the same
+    layer fed with ``q - offset`` and integer weights, and its output times ``scale_d * scale_w`` is
+    the float result.  Weights are blob 0, a bias is blob 1, one float per output channel.
+
+    Attributes:
+        check: ``(node, graph) -> reason``: why this layer does not qualify, or None if it does.
+        default_channel_wise: the default of ``channel_wise``.
+        channel_wise_allowed: whether ``channel_wise: true`` is legal.
+        searches_shift: whether the layer's output takes part in the search for shift N.
+        divisor: for a type without weights, ``(node) -> int``: what its sums are divided by, so
+            that ``deq_scale = scale_d / divisor`` (AVE pooling: the window's area).
+    """
+
+    check: Callable[[Node, Graph], Optional[str]] = attrs.field(
+        default=_no_obstacle, validator=is_callable
+    )
+    default_channel_wise: bool = False
+    channel_wise_allowed: bool = False
+    searches_shift: bool = True
+    divisor: Optional[Callable[[Node], int]] = attrs.field(default=None, validator=callable_or_none)
+
+
+class OnnxWriter(Protocol):
+    """What the ONNX form of a layer is written into."""
+
+    def add(
+        self, operator: str, inputs: Sequence[str], output: Optional[str] = None, **attributes: Any
+    ) -> str:
+        """Add a node of a standard operator with one output; return the output's name."""
+
+    def add_many(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any
+    ) -> Sequence[str]:
+        """Add a node of a standard operator; return the names of its outputs."""
+
+    def constant(self, array: Any, dtype: Any) -> str:
+        """Add a constant tensor; return its name."""
+
+    def shape(self, node: Node, value: Value) -> Tuple[int, ...]:
+        """Return the shape of an input or output of ``node``, batch size first."""
+
+
+OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
+
+
+_CALLABLES = frozenset(
+    {"attributes", "blobs", "shape", "run", "accumulate", "onnx", "onnx_accumulate"}
+)
+
+
+@attrs.frozen
+class LayerType:
+    """A layer type.
+
+    Several plugins may each declare parts of one type: whoever makes a type quantizable need not
+    repeat how it is computed in float32.  Two that declare one part are an error.
+
+    Attributes:
+        name: the framework's word for the type, such as ``Convolution``.
+        parameters: the framework's field of the layer that holds its parameters.
+        attributes: ``(layer) -> Attributes``: reads the parameters of the framework's layer.
+        blobs: ``(layer) -> sequence``: what the framework's own blobs of a layer look like, in the
+            framework's own terms.
+        role: what the type is for, if it does not compute features, or ``(layer) -> role`` where
+            that depends on the framework's layer.
+        deployed_as: the type that takes its place in a deployed network; None: it keeps its own, or
+            goes, as its role says.
+        data: of a type that brings data in, what else the frontend needs to know of it, in its own
+            terms.
+        shape: the shapes of its outputs; :func:`same_shape` for a type that keeps the shape.
+        needs_every_shape: whether ``shape`` needs all inputs; else the first one's is enough.
+        keeps_channels: whether axis 1 keeps its size; what keeps the shape does.
+        sign: whether its outputs can be negative, or ``(node) -> Sign``.
+        data_inputs: how many of the inputs are data; None: all.
+        weights: which axes of the weights count channels; None for a type without.
+        folds_batch_norm: whether BatchNorm and Scale behind such a layer are folded into it.
+        quantization: what makes it quantizable; None: nothing does.
+        run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.
+        exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
+        by_sample: whether ``run`` gives the same bits for samples that are computed alone.
+        identity: whether each output is the first input, unchanged.
+        accumulate: ``(node, centered) -> accumulator`` of a quantized layer: ``centered`` is int32
+            ``q - offset``; ``node.weights`` holds int8 weights and, if there is one, the int32
+            bias; the result is int64, with the bias added.  The caller checks its range.
+        onnx: ``(writer, node, inputs, outputs)``: writes the float layer in standard ONNX
+            operators; ``inputs`` and ``outputs`` are names of float32 tensors.
+        onnx_accumulate: ``(writer, node, q, offset) -> name`` of the int32 accumulators of a
+            quantized layer, bias included; ``q`` is the name of the input, uint8 ``q + 128``.
+    """
+
+    name: str = attrs.field(validator=attrs.validators.instance_of(str))
+    parameters: str = ""
+    attributes: Optional[Callable[[Any], Attributes]] = None
+    blobs: Optional[Callable[[Any], Sequence[Any]]] = None
+    role: Union[Role, Callable[[Any], Optional[Role]], None] = None
+    deployed_as: Optional[str] = None
+    data: Any = None
+    shape: Optional[ShapeRule] = None
+    needs_every_shape: bool = False
+    keeps_channels: bool = attrs.field(
+        default=attrs.Factory(lambda self: self.shape is same_shape, takes_self=True)
+    )
+    sign: Union[Sign, Callable[[Node], Sign]] = Sign.ANY
+    data_inputs: Optional[int] = None
+    weights: Optional[WeightAxes] = None
+    folds_batch_norm: bool = False
+    quantization: Optional[Quantization] = None
+    run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
+    exact: Union[bool, Callable[[Node], bool]] = True
+    by_sample: bool = False
+    identity: bool = False
+    accumulate: Optional[Callable[[Node, Any], Any]] = None
+    onnx: Optional[OnnxForm] = None
+    onnx_accumulate: Optional[Callable[[OnnxWriter, Node, str, int], str]] = None
+
+    def __attrs_post_init__(self) -> None:
+        for field in attrs.fields(LayerType):
+            if field.name in _CALLABLES:
+                callable_or_none(self, field, getattr(self, field.name))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether anything at all is declared of the type."""
+        return self != LayerType(self.name)
+
+    def role_of(self, layer: Any) -> Optional[Role]:
+        """Return what the framework's ``layer`` is for, if it does not compute features."""
+        return self.role if self.role is None or isinstance(self.role, Role) else self.role(layer)
+
+    @property
+    def keeps_shape(self) -> bool:
+        """Whether all outputs have the first input's shape."""
+        return self.shape is same_shape
+
+    def is_exact(self, node: Node) -> bool:
+        """Return whether ``run`` equals the framework to the last bit for this layer."""
+        return self.exact(node) if callable(self.exact) else self.exact
+
+    def sign_of(self, node: Node) -> Sign:
+        """Return whether the outputs of this layer can be negative."""
+        return self.sign(node) if callable(self.sign) else self.sign
+
+    def joined(self, other: LayerType) -> Optional[LayerType]:
+        """Return the type with the parts of both; None if both declare one part."""
+        plain = LayerType(self.name)
+        parts = {}
+        for name in (field.name for field in attrs.fields(LayerType)):
+            values = [getattr(each, name) for each in (self, other)]
+            declared = [value for value in values if value != getattr(plain, name)]
+            if len(declared) > 1:
+                return None
+            parts[name] = declared[0] if declared else getattr(plain, name)
+        return LayerType(**parts)

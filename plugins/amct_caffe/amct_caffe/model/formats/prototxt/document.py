@@ -1,0 +1,154 @@
+"""A network's prototxt as a list of layers."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence
+
+import attrs
+
+from amct_caffe.model.formats.prototxt.layer import Layer, ParamSpec
+from amct_caffe.model.formats.prototxt.phases import NetState, has_layer
+from amct_caffe.model.formats.prototxt.upgrade import upgrade_net
+from amct_caffe.model.schema.validation import validate
+from amct_core.errors import FileFormatError, ModelError
+from amct_core.files import read_text
+from amct_core.textproto import Message, format_message, parse
+
+__all__ = ["Layer", "NetDocument", "ParamSpec", "read"]
+
+
+@attrs.define(eq=False)
+class NetDocument:
+    """A network: its layers, and its other fields in order.
+
+    Attributes:
+        fields: every field that is not a layer.
+        layers: in the order of the file, layers of all phases.
+        file: where it was read from.
+    """
+
+    fields: Message
+    layers: List[Layer]
+    file: Optional[str] = None
+
+    @classmethod
+    def create(cls, name: str, layers: Sequence[Layer]) -> NetDocument:
+        """Return a network of ``layers``."""
+        fields = Message()
+        fields.add("name", name)
+        return cls(fields, list(layers))
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.fields.string("name") or ""
+
+    def layers_in(
+        self, phase: str, level: Optional[int] = None, stages: Optional[Sequence[str]] = None
+    ) -> List[Layer]:
+        """Return the layers that a net of this phase has.
+
+        Args:
+            phase: ``TRAIN`` or ``TEST``.
+            level: of the net's state; None: as the file's own ``state`` says.
+            stages: of the net's state; None: as the file's own ``state`` says.
+
+        Raises:
+            ModelError: a layer has both include and exclude rules.
+        """
+        own = self.fields.message("state") or Message()
+        state = NetState(
+            phase,
+            (own.integer("level") or 0) if level is None else level,
+            own.strings("stage") if stages is None else stages,
+        )
+        return [layer for layer in self.layers if has_layer(state, layer)]
+
+    def copy(self) -> NetDocument:
+        """Return an independent copy."""
+        layers = [layer.copy() for layer in self.layers]
+        return NetDocument(self.fields.copy(), layers, self.file)
+
+    def by_name(self) -> Dict[str, List[Layer]]:
+        """Return the layers of each name, in order; phases may have one each."""
+        found: Dict[str, List[Layer]] = {}
+        for layer in self.layers:
+            found.setdefault(layer.name, []).append(layer)
+        return found
+
+    def insert_before(self, additions: Mapping[str, Sequence[Layer]]) -> None:
+        """Put layers before the first layer of each name in ``additions``.
+
+        Raises:
+            ModelError: there is no layer of a name.
+        """
+        first = {name: id(layers[0]) for name, layers in self._named(additions).items()}
+        places = {first[name]: layers for name, layers in additions.items()}
+        self.layers = [
+            each for layer in self.layers for each in (*places.get(id(layer), ()), layer)
+        ]
+
+    def insert_after(self, additions: Mapping[str, Sequence[Layer]]) -> None:
+        """Put layers behind the last layer of each name in ``additions``.
+
+        Raises:
+            ModelError: there is no layer of a name.
+        """
+        last = {name: id(layers[-1]) for name, layers in self._named(additions).items()}
+        places = {last[name]: layers for name, layers in additions.items()}
+        self.layers = [
+            each for layer in self.layers for each in (layer, *places.get(id(layer), ()))
+        ]
+
+    def _named(self, names: Iterable[str]) -> Dict[str, List[Layer]]:
+        found = self.by_name()
+        for name in names:
+            if name not in found:
+                raise ModelError(
+                    "the network has no layer of this name.", file=self.file, layer=name
+                )
+        return {name: found[name] for name in names}
+
+    def format(self) -> str:
+        """Return the prototxt."""
+        message = self.fields.copy()
+        for layer in self.layers:
+            message.add("layer", layer.message)
+        return format_message(message)
+
+
+def read(path: str) -> NetDocument:
+    """Read a prototxt; old ``V1`` files are upgraded as Caffe does.
+
+    Unknown fields and layer types are kept, in order; comments are not.
+
+    Raises:
+        FileFormatError: naming file, line, what was found and what was expected.
+        ModelError: the file holds no layer.
+    """
+    return from_text(read_text(path), path)
+
+
+def from_text(text: str, file: Optional[str] = None) -> NetDocument:
+    """Return the network that ``text`` holds; errors as :func:`read`."""
+    message = parse(text, file)
+    validate(message, "NetParameter", file)
+    message = upgrade_net(message, file)
+    layers = [Layer(found) for found in message.messages("layer")]
+    if not layers:
+        raise ModelError(
+            "it has no layer; expected a network.",
+            file=file,
+            remedy="Give the network's prototxt (not a solver's).",
+        )
+    for layer in layers:
+        if not layer.name or not layer.type:
+            raise FileFormatError(
+                f"line {layer.message.line}: a layer without a name or type.",
+                file=file,
+                layer=layer.name or None,
+                field="type" if layer.name else "name",
+                remedy="Give each layer a name and a type.",
+            )
+    message.remove("layer")
+    return NetDocument(message, layers, file)

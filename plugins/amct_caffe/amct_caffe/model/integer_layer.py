@@ -1,0 +1,59 @@
+"""The quantized layer itself, as a Caffe layer: the same in every saved model but for its blobs."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.layer_type import layer_type
+from amct_core.errors import ModelError
+from amct_core.lowering import IntegerStep
+from amct_core.textproto import Message
+
+
+def integer_layer(step: IntegerStep, bias_term: bool) -> Layer:
+    """Return the layer of ``step`` between Quant and DeQuant.
+
+    Parameter specs go: integers are not trained, and layers that shared float weights by name need
+    not share integers.
+
+    Args:
+        step: which layer, and the blobs it reads and writes.
+        bias_term: whether the layer has a bias of its own.
+    """
+    layer: Layer = step.node.source.copy()
+    layer.bottoms = [step.bottom]
+    layer.tops = [step.top]
+    layer.param_specs = []
+    if step.layer.weights is not None:
+        set_bias_term(layer, bias_term)
+    return layer
+
+
+def set_bias_term(layer: Layer, bias_term: bool) -> None:
+    """Say in the parameters of ``layer`` whether it has a bias.
+
+    Raises:
+        ModelError: it has one, and its type has no such parameter.
+    """
+    field = layer_type(layer).parameters or _message_with_bias_term(layer)
+    if field is None:
+        if bias_term:
+            raise ModelError(
+                f"layer type '{layer.type}' has a bias, but no parameter 'bias_term' is known.",
+                layer=layer.name,
+                remedy="Set bias_term explicitly in the layer's parameters.",
+            )
+        return
+    message = layer.message.message(field)
+    if message is None:
+        message = Message()
+        layer.message.set(field, message)
+    message.set("bias_term", bias_term)
+
+
+def _message_with_bias_term(layer: Layer) -> Optional[str]:
+    for entry in layer.message.entries:
+        if isinstance(entry.value, Message) and entry.value.has("bias_term"):
+            return entry.name
+    return None

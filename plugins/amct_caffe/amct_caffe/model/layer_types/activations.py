@@ -1,0 +1,329 @@
+"""Layers that compute each value from the value in its place, in the order in which Caffe rounds.
+
+Caffe's functions of libm are computed here in float64 and rounded once, which is within one unit of
+the last place of what libm's float32 ones return.
+
+Source: ``Forward_cpu`` of BVLC Caffe's layers of the same names.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, List, Sequence
+
+import attrs
+import numpy as np
+
+from amct_caffe.model.expected_blob import ExpectedBlob
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_types.axes import Array
+from amct_caffe.model.parameters import Parameters
+from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
+from amct_core.graph import Node
+from amct_core.graph.attributes import Attributes, ReLU
+
+_ONE = np.float32(1)
+_ZERO = np.float32(0)
+
+
+@attrs.frozen
+class PReLU(Attributes):
+    """ReLU whose negative slope is a parameter: one per channel, or one for all of them."""
+
+    channel_shared: bool
+
+
+@attrs.frozen
+class ELU(Attributes):
+    """``max(x, 0) + alpha * (exp(min(x, 0)) - 1)``."""
+
+    alpha: float
+
+
+@attrs.frozen
+class Power(Attributes):
+    """``(shift + scale * x) ** power``."""
+
+    power: float
+    scale: float
+    shift: float
+
+
+@attrs.frozen
+class Exp(Attributes):
+    """``base ** (shift + scale * x)``; a base of -1 stands for e."""
+
+    base: float
+    scale: float
+    shift: float
+
+
+@attrs.frozen
+class Log(Attributes):
+    """``log_base(shift + scale * x)``; a base of -1 stands for e."""
+
+    base: float
+    scale: float
+    shift: float
+
+
+@attrs.frozen
+class Threshold(Attributes):
+    """1 where ``x > threshold``, else 0."""
+
+    threshold: float
+
+
+@attrs.frozen
+class Swish(Attributes):
+    """``x * sigmoid(beta * x)``."""
+
+    beta: float
+
+
+def _numbers(kind: Callable[..., Attributes], field: str, *names: str) -> Callable[[Layer], Any]:
+    """Return a reader of attributes that are all floats."""
+
+    def read(layer: Layer) -> Attributes:
+        parameters = Parameters(layer, field)
+        return kind(*(parameters.number(name) for name in names))
+
+    return read
+
+
+def _read_prelu(layer: Layer) -> PReLU:
+    return PReLU(Parameters(layer, "prelu_param").boolean("channel_shared"))
+
+
+def _prelu_blobs(layer: Layer) -> List[ExpectedBlob]:
+    shared = layer.parameters("prelu_param").boolean("channel_shared", False)
+    return [ExpectedBlob(() if shared else (None,))]
+
+
+def relu(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``max(x, 0) + negative_slope * min(x, 0)``."""
+    slope = node.typed(ReLU).negative_slope
+    if slope == 0:
+        return [np.maximum(inputs[0], _ZERO)]
+    return [_positive(inputs[0]) + np.float32(slope) * _negative(inputs[0])]
+
+
+def _relu_sign(node: Node) -> Sign:
+    return Sign.ANY if node.typed(ReLU).negative_slope else Sign.NONNEGATIVE
+
+
+def _relu_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    slope = node.typed(ReLU).negative_slope
+    if slope == 0:
+        writer.add("Relu", inputs, outputs[0])
+    else:
+        writer.add("LeakyRelu", inputs, outputs[0], alpha=float(slope))
+
+
+def prelu(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``max(x, 0) + slope * min(x, 0)`` with a slope per channel, or one for all."""
+    x = inputs[0]
+    slopes = np.asarray(node.weights[0], np.float32).reshape(-1)
+    if not node.typed(PReLU).channel_shared:
+        slopes = slopes.reshape((-1,) + (1,) * (x.ndim - 2))
+    return [_positive(x) + slopes * _negative(x)]
+
+
+def _prelu_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    rank = len(writer.shape(node, node.inputs[0]))
+    slopes = node.weights[0].reshape((-1,) + (1,) * (rank - 2))
+    writer.add("PRelu", [*inputs, writer.constant(slopes, np.float32)], outputs[0])
+
+
+def elu(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``max(x, 0) + alpha * (exp(min(x, 0)) - 1)``."""
+    x, alpha = inputs[0], np.float32(node.typed(ELU).alpha)
+    return [_positive(x) + alpha * (_rounded(np.exp, _negative(x)) - _ONE)]
+
+
+def absolute(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``|x|``."""
+    return [np.abs(inputs[0])]
+
+
+def threshold(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return 1 where ``x > threshold``, else 0."""
+    return [(inputs[0] > np.float32(node.typed(Threshold).threshold)).astype(np.float32)]
+
+
+def bnll(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``log(1 + exp(x))``, as ``x + log(1 + exp(-x))`` where x is positive."""
+    x = inputs[0]
+    # exp rounds to float32; the rest is float64, for Caffe writes 1 as a double.
+    powers = _rounded(np.exp, -np.abs(x)).astype(np.float64)
+    return [(_positive(x) + np.log(1.0 + powers)).astype(np.float32)]
+
+
+def sigmoid(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``0.5 * tanh(0.5 * x) + 0.5``."""
+    return [_sigmoid(inputs[0])]
+
+
+def swish(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``x * sigmoid(beta * x)``."""
+    return [inputs[0] * _sigmoid(inputs[0] * np.float32(node.typed(Swish).beta))]
+
+
+def tanh(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``tanh(x)``."""
+    return [_rounded(np.tanh, inputs[0])]
+
+
+def power(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``(shift + scale * x) ** power``, steps that change nothing left out."""
+    a = node.typed(Power)
+    exponent, scale, shift = np.float32(a.power), np.float32(a.scale), np.float32(a.shift)
+    x = inputs[0]
+    if exponent * scale == 0:
+        value = _ONE if exponent == 0 else _raised(np.asarray(shift), exponent)
+        return [np.full_like(x, value)]
+    return [_raised(_shifted(x, scale, shift), exponent)]
+
+
+def exp(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``base`` to the power of ``shift + scale * x``, as a product of two powers."""
+    a = node.typed(Exp)
+    shift = np.asarray(a.shift, np.float32)
+    inner = np.asarray(a.scale, np.float32)
+    outer = _rounded(np.exp, shift)
+    if a.base != -1:
+        base = np.asarray(a.base, np.float32)
+        inner = _rounded(np.log, base) * inner
+        outer = _raised(base, np.float32(shift))
+    return [_rounded(np.exp, inputs[0] * inner) * outer]
+
+
+def log(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return the logarithm of ``shift + scale * x``: the natural one, over that of the base."""
+    a = node.typed(Log)
+    result = _rounded(np.log, _shifted(inputs[0], np.float32(a.scale), np.float32(a.shift)))
+    if a.base == -1:
+        return [result]
+    return [result * (_ONE / _rounded(np.log, np.asarray(a.base, np.float32)))]
+
+
+def is_linear(node: Node) -> bool:
+    """Return whether a Power raises nothing: only then libm has no part in it."""
+    return node.typed(Power).power == 1
+
+
+def _positive(x: Array) -> Array:
+    return np.asarray(np.maximum(x, _ZERO))
+
+
+def _negative(x: Array) -> Array:
+    return np.asarray(np.minimum(x, _ZERO))
+
+
+def _shifted(x: Array, scale: np.float32, shift: np.float32) -> Array:
+    return x * scale + shift
+
+
+def _raised(x: Array, exponent: np.float32) -> Array:
+    if exponent == 1:
+        return x
+    return np.asarray(np.power(x.astype(np.float64), np.float64(exponent)).astype(np.float32))
+
+
+def _sigmoid(x: Array) -> Array:
+    # Caffe's constants are doubles, and so are all steps.
+    return np.asarray((0.5 * np.tanh(0.5 * x.astype(np.float64)) + 0.5).astype(np.float32))
+
+
+def _rounded(function: Any, x: Array) -> Array:
+    return np.asarray(function(x.astype(np.float64)).astype(np.float32))
+
+
+def _unary(operator: str) -> Any:
+    def write(
+        writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+    ) -> None:
+        writer.add(operator, inputs, outputs[0])
+
+    return write
+
+
+LAYER_TYPES = (
+    LayerType("AbsVal", shape=same_shape, run=absolute, by_sample=True, onnx=_unary("Abs")),
+    LayerType("BNLL", shape=same_shape, run=bnll, exact=False),
+    LayerType("Clip", shape=same_shape),
+    LayerType(
+        "ELU",
+        attributes=_numbers(ELU, "elu_param", "alpha"),
+        shape=same_shape,
+        run=elu,
+        exact=False,
+    ),
+    LayerType(
+        "Exp",
+        attributes=_numbers(Exp, "exp_param", "base", "scale", "shift"),
+        shape=same_shape,
+        run=exp,
+        exact=False,
+    ),
+    LayerType(
+        "Log",
+        attributes=_numbers(Log, "log_param", "base", "scale", "shift"),
+        shape=same_shape,
+        run=log,
+        exact=False,
+    ),
+    LayerType(
+        "PReLU",
+        attributes=_read_prelu,
+        blobs=_prelu_blobs,
+        shape=same_shape,
+        run=prelu,
+        by_sample=True,
+        onnx=_prelu_onnx,
+    ),
+    LayerType(
+        "Power",
+        attributes=_numbers(Power, "power_param", "power", "scale", "shift"),
+        shape=same_shape,
+        run=power,
+        exact=is_linear,
+    ),
+    LayerType("RReLU", shape=same_shape),
+    LayerType(
+        "ReLU",
+        attributes=_numbers(ReLU, "relu_param", "negative_slope"),
+        shape=same_shape,
+        sign=_relu_sign,
+        run=relu,
+        by_sample=True,
+        onnx=_relu_onnx,
+    ),
+    LayerType("ReLU6", shape=same_shape),
+    LayerType(
+        "Sigmoid",
+        shape=same_shape,
+        sign=Sign.NONNEGATIVE,
+        run=sigmoid,
+        exact=False,
+        onnx=_unary("Sigmoid"),
+    ),
+    LayerType(
+        "Swish",
+        attributes=_numbers(Swish, "swish_param", "beta"),
+        shape=same_shape,
+        run=swish,
+        exact=False,
+    ),
+    LayerType("TanH", shape=same_shape, run=tanh, exact=False, onnx=_unary("Tanh")),
+    LayerType(
+        "Threshold",
+        attributes=_numbers(Threshold, "threshold_param", "threshold"),
+        shape=same_shape,
+        run=threshold,
+        by_sample=True,
+    ),
+)

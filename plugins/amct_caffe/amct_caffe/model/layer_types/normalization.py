@@ -1,0 +1,219 @@
+"""Normalisation layers.
+
+Source: ``LayerSetUp`` and ``Forward_cpu`` of BVLC Caffe's batch_norm_layer, lrn_layer and
+mvn_layer.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence, Tuple
+
+import attrs
+import numpy as np
+
+from amct_caffe.model.expected_blob import ExpectedBlob
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, on_channels
+from amct_caffe.model.parameters import Parameters
+from amct_core.errors import ModelError
+from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
+from amct_core.folding import batch_norm_of
+from amct_core.graph import Node
+from amct_core.graph.attributes import Attributes, BatchNorm
+
+
+@attrs.frozen
+class LRN(Attributes):
+    """Local response normalisation; ``region`` is ``ACROSS_CHANNELS`` or ``WITHIN_CHANNEL``."""
+
+    local_size: int
+    alpha: float
+    beta: float
+    k: float
+    region: str
+
+
+@attrs.frozen
+class MVN(Attributes):
+    """Mean and variance normalisation of each channel, or of all channels of an image together."""
+
+    normalize_variance: bool
+    across_channels: bool
+    eps: float
+
+
+def _read_batch_norm(layer: Layer) -> BatchNorm:
+    parameters = Parameters(layer, "batch_norm_param")
+    # Caffe's default depends on the phase, so "not said" is a value of its own.
+    use_global_stats = parameters.message.boolean("use_global_stats")
+    return BatchNorm(parameters.number("eps"), use_global_stats)
+
+
+def _batch_norm_blobs(layer: Layer) -> List[ExpectedBlob]:
+    return [ExpectedBlob((None,)), ExpectedBlob((None,)), ExpectedBlob((1,))]
+
+
+def _read_lrn(layer: Layer) -> LRN:
+    parameters = Parameters(layer, "lrn_param")
+    return LRN(
+        local_size=parameters.integer("local_size"),
+        alpha=parameters.number("alpha"),
+        beta=parameters.number("beta"),
+        k=parameters.number("k"),
+        region=parameters.enum("norm_region"),
+    )
+
+
+def _read_mvn(layer: Layer) -> MVN:
+    parameters = Parameters(layer, "mvn_param")
+    return MVN(
+        normalize_variance=parameters.boolean("normalize_variance"),
+        across_channels=parameters.boolean("across_channels"),
+        eps=parameters.number("eps"),
+    )
+
+
+def _mvn_shape(node: Node, inputs: Shapes) -> Outputs:
+    """Return the input's shape with sizes of 1 behind it, as Caffe's MVN makes it."""
+    return [inputs[0] + (1,) * (4 - len(inputs[0]))]
+
+
+def batch_norm(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``(x - mean) / sqrt(variance + eps)`` with stored statistics, or the batch's own."""
+    a = node.typed(BatchNorm)
+    x = inputs[0]
+    along = (1, -1) + (1,) * (x.ndim - 2)
+    if has_stored_statistics(node):
+        mean, variance = _stored_statistics(node)
+        centered = x - mean.reshape(along)
+    else:
+        others = (0, *range(2, x.ndim))
+        centered = x - _mean(x, others).reshape(along)
+        variance = _mean(np.square(centered), others)
+    deviation = np.sqrt(variance + np.float32(a.eps))
+    return [centered / deviation.reshape(along)]
+
+
+def has_stored_statistics(node: Node) -> bool:
+    """Return whether a BatchNorm uses stored statistics, as it does by default in testing."""
+    return node.typed(BatchNorm).use_global_stats is not False
+
+
+def _stored_statistics(node: Node) -> Tuple[Array, Array]:
+    mean, variance, factor = (np.asarray(blob, np.float32) for blob in node.weights)
+    divisor = factor.reshape(-1)[0]
+    common = np.float32(0) if divisor == 0 else np.float32(1) / divisor
+    return mean * common, variance * common
+
+
+def lrn(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``x`` divided by a power of the mean square around it.
+
+    ``(k + alpha * mean) ** beta`` across channels, where the mean counts channels outside of the
+    input as 0; ``(1 + alpha * mean) ** beta`` within a channel, where it is that of an AVE pooling.
+    """
+    a = node.typed(LRN)
+    x = inputs[0]
+    squares = np.square(x.astype(np.float64))
+    if a.region == "ACROSS_CHANNELS":
+        means, k = _window_sums(squares, (1,), a.local_size) / a.local_size, a.k
+    else:
+        sums = _window_sums(squares, (2, 3), a.local_size)
+        means, k = sums / _areas(x.shape[2:], a.local_size), 1.0
+    return [(x * (k + a.alpha * means) ** -a.beta).astype(np.float32)]
+
+
+def mvn(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``x - mean``, divided by ``sqrt(variance) + eps`` if that is asked for."""
+    a = node.typed(MVN)
+    # Caffe's layer has four axes whatever it is given.
+    x = inputs[0].reshape(inputs[0].shape + (1,) * (4 - inputs[0].ndim))
+    axes = (1, 2, 3) if a.across_channels else (2, 3)
+    centered = x - _mean(x, axes, keepdims=True)
+    if not a.normalize_variance:
+        return [centered]
+    variance = _mean(np.square(centered), axes, keepdims=True)
+    return [centered / (np.sqrt(variance) + np.float32(a.eps))]
+
+
+def _mean(x: Array, axes: Tuple[int, ...], keepdims: bool = False) -> Array:
+    return np.asarray(x.mean(axis=axes, dtype=np.float64, keepdims=keepdims).astype(np.float32))
+
+
+def _window_sums(x: Array, axes: Tuple[int, ...], size: int) -> Array:
+    """Return the sums over windows of ``size`` around each value, along each of ``axes``."""
+    for axis in axes:
+        width = [(0, 0)] * x.ndim
+        width[axis] = (size // 2, size // 2)
+        windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, width), size, axis=axis)
+        x = windows.sum(axis=-1)
+    return x
+
+
+def _areas(sizes: Tuple[int, ...], window: int) -> Array:
+    """Return how much of each window Caffe's AVE pooling counts: padding, but nothing beyond."""
+    pad = window // 2
+    extents = [
+        np.minimum(np.arange(size) - pad + window, size + pad) - (np.arange(size) - pad)
+        for size in sizes
+    ]
+    return np.asarray(np.multiply.outer(extents[0], extents[1]))
+
+
+def _batch_norm_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """``(x - mean) / deviation``, in Caffe's order."""
+    batch_norm_of(node)  # which says what is missing, if something is
+    mean, variance = _stored_statistics(node)
+    deviation = np.sqrt(variance + np.float32(node.typed(BatchNorm).eps))
+    rank = len(writer.shape(node, node.inputs[0]))
+    constants = [writer.constant(on_channels(each, rank), np.float32) for each in (mean, deviation)]
+    centered = writer.add("Sub", [*inputs, constants[0]])
+    writer.add("Div", [centered, constants[1]], outputs[0])
+
+
+def _lrn_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    a = node.typed(LRN)
+    if a.region != "ACROSS_CHANNELS":
+        raise ModelError(
+            "LRN within a channel has no form in ONNX.",
+            layer=node.name,
+            remedy="Simulate the model instead.",
+        )
+    factors = {"alpha": float(a.alpha), "beta": float(a.beta), "bias": float(a.k)}
+    writer.add("LRN", inputs, outputs[0], size=a.local_size, **factors)
+
+
+LAYER_TYPES = (
+    LayerType(
+        "BatchNorm",
+        parameters="batch_norm_param",
+        attributes=_read_batch_norm,
+        blobs=_batch_norm_blobs,
+        shape=same_shape,
+        run=batch_norm,
+        exact=has_stored_statistics,
+        onnx=_batch_norm_onnx,
+    ),
+    # LRN's powers are libm's; a BLAS orders the sums of MVN.
+    LayerType(
+        "LRN",
+        attributes=_read_lrn,
+        shape=same_shape,
+        sign=Sign.KEPT,
+        run=lrn,
+        exact=False,
+        onnx=_lrn_onnx,
+    ),
+    LayerType(
+        "MVN",
+        attributes=_read_mvn,
+        shape=_mvn_shape,
+        keeps_channels=True,
+        run=mvn,
+        exact=False,
+    ),
+)

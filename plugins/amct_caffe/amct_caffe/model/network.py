@@ -1,0 +1,159 @@
+"""A Caffe network with its weights."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+
+import attrs
+from numpy.typing import NDArray
+
+from amct_caffe.model.formats.caffemodel import reader as caffemodel
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.layer_type import expected_blobs, needs_weights
+from amct_caffe.model.schema.encoding import encode
+from amct_core.errors import ModelError
+
+Blobs = List[NDArray[Any]]
+
+_log = logging.getLogger("amct_caffe.model.network")
+
+
+@attrs.define(eq=False)
+class CaffeNetwork:
+    """A prototxt and the blobs of its layers.
+
+    Attributes:
+        document: the network.
+        weights: blobs by layer name, in the shapes that Caffe itself gives them.
+        model_file: where the prototxt comes from.
+        weights_file: where the blobs come from.
+    """
+
+    document: NetDocument
+    weights: Dict[str, Blobs] = attrs.field(factory=dict)
+    model_file: Optional[str] = None
+    weights_file: Optional[str] = None
+
+    def copy(self) -> CaffeNetwork:
+        """Return a copy whose layers and lists of blobs can be changed; arrays are shared."""
+        weights = {name: list(blobs) for name, blobs in self.weights.items()}
+        return attrs.evolve(self, document=self.document.copy(), weights=weights)
+
+    @property
+    def others(self) -> Mapping[str, bytes]:
+        """By layer name, what Caffe writes about a layer beside its blobs, in binary format.
+
+        Fields that the schema does not know have no number there; they are in the prototxt alone.
+        """
+        return {
+            layer.name: encode(layer.message, "LayerParameter", leave_out=frozenset({"blobs"}))
+            for layer in self.document.layers
+            if layer.name in self.weights
+        }
+
+    def missing_weights(self, layers: Optional[Iterable[Layer]] = None) -> List[str]:
+        """Return the names of the layers that cannot work without weights and have none.
+
+        Args:
+            layers: the layers to look at, such as those of one phase; None: all.
+        """
+        looked_at = self.document.layers if layers is None else layers
+        missing = [layer.name for layer in looked_at if needs_weights(layer)]
+        return [name for name in dict.fromkeys(missing) if not self.weights.get(name)]
+
+
+def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNetwork:
+    """Read a network and, if given, its weights.
+
+    Layers of the weights file that the network does not have are passed over, as in Caffe; layers
+    of the network that the file does not have stay without weights, with a warning.  Both at once
+    are the weights of another network, or a layer that was renamed: Caffe would go on with random
+    weights, and to quantize those is of no use.
+
+    Raises:
+        FileFormatError: a file is damaged.
+        ModelError: the weights are not those of the network; the message names both files, the
+            layer, the blob and the shapes.
+    """
+    network = CaffeNetwork(
+        documents.read(model_file), model_file=model_file, weights_file=weights_file
+    )
+    if weights_file is None:
+        return network
+    stored = caffemodel.read(weights_file).by_name()
+    for layer in network.document.layers:
+        found = stored.get(layer.name)
+        if found is not None:
+            network.weights[layer.name] = _in_caffes_shapes(layer, found.blobs, network)
+    if stored and not network.weights:
+        raise ModelError(
+            f"none of its layers with weights ({_some(list(stored))}) is in '{model_file}', which "
+            f"has {_some([layer.name for layer in network.document.layers])}.",
+            file=weights_file,
+            remedy="Give the weights file of this model.",
+        )
+    _check_missing(network, [name for name in stored if name not in network.weights])
+    return network
+
+
+def _check_missing(network: CaffeNetwork, strangers: Sequence[str]) -> None:
+    """Raise, or warn, about layers without weights.
+
+    Args:
+        network: with the weights that were found.
+        strangers: layers that the weights file has and the network has not.
+    """
+    missing = network.missing_weights()
+    if not missing:
+        return
+    if strangers:
+        raise ModelError(
+            f"the weights file has no weights for it, but for layers that '{network.model_file}' "
+            f"does not have: {_some(strangers)}.",
+            file=network.weights_file,
+            layer=missing[0],
+            remedy="Give the weights file of this model, or the layer the name it was trained by.",
+        )
+    _log.warning(
+        "'%s' has no weights for %s of '%s'; Caffe will start from the fillers",
+        network.weights_file,
+        _some(missing),
+        network.model_file,
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _in_caffes_shapes(layer: Layer, blobs: Sequence[NDArray[Any]], network: CaffeNetwork) -> Blobs:
+    """Return ``blobs`` in Caffe's own shapes: old files have four dimensions throughout."""
+    expected = expected_blobs(layer)
+    if expected is None:
+        return list(blobs)
+    if len(blobs) != len(expected):
+        raise _mismatch(
+            layer, network, "blobs", f"{len(blobs)} blobs", f"{len(expected)} for {layer.type}"
+        )
+    shaped = []
+    for index, (blob, wanted) in enumerate(zip(blobs, expected)):
+        shape = wanted.fit(blob.shape)
+        if shape is None:
+            found = " x ".join(map(str, blob.shape)) or "a single value"
+            raise _mismatch(layer, network, f"blobs[{index}]", f"shape {found}", str(wanted))
+        shaped.append(blob.reshape(shape))
+    return shaped
+
+
+def _mismatch(
+    layer: Layer, network: CaffeNetwork, field: str, found: str, expected: str
+) -> ModelError:
+    return ModelError(
+        f"found {found}; the layer in '{network.model_file}' needs {expected}.",
+        file=network.weights_file,
+        layer=layer.name,
+        field=field,
+        remedy="Give the weights file of this model, or correct the layer's parameters.",
+    )

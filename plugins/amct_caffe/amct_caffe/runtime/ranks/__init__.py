@@ -1,0 +1,1 @@
+"""Training on several processes: who they are, and what they exchange."""

@@ -1,0 +1,145 @@
+"""The processes that train one network together, as the inserted layers see them.
+
+Which they are is not kept here: Caffe's own number of solvers says whether there are several (see
+:mod:`amct_caffe.runtime.ranks.data_parallel`, which sets it), and MPI knows the others.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Callable, Sequence, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from amct_caffe.qat.recording import records
+from amct_caffe.runtime.pycaffe import caffe
+from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.extensions import Calibrator, ShiftSearch
+from amct_core.numerics.reduction import OneProcess
+from amct_core.record import Record
+
+Array = NDArray[Any]
+
+
+@attrs.frozen
+class Processes(OneProcess):
+    """A process that trains alone, and the interface of those that do not.
+
+    Attributes:
+        rank: of this process, ``0 <= rank < size``.
+        size: the number of processes.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def writes(self) -> bool:
+        """Whether this is the process that writes files."""
+        return self.rank == 0
+
+    def whole(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return every process's batch as one, in the order of ranks; arrays (batch, ...)."""
+        return batch
+
+
+@attrs.frozen(kw_only=True)
+class MpiProcesses(Processes):
+    """Processes that talk through MPI.
+
+    Attributes:
+        communicator: mpi4py's.
+    """
+
+    communicator: Any
+
+    def total(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return the float64 sum over the processes, added in the order of ranks.
+
+        Gathered and added here: every process must get the same bits, which MPI only recommends.
+        """
+        shares = self.communicator.allgather(np.asarray(values, np.float64))
+        result: NDArray[np.float64] = np.sum(shares, axis=0)
+        return result
+
+    def gathered(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the values of all processes as one flat array, in the order of ranks."""
+        return np.concatenate(self.communicator.allgather(np.ravel(values)))
+
+    def whole(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return every process's batch as one, in the order of ranks."""
+        return np.concatenate(self.communicator.allgather(np.asarray(batch)))
+
+
+def processes() -> Processes:
+    """Return the processes that train together; one, unless Caffe was told of more solvers.
+
+    Raises:
+        EnvironmentUnsuitableError: Caffe was told of several solvers, but not by us.
+    """
+    count = getattr(caffe, "solver_count", lambda: 1)()
+    if count == 1:
+        return Processes()
+    world = _world()
+    if world.size != count:
+        raise EnvironmentUnsuitableError(
+            f"Caffe was told of {count} solvers, but MPI knows of {world.size} process(es).",
+            remedy="Train on several processes with: mpiexec -n COUNT amct qat train ...",
+        )
+    return world
+
+
+@functools.cache
+def _world() -> MpiProcesses:
+    from mpi4py import MPI
+
+    communicator = MPI.COMM_WORLD
+    return MpiProcesses(rank=communicator.rank, size=communicator.size, communicator=communicator)
+
+
+def update_record(file: str, change: Callable[[Record], Record]) -> None:
+    """Change the record file; one process does it for all."""
+    if processes().writes:
+        records.update(file, change)
+
+
+def calibration(calibrator: Calibrator) -> Callable[[Sequence[Array]], Tuple[Any, int]]:
+    """Return ``calibrator`` as a function of this process's batches, over those of all."""
+    shares = calibrator.calibrate_shares
+
+    def calibrate(batches: Sequence[Array]) -> Tuple[Any, int]:
+        others = processes()
+        if others.size == 1:
+            return calibrator.calibrate(batches)
+        if shares is not None:
+            return shares(batches, others)
+        return calibrator.calibrate([others.whole(batch) for batch in batches])
+
+    return calibrate
+
+
+class SharedShiftSearch:
+    """One search for N over the batches of all processes.
+
+    Args:
+        search: says how; it searches something.
+        deq_scale, broadcast: as ``search.start`` takes them.
+    """
+
+    def __init__(self, search: ShiftSearch, deq_scale: Array, broadcast: bool) -> None:
+        assert search.start is not None
+        self._searcher = search.start(deq_scale, broadcast)
+        self._combine = search.combine
+
+    def observe(self, y: Array) -> None:
+        """Take in this process's batch."""
+        self._searcher.observe(y if self._combine is not None else processes().whole(y))
+
+    def result(self) -> NDArray[np.uint8]:
+        """Return N, the same in every process; to be called once."""
+        others = processes()
+        if self._combine is not None and others.size > 1:
+            self._combine(self._searcher, others)
+        return self._searcher.result()

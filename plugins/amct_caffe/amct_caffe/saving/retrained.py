@@ -1,0 +1,131 @@
+"""Reads what training has learned out of the modified model and a snapshot of it."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Optional, Set, Tuple
+
+import attrs
+
+from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.to_graph import to_graph
+from amct_caffe.passes.python_layers import is_python_layer, param_str
+from amct_caffe.passes.remove_qat import RemoveQat
+from amct_caffe.qat.bounds import BoundState
+from amct_caffe.qat.parameters import (
+    ActivationParameters,
+    ShiftParameters,
+    WeightParameters,
+    from_param_str,
+)
+from amct_core.errors import ModelError, TrainingError
+from amct_core.graph import Pass, run_passes
+from amct_core.retrained import RetrainedLayer, RetrainedNetwork
+
+
+@attrs.frozen
+class _QatLayers:
+    """The parameters of the QAT layers of a modified model."""
+
+    activations: Tuple[Tuple[Layer, ActivationParameters], ...]
+    weights: Dict[str, WeightParameters]
+    searches: Tuple[ShiftParameters, ...]
+
+
+def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
+    """Return what training has learned.
+
+    Args:
+        network: the modified model with a snapshot of it.
+
+    Raises:
+        ModelError: this is not a modified model, or the snapshot is not one of it.
+        TrainingError: the snapshot is from before the end of initialisation.
+    """
+    qat = _qat_layers(network)
+    learned: Dict[str, RetrainedLayer] = {}
+    for layer, parameters in qat.activations:
+        bounds = _bounds(network, layer, parameters).repaired(parameters.fixed_min)
+        for name in parameters.layers:
+            weights = qat.weights.get(name)
+            learned[name] = RetrainedLayer(
+                name=name,
+                clip_max=bounds.clip_max,
+                clip_min=bounds.clip_min,
+                fixed_min=parameters.fixed_min,
+                activation_algorithm=parameters.algo,
+                weight_algorithm=weights.algo if weights is not None else None,
+                channel_wise=weights is not None and weights.channel_wise,
+                folded=weights.folded if weights is not None else (),
+            )
+    passes: List[Pass[CaffeNetwork]] = [RemoveQat()]
+    graph = to_graph(run_passes(network, passes), "TEST")
+    return RetrainedNetwork(
+        graph=graph,
+        layers=tuple(learned[node.name] for node in graph.nodes if node.name in learned),
+        shift_n_algo=_shift_n_algo(network, qat.searches),
+        record_file=qat.activations[0][1].record_file,
+        weights_file=str(network.weights_file),
+    )
+
+
+def _qat_layers(network: CaffeNetwork) -> _QatLayers:
+    activations = []
+    weights: Dict[str, WeightParameters] = {}
+    searches = []
+    for layer in network.document.layers:
+        if is_python_layer(layer, "ActivationQAT"):
+            found = from_param_str(ActivationParameters, param_str(layer), layer.name)
+            activations.append((layer, found))
+        elif is_python_layer(layer, "WeightQAT"):
+            owner = from_param_str(WeightParameters, param_str(layer), layer.name)
+            weights[owner.layer] = owner
+        elif is_python_layer(layer, "ShiftSearch"):
+            searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
+    if not activations:
+        raise ModelError(
+            "this model has no ActivationQAT layer; expected the modified model that "
+            "create_quant_retrain_model wrote.",
+            file=network.model_file,
+            field="retrained_model_file",
+            remedy="Give the modified_model_file, not the original model.",
+        )
+    return _QatLayers(tuple(activations), weights, tuple(searches))
+
+
+def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameters) -> BoundState:
+    blobs = network.weights.get(layer.name)
+    if blobs is None or len(blobs) != 3:
+        raise ModelError(
+            f"the weights file has {0 if blobs is None else len(blobs)} blobs for it; expected 3 "
+            "(clip_max, clip_min, state).",
+            file=network.weights_file,
+            layer=layer.name,
+            remedy="Give a snapshot of the modified model, such as solver_iter_1000.caffemodel.",
+        )
+    state = BoundState.from_blobs(*(blob.reshape(-1) for blob in blobs))
+    if not state.bounds_set or state.forwards < parameters.batch_num:
+        raise TrainingError(
+            f"it has no learned clip bounds: {state.forwards} training iterations have run, and "
+            f"batch_num is {parameters.batch_num}.",
+            file=network.weights_file,
+            layer=", ".join(parameters.layers),
+            remedy=(
+                "Give the last snapshot of the training (retrained_weights_file is not the "
+                "modified_weights_file that training starts from), and train for at least "
+                "batch_num iterations."
+            ),
+        )
+    return state
+
+
+def _shift_n_algo(network: CaffeNetwork, searches: Tuple[ShiftParameters, ...]) -> str:
+    names: Set[str] = {search.search for search in searches}
+    if len(names) > 1:
+        raise ModelError(
+            f"its layers search N in different ways ({sorted(names)}); expected one.",
+            file=network.model_file,
+            remedy="Insert again with create_quant_retrain_model.",
+        )
+    first: Optional[str] = next(iter(names), None)
+    return first if first is not None else "none"

@@ -1,0 +1,118 @@
+"""Training steps for the command line: check a solver, run it, and all steps in turn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Optional, Tuple
+
+from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.model.formats.prototxt.document import NetDocument
+from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_caffe.training.solver_check import TrainingNeeds, check_solver, require_fit
+from amct_core import workflow
+from amct_core.errors import ConfigError, ModelError
+from amct_core.files import write_atomically
+
+
+def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
+    """Train the modified model that a solver names.
+
+    Args:
+        solver_file: the solver's prototxt; its ``net`` is a modified model.
+        weights_file: the modified model's weights.
+        resume: a ``.solverstate`` to go on from.
+
+    Returns:
+        The last snapshot.
+
+    Raises:
+        AmctError: the solver would not do, or training failed.
+    """
+    solver, _ = check_training(solver_file, weights_file, resume)
+    from amct_caffe.runtime.training import run_solver
+
+    run_solver(solver_file, solver.max_iter, weights_file, resume)
+    return last_snapshot(solver)
+
+
+def check_training(
+    solver_file: str, weights_file: str, resume: Optional[str]
+) -> Tuple[Solver, NetDocument]:
+    """Return the solver and the modified model; arguments as :func:`train` takes them.
+
+    Raises:
+        AmctError: the solver would not do, or a file is missing.
+    """
+    solver = solvers.read(solver_file)
+    model_file = solver.net or solver.train_net
+    if model_file is None:
+        raise ModelError(
+            "it names no net.",
+            file=solver_file,
+            field="net",
+            remedy="Set net to the modified model.",
+        )
+    document = documents.read(model_file)
+    require_fit(solver_file, TrainingNeeds.of_model(document), model_file)
+    for path in (weights_file, resume):
+        if path is not None and not os.path.isfile(path):
+            raise ModelError("there is no such file.", file=path, remedy="Check the path.")
+    return solver, document
+
+
+def last_snapshot(solver: Solver) -> str:
+    """Return the snapshot that Caffe takes after the last iteration."""
+    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel"
+
+
+def run_all(
+    model_file: str,
+    weights_file: str,
+    solver_file: str,
+    folder: str,
+    config_file: Optional[str] = None,
+    simplified_config_file: Optional[str] = None,
+    backend: Optional[str] = None,
+) -> Tuple[str, ...]:
+    """Run every step: config, insert, train, save.
+
+    Returns:
+        The saved files.
+
+    Raises:
+        AmctError: as the steps do.
+    """
+    if config_file is not None and simplified_config_file is not None:
+        raise ConfigError(
+            "both a config and a simplified config are given; expected one.",
+            file=config_file,
+            remedy="Leave one of them out.",
+        )
+    config = os.path.join(folder, "config.json")
+    modified_model = os.path.join(folder, "modified_model.prototxt")
+    modified_weights = os.path.join(folder, "modified_model.caffemodel")
+    record = os.path.join(folder, "record.txt")
+    own_solver = os.path.join(folder, "solver.prototxt")
+    os.makedirs(folder, exist_ok=True)
+    if config_file is None:
+        workflow.create_config(model_file, weights_file, config, simplified_config_file)
+    elif os.path.abspath(config_file) != os.path.abspath(config):
+        shutil.copyfile(config_file, config)
+    redirected = solvers.redirect(
+        solvers.read(solver_file), modified_model, os.path.join(folder, "snapshot")
+    )
+    write_atomically(own_solver, redirected.format())
+    check_solver(own_solver, config, modified_model)
+    workflow.insert(model_file, weights_file, config, modified_model, modified_weights, record)
+    snapshot = train(own_solver, modified_weights)
+    return workflow.save(
+        modified_model,
+        snapshot,
+        os.path.join(folder, "result", "model"),
+        "Both",
+        record,
+        config,
+        backend,
+    )

@@ -1,0 +1,119 @@
+"""Layers in standard operators: those around quantized layers here, others as their types say.
+
+8-bit values are uint8 ``q + 128``, because that is what onnxruntime's integer operators take;
+accumulators are int32.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import numpy as np
+from onnx import TensorProto
+
+from amct_core.errors import ModelError
+from amct_core.extensions import LayerType
+from amct_core.graph import Node
+from amct_core.graph.attributes import Pooling, Quant
+from amct_core.numerics import dequant, pooling
+from amct_core.plugins import registries
+from cpu_sim_backend.onnx_export.builder import GraphBuilder
+
+_SIGN = 128
+
+
+def float_layer(builder: GraphBuilder, node: Node) -> None:
+    """Write one float layer.
+
+    Raises:
+        ModelError: its type has no form in ONNX.
+    """
+    if node.type.onnx is None:
+        raise ModelError(
+            f"layer type '{node.op}' has no form in ONNX here; known: {_known('onnx')}.",
+            layer=node.name,
+            remedy="Simulate the model instead, which knows more types; a plugin adds the form of "
+            "one as 'onnx' in the hook amct_layer_types.",
+        )
+    inputs, outputs = (list(map(builder.name, v)) for v in (node.inputs, node.outputs))
+    node.type.onnx(builder, node, inputs, outputs)
+
+
+def integer_layer(builder: GraphBuilder, node: Node, offset: int) -> None:
+    """Write one quantized layer: int32 accumulators, bias included.
+
+    Args:
+        builder: what it is written into.
+        node: the layer.
+        offset: of its Quant.
+
+    Raises:
+        ModelError: its type has no integer form in ONNX.
+    """
+    if node.type.onnx_accumulate is None:
+        raise ModelError(
+            f"layer type '{node.op}' has no integer form in ONNX; known: "
+            f"{_known('onnx_accumulate')}.",
+            layer=node.name,
+            remedy="Export without this layer quantized; a plugin adds the form of a type as "
+            "'onnx_accumulate' in the hook amct_layer_types.",
+        )
+    accumulators = node.type.onnx_accumulate(builder, node, builder.name(node.inputs[0]), offset)
+    builder.add("Identity", [accumulators], builder.name(node.outputs[0]))
+
+
+def _known(part: str) -> str:
+    types: List[LayerType] = list(registries().layer_types)
+    return ", ".join(each.name for each in types if getattr(each, part) is not None)
+
+
+def quant(builder: GraphBuilder, node: Node) -> None:
+    """Write ``clamp(rint(x * scale + offset), -128, 127) + 128`` as uint8; Round is to even."""
+    a = node.attributes
+    assert isinstance(a, Quant)
+    if a.float16:
+        raise ModelError(
+            "it quantizes in float16; the ONNX model holds exact integers only.",
+            layer=node.name,
+            remedy="Export the simulator of the model without a soc version.",
+        )
+    x = builder.name(node.inputs[0])
+    scaled = builder.add("Mul", [x, builder.constant(a.scale, np.float32)])
+    moved = builder.add("Add", [scaled, builder.constant(a.offset, np.float32)])
+    limits = [builder.constant(limit, np.float32) for limit in (-128, 127)]
+    rounded = builder.add("Clip", [builder.add("Round", [moved]), *limits])
+    stored = builder.add("Add", [rounded, builder.constant(_SIGN, np.float32)])
+    builder.add("Cast", [stored], builder.name(node.outputs[0]), to=TensorProto.UINT8)
+
+
+def dequant_layer(builder: GraphBuilder, node: Node, source: Node) -> None:
+    """Write ``float32(shift(acc, N)) * deq_scale``, and for pooling the factor of its windows."""
+    deq_scale, shift_n, _ = dequant.unpack(node.weights[0])
+    acc = builder.name(node.inputs[0])
+    along = (1, -1) + (1,) * (len(builder.shape(source, source.outputs[0])) - 2)
+    if shift_n.any():
+        # In float64 every step is exact, and Floor is the shift's rounding.
+        power = 2.0 ** shift_n.astype(np.float64).reshape(along)
+        wide = builder.add("Cast", [acc], to=TensorProto.DOUBLE)
+        parts = builder.add("Mul", [wide, builder.constant(1 / power, np.float64)])
+        limits = [builder.constant(limit, np.float64) for limit in (-32768, 32767)]
+        kept = builder.add("Clip", [builder.add("Floor", [parts]), *limits])
+        acc = builder.add("Mul", [kept, builder.constant(power, np.float64)])
+    floats = builder.add("Cast", [acc], to=TensorProto.FLOAT)
+    scale = builder.constant(deq_scale.reshape(along), np.float32)
+    top = builder.name(node.outputs[0])
+    if not isinstance(source.attributes, Pooling):
+        builder.add("Mul", [floats, scale], top)
+        return
+    scaled = builder.add("Mul", [floats, scale])
+    builder.add(
+        "Mul", [scaled, builder.constant(_window_factors(builder, source), np.float32)], top
+    )
+
+
+def _window_factors(builder: GraphBuilder, node: Node) -> Any:
+    a = node.attributes
+    assert isinstance(a, Pooling) and a.kernel is not None
+    height, width = builder.shape(node, node.inputs[0])[2:]
+    areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+    return np.float32(a.kernel[0] * a.kernel[1]) / areas.astype(np.float32)
