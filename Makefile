@@ -33,7 +33,7 @@ test: setup  ## Run the tests.
 test-slow: setup  ## Run the longer tests.
 	$(PYTEST) $(BIN)/python -m pytest $(WORKERS) -m slow
 
-test-all: setup  ## Run all of these.
+test-all: setup  ## Run both the fast and the longer tests.
 	$(PYTEST) $(BIN)/python -m pytest $(WORKERS)
 
 test-313: setup-313  ## Run everything that needs no Caffe on CPython 3.13.
