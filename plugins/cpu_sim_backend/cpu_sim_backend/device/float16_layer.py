@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return the input rounded to float16, through int8 and back first if the layer says so."""
+    """Return the input in float16, or what Quant and AntiQuant make of it, if the layer says so."""
     a = node.attributes
     assert isinstance(a, Float16)
     x = inputs[0]
@@ -24,7 +24,7 @@ def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
         quantize = float16.quantize if a.through.float16 else affine.quantize
         q = quantize(x, a.through.scale, a.through.offset)
         scale_d = np.float32(1) / np.float32(a.through.scale)
-        x = affine.dequantize(q, a.through.offset, scale_d)
+        return [float16.dequantize(q, a.through.offset, scale_d)]
     return [float16.rounded(x)]
 
 
