@@ -13,7 +13,7 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import defaults, json_format, simplified
-from amct_core.config.check import check
+from amct_core.config.check import check, check_inserted
 from amct_core.config.model import QatConfig
 from amct_core.derive import derive, updated_record
 from amct_core.errors import AmctError, ConfigError, ModelError
@@ -173,7 +173,8 @@ def save(
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
     network = frontend.read_retrained(model_file, weights_file)
     if config is not None:
-        _check_config_fits(config, network, plugins, config_file)
+        types = {layer.name: network.graph.node(layer.name).type for layer in network.layers}
+        check_inserted(config, types, network.shift_n_algo, plugins, config_file)
     record_path = record_file if record_file is not None else network.record_file
     record = records.read(record_path)
     _check_record(record, network, record_path)
@@ -236,31 +237,6 @@ def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str
         get(name)
     except AmctError as error:
         raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
-
-
-def _check_config_fits(
-    config: QatConfig, network: RetrainedNetwork, plugins: Registries, file: object
-) -> None:
-    enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
-    trained = {layer.name for layer in network.layers}
-    # Where nothing has an N, as in a network of poolings, the model does not tell how it was to be
-    # searched.
-    kinds = [network.graph.node(name).type.quantization for name in trained]
-    searches = any(kind is not None and kind.searches_shift for kind in kinds)
-    same_search = config.shift_n_algo == network.shift_n_algo or not searches
-    if enabled == trained and same_search:
-        return
-    differences = [f"'{name}' is enabled but was not inserted" for name in enabled - trained]
-    differences += [f"'{name}' was inserted but is not enabled" for name in trained - enabled]
-    if not same_search:
-        differences.append(
-            f"shift_n_algo is '{config.shift_n_algo}' but '{network.shift_n_algo}' was inserted"
-        )
-    raise ConfigError(
-        f"this config is not the one the modified model was made with: {'; '.join(differences)}.",
-        file=file,
-        remedy="Give the config that create_quant_retrain_model got, or insert and train again.",
-    )
 
 
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:

@@ -73,6 +73,11 @@ class QatConfig:
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
     version: int = VERSION
 
+    @property
+    def enabled(self) -> Mapping[str, LayerConfig]:
+        """The entries of the layers that are to be quantized."""
+        return {name: layer for name, layer in self.layers.items() if layer.retrain_enable}
+
     def with_layers(self, layers: Mapping[str, LayerConfig]) -> QatConfig:
         """Return the configuration with other layers."""
         return attrs.evolve(self, layers=dict(layers))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, List, Mapping, Optional, Sequence, Tuple
+from typing import IO, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -62,7 +62,7 @@ class CaffeFrontend(Frontend):
         """Write the modified model, its weights and a record without factors."""
         network = read_network(request.model_file, request.weights_file)
         if request.config.batch_norm == "fold":
-            network = run_passes(network, [FoldBatchNorm(_enabled_layers(request))])
+            network = run_passes(network, [FoldBatchNorm(tuple(request.config.enabled))])
         views = views_of(network)
         plugins = registries()
         plan = make_plan(
@@ -70,15 +70,14 @@ class CaffeFrontend(Frontend):
             request.config,
             request.config_file,
             request.record_file,
+            plugins.shift_searches.get(request.config.shift_n_algo),
         )
-        searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
             InsertActivationQat(plan),
             InsertWeightQat(plan, plugins.weight_algorithms),
+            InsertShiftSearch(plan),
         ]
-        if searches:
-            passes.append(InsertShiftSearch(plan))
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
             check_structure(graph)
@@ -148,12 +147,6 @@ def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
         return []
     reason = reason_to_freeze()
     return [FreezeBatchNorm(reason)] if reason is not None else []
-
-
-def _enabled_layers(request: InsertionRequest) -> Tuple[str, ...]:
-    """Return the names of the layers that the config enables."""
-    layers = request.config.layers.items()
-    return tuple(name for name, layer in layers if layer.retrain_enable)
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

@@ -10,8 +10,10 @@ from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
-from amct_caffe.training.solver_check import TrainingNeeds, check_solver, require_fit
+from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
+from amct_core.config import json_format
 from amct_core.errors import ConfigError, ModelError
 from amct_core.files import write_atomically
 
@@ -55,7 +57,7 @@ def check_training(
             remedy="Set net to the modified model.",
         )
     document = documents.read(model_file)
-    require_fit(solver_file, TrainingNeeds.of_model(document), model_file)
+    require_fit(solver_file, TrainingNeeds.of_model(read_inserted(document)), model_file)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
@@ -104,7 +106,8 @@ def run_all(
         solvers.read(solver_file), modified_model, os.path.join(folder, "snapshot")
     )
     write_atomically(own_solver, redirected.format())
-    check_solver(own_solver, config, modified_model)
+    needs = TrainingNeeds.of_config(json_format.read(config), documents.read(model_file))
+    require_fit(own_solver, needs, modified_model)
     workflow.insert(model_file, weights_file, config, modified_model, modified_weights, record)
     snapshot = train(own_solver, modified_weights)
     return workflow.save(
