@@ -32,6 +32,7 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
+from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph import Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
@@ -92,19 +93,19 @@ class CaffeFrontend(Frontend):
         return read_retrained_network(read_network(model_file, weights_file))
 
     def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
-        """Stage ``<save_path>_fake_quant_model.prototxt`` and ``_weights.caffemodel``."""
+        """Stage the fake-quant model and its weights."""
         rendered = render_fake_quant(model)
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
-        files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
-        with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
+        names = fake_quant_files(save_path)
+        files.add(names.model, document.format())
+        with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
         from amct_caffe.runtime.executor import CaffeExecutor
 
-        model_file = f"{save_path}_fake_quant_model.prototxt"
-        weights_file = f"{save_path}_fake_quant_weights.caffemodel"
+        model_file, weights_file = fake_quant_files(save_path)
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
@@ -124,7 +125,7 @@ class CaffeFrontend(Frontend):
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
         from amct_caffe.runtime.network_data import CaffeNetworkData
 
-        model_file = f"{save_path}_fake_quant_model.prototxt"
+        model_file = fake_quant_files(save_path).model
         document = documents.read(model_file)
         layers = own_data_layers(document)
         check_files(layers, model_file)
@@ -133,7 +134,7 @@ class CaffeFrontend(Frontend):
 
     def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
-        return image_transform(documents.read(f"{save_path}_fake_quant_model.prototxt"), blob)
+        return image_transform(documents.read(fake_quant_files(save_path).model), blob)
 
 
 def views_of(network: CaffeNetwork) -> NetworkViews:

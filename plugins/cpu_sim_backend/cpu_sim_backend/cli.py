@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 import click
 
+from amct_core.file_names import deploy_files
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
 
@@ -142,8 +143,7 @@ def _export(prefix: str, onnx_file: str) -> None:
         )
     from cpu_sim_backend.onnx_export import export
 
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    model = export(Simulator(*files, engine="reference").graph)
+    model = export(Simulator(*deploy_files(prefix), engine="reference").graph)
     with FileSet() as staged:
         staged.add(onnx_file, model.SerializeToString())
 
@@ -163,8 +163,7 @@ def _simulate(
     from cpu_sim_backend.simulator import Simulator
 
     source = open_source(prefix, options)
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    simulator = Simulator(*files, engine=engine, soc_version=soc_version)
+    simulator = Simulator(*deploy_files(prefix), engine=engine, soc_version=soc_version)
     device = simulator.device
     if device is not None:
         click.echo("\n".join(device.lines()), err=True)

@@ -9,6 +9,7 @@ from typing import Optional, Tuple
 import click
 
 from amct_core.errors import AmctError
+from amct_core.file_names import deploy_files
 
 
 @click.command("lint")
@@ -81,7 +82,5 @@ def _files(
 ) -> Tuple[str, str]:
     if prefix is None and (model_file is None or weights_file is None):
         raise click.UsageError("Give PREFIX, or both --model and --weights.")
-    return (
-        model_file or f"{prefix}_deploy_model.prototxt",
-        weights_file or f"{prefix}_deploy_weights.caffemodel",
-    )
+    saved = deploy_files(str(prefix))
+    return model_file or saved.model, weights_file or saved.weights
