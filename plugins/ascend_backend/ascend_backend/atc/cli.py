@@ -117,7 +117,9 @@ def _convert(conversion: Conversion, atc: Atc, log_file: str, timeout: Optional[
     from ascend_backend.atc.convert import convert
 
     click.echo(f"Running {atc.path} (found by {atc.origin}); log: {log_file}", err=True)
-    made = convert(conversion, atc, log_file, lambda line: click.echo(line, nl=False, err=True))
+    made = convert(
+        conversion, atc, log_file, lambda line: click.echo(line, nl=False, err=True), timeout
+    )
     click.echo(made)
 
 
