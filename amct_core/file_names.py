@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
+SAVE_TYPES = ("Fakequant", "Deploy", "Both")
+"""Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
+
 
 class ModelFiles(NamedTuple):
     """The two files of one model."""

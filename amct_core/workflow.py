@@ -12,13 +12,14 @@ from typing import List, Mapping, Optional, Tuple
 import attrs
 
 from amct_core import record as records
-from amct_core.config import defaults, json_format, simplified
+from amct_core.config import json_format, simplified
 from amct_core.config.check import check, check_inserted
-from amct_core.config.model import QatConfig
+from amct_core.config.model import QatConfig, default_config
 from amct_core.derive import derive, updated_record
 from amct_core.errors import AmctError, ConfigError, ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
+from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -26,9 +27,6 @@ from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
 
 _log = logging.getLogger("amct_core.workflow")
-
-SAVE_TYPES = ("Fakequant", "Deploy", "Both")
-"""Values of ``save_type``, as AMCT spells them."""
 
 
 @attrs.frozen
@@ -85,7 +83,7 @@ def create_config(
     views = frontend_for(model_file, plugins).read(model_file, weights_file)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
-        config = defaults.default_config(layers.supported)
+        config = default_config(layers.supported)
     else:
         config = simplified.apply(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
@@ -169,7 +167,7 @@ def save(
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     config = json_format.read(config_file) if config_file is not None else None
-    backend_name = backend or (config.deploy_backend if config is not None else "ascend")
+    backend_name = backend or (config or QatConfig()).deploy_backend
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
     network = frontend.read_retrained(model_file, weights_file)
     if config is not None:
