@@ -117,8 +117,7 @@ def insert(
     _check_names(config, plugins, config_file)
     frontend.insert(
         InsertionRequest(
-            model_file=model_file,
-            weights_file=weights_file,
+            views=views,
             config=config,
             config_file=config_file,
             modified_model_file=modified_model_file,

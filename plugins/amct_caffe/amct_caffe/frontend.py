@@ -61,10 +61,11 @@ class CaffeFrontend(Frontend):
 
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
-        network = read_network(request.model_file, request.weights_file)
+        views = request.views
         if request.config.batch_norm == "fold":
-            network = run_passes(network, [FoldBatchNorm(tuple(request.config.enabled))])
-        views = views_of(network)
+            fold = FoldBatchNorm(tuple(request.config.enabled))
+            views = views_of(run_passes(views.source, [fold]))
+        network: CaffeNetwork = views.source
         plugins = registries()
         plan = make_plan(
             views,
@@ -139,7 +140,7 @@ class CaffeFrontend(Frontend):
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"))
+    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
 
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
