@@ -90,14 +90,14 @@ def accumulators(net: Any, layer: str) -> NDArray[np.int64]:
 
 def found_by_numpy(strategy: str, layer: str, s32: NDArray[np.int64]) -> List[int]:
     """Return N for the accumulators of all batches."""
-    channels = s32.shape[1]
-    if strategy == "search_n_v2":
-        scales = np.ones(1 if layer == "ip" else channels)  # s32 is in units of deq_scale
-        found = shift_search.search_n_v2(s32.astype(np.float32), scales, layer == "global")
-        return [int(n) for n in found]
-    if layer == "conv":
-        return [shift_search.search_n(s32[:, channel]) for channel in range(channels)]
-    return [shift_search.search_n(s32)] * (1 if layer == "ip" else channels)
+    searches = {
+        "search_n": shift_search.TruncatingShiftSearch,
+        "search_n_v2": shift_search.FlooringShiftSearch,
+    }
+    scales = np.ones(1 if layer == "ip" else s32.shape[1])  # s32 is in units of deq_scale
+    search = searches[strategy](scales, layer == "global")
+    search.observe(s32.astype(np.float32))
+    return [int(n) for n in search.result()]
 
 
 def shifts(modified: Modified) -> Dict[str, List[int]]:

@@ -51,7 +51,6 @@ def command(
     from rich.console import Console
 
     from ascend_backend.lint import find, read_model, with_type_names
-    from ascend_backend.lint.explanations import page
     from ascend_backend.lint.report import as_json as document
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.lint.rule import ERROR
@@ -61,7 +60,7 @@ def command(
 
     try:
         if explain is not None:
-            click.echo(page(rule(explain)), nl=False)
+            click.echo(rule(explain).page(), nl=False)
             return
         target = None if soc_version is None else find_target(soc_version)
     except AmctError as error:
