@@ -13,10 +13,10 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import json_format, simplified
-from amct_core.config.check import check, check_inserted
+from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.model import QatConfig, default_config
 from amct_core.derive import derive, updated_record
-from amct_core.errors import AmctError, ConfigError, ModelError
+from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
@@ -88,7 +88,7 @@ def create_config(
         config = simplified.apply(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
         )
-    _check_names(config, plugins, simplified_config_file or config_file)
+    check_names(config, plugins, simplified_config_file or config_file)
     json_format.write(config_file, config)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
 
@@ -114,7 +114,7 @@ def insert(
     layers = _quantizable(views, plugins, model_file)
     config = json_format.read(config_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
-    _check_names(config, plugins, config_file)
+    check_names(config, plugins, config_file)
     frontend.insert(
         InsertionRequest(
             views=views,
@@ -203,37 +203,6 @@ def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> Q
 
 def _quantizable_types(plugins: Registries) -> List[str]:
     return [each.name for each in plugins.layer_types if each.quantization is not None]
-
-
-def _check_names(config: QatConfig, plugins: Registries, file: str) -> None:
-    """Look up every plugin that ``config`` names, so that a wrong name is found now."""
-    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
-    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
-        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
-    for name, layer in config.layers.items():
-        data = layer.activation
-        _look_up(
-            plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
-        )
-        _look_up(
-            plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
-        )
-        if layer.weight is not None:
-            _look_up(
-                plugins.weight_algorithms.get,
-                layer.weight.algo,
-                file,
-                name,
-                "retrain_weight_config.algo",
-            )
-
-
-def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
-    assert callable(get)
-    try:
-        get(name)
-    except AmctError as error:
-        raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
 
 
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:

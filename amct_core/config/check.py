@@ -8,7 +8,7 @@ from typing import Dict, Mapping, Optional
 import attrs
 
 from amct_core.config.model import Facts, LayerConfig, QatConfig, Reasons, resolved_layer
-from amct_core.errors import ConfigError
+from amct_core.errors import AmctError, ConfigError
 from amct_core.extensions import LayerType
 from amct_core.plugins import Registries
 
@@ -39,6 +39,41 @@ def check(config: QatConfig, facts: Facts, reasons: Reasons, file: Optional[str]
         if name in config.layers
     }
     return attrs.evolve(config, layers=layers)
+
+
+def check_names(config: QatConfig, plugins: Registries, file: str) -> None:
+    """Look up every plugin that ``config`` names, so that a wrong name is found now.
+
+    Raises:
+        ConfigError: there is nothing of this name; the message lists what there is.
+    """
+    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
+    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
+        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
+    for name, layer in config.layers.items():
+        data = layer.activation
+        _look_up(
+            plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
+        )
+        _look_up(
+            plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
+        )
+        if layer.weight is not None:
+            _look_up(
+                plugins.weight_algorithms.get,
+                layer.weight.algo,
+                file,
+                name,
+                "retrain_weight_config.algo",
+            )
+
+
+def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
+    assert callable(get)
+    try:
+        get(name)
+    except AmctError as error:
+        raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
 
 
 def check_inserted(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 import click
 
+from amct_core.cli.output import json_option, print_json
 from amct_core.file_names import deploy_files
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
@@ -56,7 +57,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 show_default=True,
                 help="What computes; both give the same bits.",
             ),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+            json_option,
         )
     ):
         command = option(command)
@@ -216,7 +217,7 @@ def verify(
     source = open_source(prefix, options)
     report = verify_models(prefix, source, batch_size, engine, against)
     if as_json:
-        click.echo(json.dumps({**report.as_json(), **_files(source)}, indent=2))
+        print_json({**report.as_json(), **_files(source)})
     else:
         print_report(report)
     sys.exit(0 if report.exact else 1)

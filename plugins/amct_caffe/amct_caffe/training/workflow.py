@@ -14,9 +14,11 @@ from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
 from amct_core.config import json_format
+from amct_core.config.check import check_names
 from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
 from amct_core.files import write_atomically
+from amct_core.plugins import registries
 
 
 def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
@@ -101,7 +103,9 @@ def run_all(
         shutil.copyfile(config_file, files.config)
     redirected = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
     write_atomically(files.solver, redirected.format())
-    needs = TrainingNeeds.of_config(json_format.read(files.config), documents.read(model_file))
+    config = json_format.read(files.config)
+    check_names(config, registries(), files.config)
+    needs = TrainingNeeds.of_config(config, documents.read(model_file))
     require_fit(files.solver, needs, files.modified.model)
     workflow.insert(model_file, weights_file, files.config, *files.modified, files.record)
     snapshot = train(files.solver, files.modified.weights)

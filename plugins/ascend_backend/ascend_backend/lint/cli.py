@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Optional, Tuple
 
 import click
 
+from amct_core.cli.output import json_option, print_json
 from amct_core.errors import AmctError
 from amct_core.file_names import deploy_files
 
@@ -32,7 +32,7 @@ from amct_core.file_names import deploy_files
     help="A layer type for which you have installed a custom operator; may be repeated.",
 )
 @click.option("--explain", metavar="ID", help="Print the explanation of a rule, such as A001.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(
     prefix: Optional[str],
     model_file: Optional[str],
@@ -70,7 +70,7 @@ def command(
         model = with_type_names(model, OpNameMap.read(op_name_map))
     findings = find(model, custom_ops)
     if as_json:
-        click.echo(json.dumps(document(model, findings), indent=2))
+        print_json(document(model, findings))
     else:
         print_report(findings, Console())
     sys.exit(1 if count(findings, ERROR) else 0)
