@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import amct_caffe
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.passes.python_layers import is_python_layer
+from amct_caffe.training.workflow import check_training
 from amct_core.errors import AmctError, TrainingError
 from amct_core.numerics import shift_search
 from plugins.amct_caffe.tests.qat import nets
@@ -202,6 +204,28 @@ def test_strategy_none_inserts_no_search_and_saves_without_n(bench: Bench) -> No
     saved_shifts = [saved.params[name][1].data for name in python_layers(model, "DeQuant")]
     assert len(saved_shifts) == len(LAYERS)
     assert not any(shift_n.any() for shift_n in saved_shifts)
+
+
+@pytest.mark.parametrize("strategy", ["search_n_v2", "search_n", "none"])
+def test_a_network_of_poolings_needs_no_test_pass_in_any_step(bench: Bench, strategy: str) -> None:
+    random = np.random.default_rng(23)
+    file = bench.data(data=random.normal(0, 1, (BATCH, 3, 6, 6)), label=np.zeros((BATCH, 2)))
+    modified = bench.modify(
+        nets.batches(file, ["data", "label"], BATCH),
+        nets.pooling("pool", "data", "AVE", 2, 2),
+        nets.inner_product("ip", "pool", 2),
+        nets.euclidean_loss("ip"),
+        enable=["pool"],
+        shift_n_algo=strategy,
+    )
+    fields = {**RUN, "test_interval": None, "test_iter": None}
+    solver = modified.solver(**fields)
+    solver_file = str(modified.folder / "solver.prototxt")
+    amct_caffe.check_solver(solver_file, modified.config, modified.model)
+    check_training(solver_file, modified.weights, None)
+    solver.step(MAX_ITER)
+    modified.save(modified.snapshot(MAX_ITER), "Both")
+    assert shifts(modified) == {"pool": []}
 
 
 def trained_by_step(bench: Bench) -> Tuple[Modified, Any]:
