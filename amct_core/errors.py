@@ -10,7 +10,9 @@ that catch those keep working.
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, TypeVar
+
+E = TypeVar("E", bound="AmctError")
 
 
 class AmctError(Exception):
@@ -53,6 +55,16 @@ class AmctError(Exception):
 
     def __str__(self) -> str:
         return self._message()
+
+    def at(self: E, *, file: object = None, layer: Optional[str] = None) -> E:
+        """Return the same error with its place, as far as whoever raised it did not know that."""
+        return type(self)(
+            self.problem,
+            file=file if self.file is None else self.file,
+            layer=layer if self.layer is None else self.layer,
+            field=self.field,
+            remedy=self.remedy,
+        )
 
 
 class FileFormatError(AmctError, ValueError):

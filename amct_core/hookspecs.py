@@ -283,17 +283,13 @@ def amct_processors() -> Iterable[Processor]:
     Example, a processor that computes the first quantized layer in float16 and all else exactly::
 
         from amct_core.extensions import Fact, Processor, RolledBack
-        from amct_core.graph.attributes import Quant
+        from amct_core.graph.deployed_layers import quantized_nodes
         from amct_core.hookspecs import hookimpl
 
         MANUAL = "manual of the Example 1, section 4"
 
-        def behind_the_input(graph):
-            for quant in graph.nodes:
-                if isinstance(quant.attributes, Quant):
-                    reader = graph.uses(quant.outputs[0])[0].node
-                    return [RolledBack(reader.name, "it is the first layer")]
-            return []
+        def first(graph):
+            return [RolledBack(n.name, "it is the first layer") for n in quantized_nodes(graph)[:1]]
 
         @hookimpl
         def amct_processors():
@@ -307,7 +303,7 @@ def amct_processors() -> Iterable[Processor]:
                     cuts_deq_scale=Fact(False, "verified", MANUAL),
                     honours_shift_n=Fact(True, "inferred", MANUAL),
                     rolls_back=Fact(True, "verified", MANUAL),
-                    rolled_back=behind_the_input,
+                    rolled_back=first,
                 )
             ]
 

@@ -1,7 +1,7 @@
 """Puts Quant and DeQuant around the quantized layers of a :class:`QuantizedModel`.
 
-Every model that is written (fake-quant, deployable) is a rendering of the same steps, so that layer
-names, blob names and the sharing of Quants agree between them.
+Every model that is written (fake-quant, deployable) is a rendering of the same steps,
+:attr:`QuantizedModel.steps`, so that layer names, blob names and the sharing of Quants agree.
 
 Names are AMCT's: ``<layer>_<input index>_quant_layer`` after the first layer that shares the Quant,
 and ``<layer>_dequant_layer``.  The accumulator's blob is ``<layer>_accumulator``; the DeQuant's is
@@ -10,13 +10,15 @@ the layer's own, so that the rest of the network reads what it always read.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Tuple, Union
+from typing import TYPE_CHECKING, Dict, Iterator, Tuple, Union
 
 import attrs
 
 from amct_core.graph import Node
 from amct_core.graph.names import UniqueNames
-from amct_core.quantized_model import QuantizedLayer, QuantizedModel
+
+if TYPE_CHECKING:
+    from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
 
 @attrs.frozen(eq=False)
@@ -63,11 +65,6 @@ Step = Union[QuantStep, IntegerStep, DequantStep, FloatStep]
 def lower(model: QuantizedModel) -> Tuple[Step, ...]:
     """Return the steps of ``model`` in execution order."""
     return tuple(_steps(model))
-
-
-def accumulator_blobs(model: QuantizedModel) -> Dict[str, str]:
-    """Return the accumulator's blob name of each quantized layer."""
-    return {s.layer.name: s.top for s in lower(model) if isinstance(s, IntegerStep)}
 
 
 def _steps(model: QuantizedModel) -> Iterator[Step]:

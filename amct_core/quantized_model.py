@@ -8,13 +8,14 @@ about one float32 value in seven.
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.graph import Graph, Value
+from amct_core.lowering import Step, lower
 
 
 @attrs.frozen(eq=False)
@@ -79,22 +80,18 @@ class QuantizedModel:
         graph: the network as it is in testing, after folding; nodes carry float32 weights, nodes of
             quantized layers included (their integers are in ``layers``).
         layers: the quantized layers in network order.
+        steps: the same with Quant and DeQuant around the quantized layers, in execution order.
     """
 
     graph: Graph
     layers: Tuple[QuantizedLayer, ...]
     _by_name: Dict[str, QuantizedLayer] = attrs.field(init=False, repr=False)
+    steps: Tuple[Step, ...] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_by_name", {layer.name: layer for layer in self.layers})
+        object.__setattr__(self, "steps", lower(self))
 
     def layer(self, name: str) -> Optional[QuantizedLayer]:
         """Return the quantized layer called ``name``, or None if it stays in float."""
         return self._by_name.get(name)
-
-    def quant_groups(self) -> List[List[QuantizedLayer]]:
-        """Return the layers grouped by the Quant that they share, in network order."""
-        groups: Dict[Tuple[Any, ...], List[QuantizedLayer]] = {}
-        for layer in self.layers:
-            groups.setdefault(layer.quant_key, []).append(layer)
-        return list(groups.values())

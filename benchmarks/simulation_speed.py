@@ -90,7 +90,6 @@ class Contestants:
         self.simulator = Simulator(*files, engine="fast", threads=THREADS)
         self.without_vnni = FastEngine(
             self.simulator.graph,
-            frozenset(node.name for node in self.simulator.quantized_nodes),
             THREADS,
             next(one for one in usable() if not isinstance(one, (Vnni256, Vnni512))),
         )

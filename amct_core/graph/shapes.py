@@ -14,7 +14,17 @@ from amct_core.extensions.layer_type import Shape
 from amct_core.graph.attributes import Data, Input
 from amct_core.graph.graph import Graph, Node, Value
 
-__all__ = ["Shape", "infer_shapes", "known_shapes"]
+__all__ = ["Shape", "infer_shapes", "known_shapes", "shapes_of_inputs"]
+
+
+def shapes_of_inputs(graph: Graph) -> Dict[str, Shape]:
+    """Return the input blobs and the shapes that the Input layers give them."""
+    return {
+        top: shape
+        for node in graph.nodes
+        if isinstance(node.attributes, Input)
+        for top, shape in zip(node.tops, node.attributes.shapes)
+    }
 
 
 def known_shapes(graph: Graph) -> Mapping[Value, Shape]:
@@ -59,13 +69,7 @@ def _output_shapes(
     try:
         found = node.type.shape(node, inputs)
     except ModelError as error:
-        raise ModelError(
-            error.problem,
-            file=graph.file,
-            layer=node.name,
-            field=error.field,
-            remedy=error.remedy,
-        ) from None
+        raise error.at(file=graph.file, layer=node.name) from None
     for shape in found:
         if shape is not None and any(dim <= 0 for dim in shape):
             raise ModelError(

@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from amct_core.extensions.frontend import Executor
-from amct_core.graph.attributes import Quant
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import compare
-from tests.conformance.graph_cases import CASES
+from tests.conformance.networks import named
 from tests.conformance.runner import Inserted, insert, pretend_training
 
 Arrays = Mapping[str, np.ndarray]
@@ -35,16 +34,15 @@ class Framework(Executor):
 
     def run(self, data: Arrays, blobs: Sequence[str]) -> Arrays:
         found = dict(self._simulator.run(data, blobs))
-        for node in self._simulator.quantized_nodes:
-            quant = self._simulator.graph.producer(node.inputs[0])
-            assert quant is not None and isinstance(quant.attributes, Quant)
+        for layer in self._simulator.quantized_layers:
+            node = layer.node
             q = found[node.bottoms[0]].copy()
             if node.name == "two" and self._other_input:
                 q.flat[7] += 1 if q.flat[7] < 127 else -1
             sums = self._simulator.accumulators(node.name, q) - node.weights[1].reshape(1, -1, 1, 1)
             if node.name == "two" and self._other_sum:
                 sums.flat[5] += 1
-            found[node.bottoms[0]] = q.astype(np.float32) - quant.attributes.offset
+            found[node.bottoms[0]] = q.astype(np.float32) - layer.offset
             found[node.tops[0]] = sums.astype(np.float32)
         return found
 
@@ -52,8 +50,7 @@ class Framework(Executor):
 @pytest.fixture(params=["normalisation across channels", "a long chain in place"])
 def inserted(request: pytest.FixtureRequest, tmp_path: Path) -> Inserted:
     """Return a network whose layer ``two`` stands behind an LRN, or one without such a layer."""
-    (case,) = (case for case in CASES if case.name == request.param)
-    inserted = insert(case, tmp_path)
+    inserted = insert(named(request.param), tmp_path)
     pretend_training(tmp_path)
     return inserted
 

@@ -81,7 +81,7 @@ def om_nodes(shared: Path) -> Nodes:
 
 
 def test_the_record_has_an_entry_for_each_layer_that_we_quantize(deployed: Deployed) -> None:
-    ours = [node.name for node in deployed.simulator.quantized_nodes]
+    ours = [layer.name for layer in deployed.simulator.quantized_layers]
     assert sorted(ours) == sorted(deployed.recorded)
     assert len(ours) == 54
 
@@ -99,19 +99,19 @@ def test_layers_share_the_quants_that_they_shared_there(
     deployed: Deployed, om_nodes: Nodes
 ) -> None:
     compared = 0
-    for node in deployed.simulator.quantized_nodes:
-        theirs = om_nodes[node.name]
+    for layer in deployed.simulator.quantized_layers:
+        theirs = om_nodes[layer.name]
         if theirs["in_dtypes"][0] != "DT_INT8":  # type: ignore[index]
             continue  # rolled back to fp16, its Quant is gone
         source = theirs["inputs"][0].split(":")[0]  # type: ignore[index]
-        assert om_nodes[deployed.quant_of(node.name)]["name"] == source
+        assert om_nodes[deployed.quant_of(layer.name)]["name"] == source
         compared += 1
     assert compared == 53
 
 
 def test_every_blob_has_the_shape_that_it_had_there(deployed: Deployed, om_nodes: Nodes) -> None:
     graph = deployed.simulator.graph
-    for node in deployed.simulator.quantized_nodes:
+    for node in (layer.node for layer in deployed.simulator.quantized_layers):
         weights, bias = node.weights
         shapes = om_nodes[node.name]["in_origin_shapes"]
         filter_shape, bias_shape, *rest = shapes[1:]  # type: ignore[index]
@@ -125,7 +125,7 @@ def test_every_blob_has_the_shape_that_it_had_there(deployed: Deployed, om_nodes
 
 def test_scales_and_offsets_are_those_of_the_record(deployed: Deployed) -> None:
     graph = deployed.simulator.graph
-    for node in deployed.simulator.quantized_nodes:
+    for node in (layer.node for layer in deployed.simulator.quantized_layers):
         quant = graph.node(deployed.quant_of(node.name)).attributes
         assert isinstance(quant, Quant)
         entry = deployed.recorded.get(node.name)

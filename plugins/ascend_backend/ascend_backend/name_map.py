@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Sequence
 
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_core.lowering import DequantStep, IntegerStep, QuantStep, Step, lower
+from amct_core.lowering import DequantStep, IntegerStep, QuantStep, Step
 from amct_core.quantized_model import QuantizedModel
 
 _STRINGS = 1
@@ -23,7 +23,7 @@ def name_map(model: QuantizedModel, layers: Sequence[Layer]) -> Dict[str, Any]:
         model: what was rendered.
         layers: of the deployed model, in order.
     """
-    steps = {_name(step): step for step in lower(model)}
+    steps = {_name(step): step for step in model.steps}
     operations = [_operation(layer, steps.get(layer.name)) for layer in layers]
     return {"name": model.graph.name, "graph": [{"op": operations}]}
 

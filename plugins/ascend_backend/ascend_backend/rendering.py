@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.integer_layer import integer_layer
-from amct_caffe.saving.fake_quant import RenderedNetwork
-from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step, lower
+from amct_caffe.model.rendered import RenderedNetwork
+from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import dequant
 from amct_core.quantized_model import QuantizedModel
 from amct_core.textproto import Message
@@ -33,7 +33,7 @@ def render_deploy(model: QuantizedModel) -> RenderedNetwork:
     """Return the layers and blobs of the deployable model, data and score layers still there."""
     layers: List[Layer] = []
     blobs: Dict[str, List[NDArray[Any]]] = {}
-    for step in lower(model):
+    for step in model.steps:
         layer, layer_blobs = _render(step)
         layers.append(layer)
         if layer_blobs:

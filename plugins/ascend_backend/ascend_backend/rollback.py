@@ -10,7 +10,8 @@ from typing import Iterator, List, Mapping, Optional
 
 from amct_core.extensions import RolledBack
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import Convolution, InnerProduct, Input, Pooling, Quant
+from amct_core.graph.attributes import Convolution, InnerProduct, Input, Pooling
+from amct_core.graph.deployed_layers import quantized_nodes
 from amct_core.graph.shapes import Shape, known_shapes
 from amct_core.numerics.pooling import window_areas
 from ascend_backend.targets import Target
@@ -41,7 +42,7 @@ def few_channels(graph: Graph, target: Optional[Target]) -> Iterator[RolledBack]
     if target is not None and not target.rolls_back_few_channels.value:
         return
     shapes: Optional[Mapping[Value, Shape]] = None
-    for node in _quantized(graph):
+    for node in quantized_nodes(graph):
         if not isinstance(node.attributes, (Convolution, InnerProduct)):
             continue
         channels = _filter_channels(node)
@@ -56,7 +57,7 @@ def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBa
     """Yield the quantized AVE Poolings that are rolled back.
 
     Args:
-        graph: a deployable model; Poolings whose input size is not known are passed over.
+        graph: a deployable model; Poolings whose input size is not known are ignored.
         target: None: a processor that rolls back and is not of ISA v200.
 
     Raises:
@@ -64,7 +65,7 @@ def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBa
     """
     if target is not None and not target.rolls_back_few_channels.value:
         return
-    poolings = [node for node in _quantized(graph) if isinstance(node.attributes, Pooling)]
+    poolings = [node for node in quantized_nodes(graph) if isinstance(node.attributes, Pooling)]
     shapes = known_shapes(graph) if poolings else {}
     for node in poolings:
         a, shape = node.attributes, shapes.get(node.inputs[0])
@@ -78,13 +79,6 @@ def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBa
             yield RolledBack(
                 node.name, f"its windows have areas from {areas.min()} to {areas.max()}"
             )
-
-
-def _quantized(graph: Graph) -> Iterator[Node]:
-    for node in graph.nodes:
-        producer = graph.producer(node.inputs[0]) if node.inputs else None
-        if producer is not None and isinstance(producer.attributes, Quant):
-            yield node
 
 
 def _filter_channels(node: Node) -> Optional[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, Iterable, Mapping, Sequence, Tuple
 
 import attrs
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.errors import ConfigError
 from amct_core.extensions.frontend import Executor, Factors
-from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Pooling, Quant
+from amct_core.graph.attributes import Pooling
+from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import pooling
 from cpu_sim_backend.factors import deployed_factors
 from cpu_sim_backend.simulator import Simulator
@@ -68,8 +68,7 @@ class FrameworkCounterpart(Counterpart):
 
     Args:
         executor: the model, loaded.
-        graph: the deployable network.
-        nodes: its quantized layers.
+        layers: the quantized layers of the deployable network.
         outputs: blobs.
         framework: its name.
     """
@@ -80,22 +79,21 @@ class FrameworkCounterpart(Counterpart):
     def __init__(
         self,
         executor: Executor,
-        graph: Graph,
-        nodes: Sequence[Node],
+        layers: Iterable[DeployedLayer],
         outputs: Sequence[str],
         framework: str = "its framework",
     ) -> None:
         self.description = f"fake-quant in {framework}"
         self._executor = executor
         self._outputs = tuple(outputs)
-        self._layers = [_FrameworkLayer.of(graph, node) for node in nodes]
+        self._layers = [_FrameworkLayer.of(layer) for layer in layers]
         blobs = {blob for layer in self._layers for blob in layer.blobs}
         self._blobs = sorted({*blobs, *self._outputs})
 
     def run(self, batch: Mapping[str, Array]) -> Observation:
         """Run one batch in the framework."""
         found = self._executor.run(batch, self._blobs)
-        layers = {layer.node.name: layer.integers(found) for layer in self._layers}
+        layers = {each.layer.name: each.integers(found) for each in self._layers}
         return Observation(layers, {blob: found[blob] for blob in self._outputs})
 
     def factors(self) -> Factors:
@@ -107,41 +105,35 @@ class FrameworkCounterpart(Counterpart):
 class _FrameworkLayer:
     """Where the fake-quant model keeps the integers of one layer, and what they lack."""
 
-    node: Node
-    offset: int
+    layer: DeployedLayer
     parts: Tuple[str, ...]
 
     @classmethod
-    def of(cls, graph: Graph, node: Node) -> _FrameworkLayer:
-        quant = graph.producer(node.inputs[0])
-        assert quant is not None and isinstance(quant.attributes, Quant)
-        offset = quant.attributes.offset
-        parts = accumulator_parts(
-            node.type.weights, node.weights[0] if node.weights else None, offset
-        )
-        return cls(node, offset, tuple(part_names(node.tops[0], len(parts))))
+    def of(cls, layer: DeployedLayer) -> _FrameworkLayer:
+        parts = accumulator_parts(layer.node.type.weights, layer.weights, layer.offset)
+        return cls(layer, part_names(layer.accumulator.name, len(parts)))
 
     @property
     def blobs(self) -> Tuple[str, ...]:
-        return (self.node.bottoms[0], *self.parts)
+        return (self.layer.quantized.name, *self.parts)
 
     def integers(self, found: Mapping[str, Array]) -> LayerIntegers:
         """Return what the blobs stand for: Quant gives ``q - offset``, the layer has no bias."""
-        q = found[self.node.bottoms[0]].astype(np.float64) + self.offset
+        q = found[self.layer.quantized.name].astype(np.float64) + self.layer.offset
         total = sum(found[name].astype(np.float64) for name in self.parts)
         return LayerIntegers(q, self._completed(np.asarray(total), q))
 
     def _completed(self, values: Array, q: Array) -> Array:
         """Return accumulators with their bias, and sums in place of averages."""
-        a = self.node.attributes
+        a = self.layer.node.attributes
         if isinstance(a, Pooling):
             assert a.kernel is not None
             height, width = q.shape[2:]
             areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
             sums: Array = np.rint(values * areas)
             return sums
-        if len(self.node.weights) > 1:
-            bias = self.node.weights[1].astype(np.float64)
+        if self.layer.bias is not None:
+            bias = self.layer.bias.astype(np.float64)
             values = values + bias.reshape((1, -1) + (1,) * (values.ndim - 2))
         return values
 
@@ -170,19 +162,20 @@ class EngineCounterpart(Counterpart):
             )
         self.description = f"the {other.engine} engine"
         self._other = other
-        self._nodes = other.quantized_nodes
-        blobs: List[str] = [b for n in self._nodes for b in (n.bottoms[0], n.tops[0])]
-        self._blobs = sorted({*blobs, *other.outputs})
+        self._blobs = sorted({*other.integer_blobs, *other.outputs})
 
     def run(self, batch: Mapping[str, Array]) -> Observation:
         """Run one batch in the other engine."""
         found = self._other.run(batch, self._blobs)
-        layers = {n.name: LayerIntegers(found[n.bottoms[0]], found[n.tops[0]]) for n in self._nodes}
+        layers = {
+            layer.name: LayerIntegers(*(found[blob] for blob in layer.integer_blobs))
+            for layer in self._other.quantized_layers
+        }
         return Observation(layers, {blob: found[blob] for blob in self._other.outputs})
 
     def factors(self) -> Factors:
         """Return the factors of the model that it was given."""
         found: Dict[str, Mapping[str, Array]] = {}
-        for node in self._nodes:
-            found.update(deployed_factors(self._other.graph, node))
+        for layer in self._other.quantized_layers:
+            found.update(deployed_factors(layer))
         return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, FrozenSet, Mapping, Sequence, Tuple, Union
+from typing import Any, Dict, Mapping, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -55,7 +55,7 @@ def input_array(
     """Return the array that the caller gave for input ``name``, as float32.
 
     Raises:
-        ModelError: there is none, or it does not have ``shape`` but for the batch size.
+        ModelError: there is none, or it does not have ``shape``, except for the batch size.
     """
     return checked_input(inputs, name, shape).astype(np.float32)
 
@@ -82,12 +82,10 @@ class Execution:
     """One batch on its way through a graph.
 
     Attributes:
-        integer_nodes: names of the layers that run in integers.
         inputs: the batch, by input blob.
         tensors: what has been computed and is still needed.
     """
 
-    integer_nodes: FrozenSet[str]
     inputs: Mapping[str, Array]
     tensors: Dict[Value, Tensor] = attrs.field(factory=dict)
 
@@ -101,10 +99,8 @@ class Execution:
         try:
             outputs = self._compute(node)
         except AmctError as error:
-            if error.layer is not None:
-                raise
             # What computes a layer need not know its name.
-            raise type(error)(error.problem, layer=node.name, remedy=error.remedy) from error
+            raise error.at(layer=node.name) from error
         self.tensors.update(zip(node.outputs, outputs))
         return outputs
 
@@ -119,33 +115,31 @@ class Execution:
             return [QuantizedTensor(q, a.offset)]
         if isinstance(a, DeQuant):
             return [_dequantize(node, arguments[0])]
-        if node.name in self.integer_nodes:
-            return [self._accumulate(node, arguments[0])]
+        if arguments and isinstance(arguments[0], QuantizedTensor):
+            return [_integer_layer(node, arguments[0])]
         assert node.type.run is not None
         return list(node.type.run(node, [as_array(x) for x in arguments]))
 
-    def _accumulate(self, node: Node, tensor: Tensor) -> Tensor:
-        assert isinstance(tensor, QuantizedTensor)
-        assert node.type.accumulate is not None
-        accumulator = as_int32(node, node.type.accumulate(node, tensor.centered))
-        a = node.attributes
-        if not isinstance(a, Pooling):
-            return accumulator
-        assert a.kernel is not None
-        height, width = tensor.q.shape[2:]
-        return PooledSum(
-            accumulator,
-            pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode),
-            a.kernel,
-        )
+
+def _integer_layer(node: Node, tensor: QuantizedTensor) -> Tensor:
+    accumulator = accumulators(node, tensor)
+    a = node.attributes
+    if not isinstance(a, Pooling):
+        return accumulator
+    assert a.kernel is not None
+    height, width = tensor.q.shape[2:]
+    areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+    return PooledSum(accumulator, areas, a.kernel)
 
 
-def as_int32(node: Node, accumulator: Array) -> NDArray[np.int32]:
-    """Return the accumulators of ``node``, channels on axis 1, as int32.
+def accumulators(node: Node, tensor: QuantizedTensor) -> NDArray[np.int32]:
+    """Return what a quantized layer makes of ``tensor``, bias included, channels on axis 1.
 
     Raises:
-        QuantizationError: one does not fit; the message names it and its channel.
+        QuantizationError: one does not fit int32; the message names it and its channel.
     """
+    assert node.type.accumulate is not None
+    accumulator = node.type.accumulate(node, tensor.centered)
     low, high = int(accumulator.min(initial=0)), int(accumulator.max(initial=0))
     if low < _INT32.min or high > _INT32.max:
         worst = high if high > _INT32.max else low

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.extensions.frontend import Factors
-from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Quant
-from amct_core.numerics import dequant
+from amct_core.graph.deployed_layers import DeployedLayer
 
 Array = NDArray[Any]
 
@@ -39,26 +37,19 @@ class FactorDifference:
     framework: float
 
 
-def deployed_factors(graph: Graph, node: Node) -> Factors:
+def deployed_factors(layer: DeployedLayer) -> Factors:
     """Return the factors of a quantized layer's Quant and DeQuant in a deployable model."""
-    quant = graph.producer(node.inputs[0])
-    (use,) = graph.uses(node.outputs[0])
-    assert quant is not None and isinstance(quant.attributes, Quant)
-    deq_scale, shift_n, _ = dequant.unpack(use.node.weights[0])
-    last: Dict[str, Array] = {"deq_scale": deq_scale, "shift_n": shift_n}
-    if len(node.weights) > 1:
-        last["bias"] = node.weights[1]
-    scale, offset = np.float32(quant.attributes.scale), quant.attributes.offset
-    return {
-        quant.name: {"scale": np.asarray([scale]), "offset": np.asarray([offset])},
-        use.node.name: last,
-    }
+    first = {"scale": np.asarray([layer.quant_scale]), "offset": np.asarray([layer.offset])}
+    last: Dict[str, Array] = {"deq_scale": layer.deq_scale, "shift_n": layer.shift_n}
+    if layer.bias is not None:
+        last["bias"] = layer.bias
+    return {layer.quant.name: first, layer.dequant.name: last}
 
 
 def differences(deployed: Factors, framework: Factors) -> Iterator[FactorDifference]:
     """Yield the fields in which ``framework`` differs from ``deployed``.
 
-    Layers that ``framework`` does not tell about are passed over.
+    Layers that ``framework`` does not know are ignored.
 
     Raises:
         ModelError: a field is missing on one side, or has another length.

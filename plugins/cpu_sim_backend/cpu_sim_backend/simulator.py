@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quantized_nodes
+from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
 from amct_core.processors import find_processor
@@ -100,24 +102,21 @@ class Simulator:
             self.device = as_computed_by(graph, processor, soc_version)
             graph = self.device.graph
         self.graph = graph
-        self._integer_nodes = frozenset(n.name for n in graph.nodes if self._follows_quant(n))
+        integer = quantized_nodes(graph)
         for node in graph.nodes:
-            self._check(node)
+            self._check(node, node in integer)
+        self._layers = deployed_layers(graph)
         self.engine = chosen_engine(engine, graph)
         self._fast: Optional[FastEngine] = None
         if self.engine == "fast":
             from cpu_sim_backend.fast.engine import FastEngine
 
-            self._fast = FastEngine(graph, self._integer_nodes, threads or thread_count())
+            self._fast = FastEngine(graph, threads or thread_count())
 
     @property
     def inputs(self) -> Mapping[str, Tuple[int, ...]]:
         """Input blobs and the shapes that the model gives them."""
-        found: Dict[str, Tuple[int, ...]] = {}
-        for node in self.graph.nodes:
-            if isinstance(node.attributes, Input):
-                found.update(zip(node.tops, node.attributes.shapes))
-        return found
+        return shapes_of_inputs(self.graph)
 
     @property
     def outputs(self) -> Tuple[str, ...]:
@@ -125,9 +124,15 @@ class Simulator:
         return tuple(value.name for value in self.graph.outputs)
 
     @property
-    def quantized_nodes(self) -> Tuple[Node, ...]:
+    def quantized_layers(self) -> Tuple[DeployedLayer, ...]:
         """The layers that run in integers, in network order."""
-        return tuple(node for node in self.graph.nodes if node.name in self._integer_nodes)
+        return tuple(self._layers.values())
+
+    @property
+    def integer_blobs(self) -> Tuple[str, ...]:
+        """The blobs that these read and write: int8 of Quants, int32 accumulators."""
+        blobs = (blob for layer in self.quantized_layers for blob in layer.integer_blobs)
+        return tuple(dict.fromkeys(blobs))
 
     def inexact_layers(self, blob: str) -> Tuple[str, ...]:
         """Return the float layers upstream of ``blob`` that equal Caffe only approximately."""
@@ -139,10 +144,8 @@ class Simulator:
             if node is None or value in seen:
                 continue
             seen.add(value)
-            integer = node.name in self._integer_nodes or isinstance(
-                node.attributes, (Quant, DeQuant, Input)
-            )
-            if not integer and not node.type.is_exact(node):
+            exact = node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input))
+            if not exact and not node.type.is_exact(node):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)
@@ -166,7 +169,7 @@ class Simulator:
         if self._fast is not None:
             found = self._fast.run(inputs, frozenset(wanted))
             return {wanted[value]: found[value] for value in wanted}
-        execution = Execution(self._integer_nodes, inputs)
+        execution = Execution(inputs)
         result: Dict[str, Array] = {}
         last_uses = self._last_uses()
         for index, node in enumerate(self.graph.nodes):
@@ -210,19 +213,16 @@ class Simulator:
         Raises:
             QuantizationError: an accumulator leaves the int32 range.
         """
-        node = self.graph.node(layer)
-        quant = self.graph.producer(node.inputs[0])
-        assert quant is not None and isinstance(quant.attributes, Quant)
-        offset = quant.attributes.offset
+        deployed = self._layers[self.graph.node(layer)]
         if self._fast is not None:
-            (use,) = self.graph.uses(node.outputs[0])
-            alone = Simulator.from_graph(_one_layer(node, use.node, offset, q.shape), self.engine)
+            alone = Simulator.from_graph(_one_layer(deployed, q.shape), self.engine)
             # A scale of 1 makes the Quant give back what it gets.
-            centered = q.astype(np.float32) - np.float32(offset)
-            return alone.run({_ALONE: centered}, [node.tops[0]])[node.tops[0]]
-        execution = Execution(self._integer_nodes, {})
-        execution.tensors[node.inputs[0]] = QuantizedTensor(q, offset)
-        (result,) = execution.run(node)
+            centered = q.astype(np.float32) - np.float32(deployed.offset)
+            blob = deployed.accumulator.name
+            return alone.run({_ALONE: centered}, [blob])[blob]
+        execution = Execution({})
+        execution.tensors[deployed.quantized] = QuantizedTensor(q, deployed.offset)
+        (result,) = execution.run(deployed.node)
         found: NDArray[np.int32] = as_array(result)
         return found
 
@@ -236,13 +236,7 @@ class Simulator:
             uses.setdefault(index, set()).add(value)
         return uses
 
-    def _follows_quant(self, node: Node) -> bool:
-        if isinstance(node.attributes, (Quant, DeQuant)) or not node.inputs:
-            return False
-        producer = self.graph.producer(node.inputs[0])
-        return producer is not None and isinstance(producer.attributes, Quant)
-
-    def _check(self, node: Node) -> None:
+    def _check(self, node: Node, integer: bool) -> None:
         if isinstance(node.attributes, (Input, Quant, DeQuant)):
             return
         if node.type.weights is not None and not node.weights:
@@ -252,7 +246,6 @@ class Simulator:
                 layer=node.name,
                 remedy="Save a model whose layers were all trained, or take the layer out.",
             )
-        integer = node.name in self._integer_nodes
         if (node.type.accumulate if integer else node.type.run) is not None:
             return
         raise ModelError(
@@ -274,16 +267,15 @@ def _simulated(integer: bool) -> List[str]:
 _ALONE = "centered input"
 
 
-def _one_layer(node: Node, last: Node, offset: int, shape: Tuple[int, ...]) -> Graph:
+def _one_layer(layer: DeployedLayer, shape: Tuple[int, ...]) -> Graph:
     """Return a network of one quantized layer and its DeQuant, fed with ``q - offset``."""
-    (bottom,), (top,) = node.bottoms, node.tops
-    quant = Quant(1.0, offset)
+    quant = Quant(1.0, layer.offset)
     return Graph(
-        node.name,
+        layer.name,
         [
             Node("input", "Input", (), (_ALONE,), Input((shape,))),
-            Node("quant", "Quant", (_ALONE,), (bottom,), quant),
-            attrs.evolve(node, inputs=(), outputs=()),
-            attrs.evolve(last, bottoms=(top,), tops=("output",), inputs=(), outputs=()),
+            Node("quant", "Quant", (_ALONE,), layer.node.bottoms, quant),
+            layer.node,
+            attrs.evolve(layer.dequant, tops=("output",)),
         ],
     )

@@ -14,8 +14,8 @@ from amct_core.errors import ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
 from amct_core.file_names import deploy_files, fake_quant_files
 from amct_core.graph import Node
-from amct_core.graph.attributes import Quant
-from amct_core.numerics import dequant, exactness
+from amct_core.graph.deployed_layers import DeployedLayer
+from amct_core.numerics import exactness
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.counterparts import (
@@ -54,12 +54,12 @@ def verify(
     engine then.
 
     The factors that both models store (scales, offsets, N, biases) must be equal.  Each quantized
-    layer is computed on the very integers that the counterpart gave it, and
-    its accumulators must not differ in one place.  Beside it the simulation runs freely from the
-    inputs of the network; its int8 values must not differ either, but for layers with a float layer
-    upstream whose order of additions a BLAS decides, or that a math library computes (a float
+    layer is computed on the integers that the counterpart gave it, and its accumulators must not
+    differ in one place.  Beside it the simulation runs freely from the
+    inputs of the network; its int8 values must not differ either, except in layers with a float
+    layer upstream whose order of additions a BLAS decides, or that a math library computes (a float
     convolution, LRN): those are named.  Outputs behind such a layer count as different beyond 1e-6
-    of the blob's largest magnitude.  Engines have no such excuse: between them every bit counts.
+    of the blob's largest magnitude.  Between the engines every bit counts.
 
     Args:
         save_path: folder and prefix of the saved model.
@@ -96,7 +96,7 @@ def verify(
             simulator = Simulator(*files, engine)
             name = frontend.name.capitalize()
             other = FrameworkCounterpart(
-                executor, simulator.graph, simulator.quantized_nodes, simulator.outputs, name
+                executor, simulator.quantized_layers, simulator.outputs, name
             )
             return compare(other, simulator, data, batch_size)
     simulator = Simulator(*files, "fast" if engine == "auto" else engine)
@@ -112,19 +112,17 @@ def compare(
 ) -> VerifyReport:
     """Compare a simulator with a loaded fake-quant model or engine; see :func:`verify`."""
     if isinstance(other, Executor):
-        other = FrameworkCounterpart(
-            other, simulator.graph, simulator.quantized_nodes, simulator.outputs
-        )
+        other = FrameworkCounterpart(other, simulator.quantized_layers, simulator.outputs)
     source = data if isinstance(data, DataSource) else ArraySource(data)
     samples, start = source.samples, 0
-    layers = [_LayerComparison.of(simulator, node, other) for node in simulator.quantized_nodes]
+    layers = [_LayerComparison.of(simulator, each, other) for each in simulator.quantized_layers]
     outputs = [_OutputComparison.of(simulator, blob, other) for blob in simulator.outputs]
-    blobs = sorted({b for layer in layers for b in layer.blobs} | set(simulator.outputs))
+    blobs = sorted({*simulator.integer_blobs, *simulator.outputs})
     for batch in progress(source.read(batch_size), samples, "comparing"):
         simulated = simulator.run(batch, blobs)
         found = other.run(batch)
         for layer in layers:
-            layer.observe(simulated, found.layers[layer.node.name], start)
+            layer.observe(simulated, found.layers[layer.layer.name], start)
         for output in outputs:
             output.observe(simulated, found.outputs)
         start += len(next(iter(batch.values())))
@@ -145,9 +143,7 @@ class _LayerComparison:
     """Counts the differences of one quantized layer, batch after batch."""
 
     simulator: Simulator
-    node: Node
-    quant: Quant
-    shift_n: NDArray[np.uint8]
+    layer: DeployedLayer
     static_bound: int
     in_float32: bool
     inexact_upstream: Tuple[str, ...]
@@ -160,35 +156,15 @@ class _LayerComparison:
     first: Optional[Dict[str, Any]] = None
 
     @classmethod
-    def of(cls, simulator: Simulator, node: Node, other: Counterpart) -> _LayerComparison:
-        graph = simulator.graph
-        producer = graph.producer(node.inputs[0])
-        assert producer is not None and isinstance(producer.attributes, Quant)
-        offset = producer.attributes.offset
-        (use,) = graph.uses(node.outputs[0])
-        _, shift_n, _ = dequant.unpack(use.node.weights[0])
-        parts = accumulator_parts(
-            node.type.weights, node.weights[0] if node.weights else None, offset
-        )
-        bound = _static_bound(node, offset, parts)
-        inexact = () if other.same_floats else simulator.inexact_layers(producer.bottoms[0])
-        return cls(
-            simulator,
-            node,
-            producer.attributes,
-            shift_n,
-            bound,
-            other.sums_in_float32,
-            inexact,
-        )
-
-    @property
-    def blobs(self) -> Tuple[str, str]:
-        return self.node.bottoms[0], self.node.tops[0]
+    def of(cls, simulator: Simulator, layer: DeployedLayer, other: Counterpart) -> _LayerComparison:
+        parts = accumulator_parts(layer.node.type.weights, layer.weights, layer.offset)
+        bound = _static_bound(layer.node, layer.offset, parts)
+        inexact = () if other.same_floats else simulator.inexact_layers(layer.quant.bottoms[0])
+        return cls(simulator, layer, bound, other.sums_in_float32, inexact)
 
     def compare_factors(self, framework: Factors) -> None:
         """Count the stored factors that differ; the first of them is what the report names."""
-        found = list(differences(deployed_factors(self.simulator.graph, self.node), framework))
+        found = list(differences(deployed_factors(self.layer), framework))
         self.factor_mismatches = sum(difference.count for difference in found)
         if found:
             self.first = {
@@ -199,14 +175,13 @@ class _LayerComparison:
             }
 
     def observe(self, simulated: Mapping[str, Array], framework: LayerIntegers, start: int) -> None:
-        quant_blob, accumulator_blob = self.blobs
-        q, accumulator = simulated[quant_blob], simulated[accumulator_blob]
+        q, accumulator = (simulated[blob] for blob in self.layer.integer_blobs)
         different = self._count("input", q, framework.q, start)
         self.input_mismatches += different
         if different:
             # The layer itself is judged on the inputs that the framework's had.
             q = np.clip(np.rint(framework.q), -128, 127).astype(np.int8)
-            accumulator = self.simulator.accumulators(self.node.name, q)
+            accumulator = self.simulator.accumulators(self.layer.name, q)
         self.accumulator_mismatches += self._count(
             "accumulator", accumulator, framework.accumulator, start
         )
@@ -217,8 +192,8 @@ class _LayerComparison:
         extremes = (int(accumulator.min(initial=0)), int(accumulator.max(initial=0)))
         self.largest = max(self.largest, *map(abs, extremes))
         if self.static_bound >= exactness.EXACT_LIMIT:
-            magnitude = np.abs(q.astype(np.int32) - self.quant.offset)
-            self.data_bound = max(self.data_bound, largest_partial_sum(self.node, magnitude))
+            magnitude = np.abs(q.astype(np.int32) - self.layer.offset)
+            self.data_bound = max(self.data_bound, largest_partial_sum(self.layer.node, magnitude))
 
     def name_sample(self, files: Optional[Sequence[str]]) -> None:
         """Say which file the first difference is in, where each sample has one."""
@@ -233,7 +208,7 @@ class _LayerComparison:
             raise ModelError(
                 f"the {what} has shape {mine.shape} in the simulation and {theirs.shape} in the "
                 "framework.",
-                layer=self.node.name,
+                layer=self.layer.name,
                 remedy="Save the model again; the two files do not belong together.",
             )
         different = mine != theirs
@@ -249,16 +224,17 @@ class _LayerComparison:
         return count
 
     def _count_saturation(self, accumulator: Array) -> None:
-        if self.shift_n.any():
+        shift_n = self.layer.shift_n
+        if shift_n.any():
             along = (1, -1) + (1,) * (accumulator.ndim - 2)
-            shifted = accumulator >> self.shift_n.astype(np.int32).reshape(along)
+            shifted = accumulator >> shift_n.astype(np.int32).reshape(along)
             self.saturated += int(np.count_nonzero((shifted < -32768) | (shifted > 32767)))
 
     def report(self) -> LayerReport:
         proven_statically = self.static_bound < exactness.EXACT_LIMIT
         bound = self.static_bound if proven_statically else self.data_bound
         return LayerReport(
-            name=self.node.name,
+            name=self.layer.name,
             input_int8_mismatches=self.input_mismatches,
             accumulator_mismatches=self.accumulator_mismatches,
             max_abs_partial_sum_bound=bound,

@@ -48,7 +48,7 @@ def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     shifting = _with_bits(model, _SHIFT_BITS)
     if shifting:
         yield Problem(
-            f"{target.soc_version} passes over the N of {_some(shifting)}, and computes as with "
+            f"{target.soc_version} ignores the N of {_some(shifting)}, and computes as with "
             f"N = 0 {_known(target.honours_shift_n)}.",
             field="N",
         )
@@ -137,7 +137,7 @@ RULES = (
     Rule(
         "A091",
         WARNING,
-        "The processor passes over N",
+        "The processor ignores N",
         "Save the model with shift_n_algo 'none': then the simulation does what the processor "
         "does.",
         check_shift_counts,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Dict, Optional, Tuple
+from typing import Optional
 
 import attrs
 
 from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import deploy_files, fake_quant_files
-from amct_core.graph.attributes import Input
+from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.data import preprocessing as preprocessings
@@ -61,10 +61,7 @@ def _image_folder(save_path: str, folder: str, declaration: str) -> DataSource:
     preprocessing = preprocessings.read(
         declaration, lambda blob: frontend.image_transform(save_path, blob)
     )
-    inputs: Dict[str, Tuple[int, ...]] = {}
-    for node in frontend.read(deployed).test.nodes:
-        if isinstance(node.attributes, Input):
-            inputs.update(zip(node.tops, node.attributes.shapes))
+    inputs = shapes_of_inputs(frontend.read(deployed).test)
     blob = preprocessing.input
     if blob is None and len(inputs) == 1:
         (blob,) = inputs

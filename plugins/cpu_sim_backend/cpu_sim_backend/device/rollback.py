@@ -12,26 +12,18 @@ pooling_quant_process_fusion_pass.cc (``AddAntiQuantNode``).
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 from numpy.typing import NDArray
 
 from amct_core.errors import AmctError, ModelError
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import DeQuant, Float16, Pooling, Quant
+from amct_core.graph.attributes import Float16, Pooling, Quant
+from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 from amct_core.graph.names import UniqueNames
-from amct_core.numerics import dequant, rollback
+from amct_core.numerics import rollback
 from cpu_sim_backend.device.float16_layer import FLOAT16_LAYER
-
-
-@attrs.frozen(eq=False)
-class _Group:
-    """A layer that is rolled back, with what is around it."""
-
-    quant: Node
-    layer: Node
-    dequant: Node
 
 
 def roll_back(graph: Graph, layers: Sequence[str]) -> Graph:
@@ -42,71 +34,57 @@ def roll_back(graph: Graph, layers: Sequence[str]) -> Graph:
         layers: quantized layers.
 
     Raises:
-        ModelError: a layer reads no Quant, or is not followed by one DeQuant of its own.
+        ModelError: a layer is not quantized, or the graph is no deployable model.
         QuantizationError: a scale is out of range.
     """
-    groups = [_group(graph, graph.node(name)) for name in layers]
-    by_layer = {id(group.layer): group for group in groups}
-    dequants = {id(group.dequant) for group in groups}
+    quantized = deployed_layers(graph)
+    rolled_back = {node: _among(quantized, node, graph) for node in map(graph.node, layers)}
+    dequants = {layer.dequant for layer in rolled_back.values()}
     names = UniqueNames(graph)
     casts: Dict[str, str] = {}
     nodes: List[Node] = []
     for node in graph.nodes:
-        own = [group for group in groups if group.quant is node]
+        own = [layer for layer in rolled_back.values() if layer.quant is node]
         if own:
             # The roundings stand where the Quant is: its input may be overwritten further down.
             shared = len(graph.uses(node.outputs[0])) > 1
             nodes.extend(_casts(own, shared, names, casts))
             if len(own) == len(graph.uses(node.outputs[0])):
                 continue
-        if id(node) in by_layer:
-            node = _in_float16(by_layer[id(node)], casts[node.name])
-        elif id(node) in dequants:
+        if node in rolled_back:
+            node = _in_float16(rolled_back[node], casts[node.name])
+        elif node in dequants:
             node = _rounding(node.name, node.bottoms[0], node.tops[0])
         nodes.append(node)
     return graph.replace(nodes)
 
 
-def _group(graph: Graph, layer: Node) -> _Group:
-    quant = graph.producer(layer.inputs[0]) if layer.inputs else None
-    uses = [use.node for value in layer.outputs for use in graph.uses(value)]
-    if quant is None or not isinstance(quant.attributes, Quant):
-        raise _error(graph, layer, "it reads no Quant, and is to be computed in float16.")
-    if len(uses) != 1 or not isinstance(uses[0].attributes, DeQuant) or not uses[0].weights:
-        raise _error(
-            graph,
-            layer,
-            f"its output is read by {[node.op for node in uses]}; expected one DeQuant with a "
-            "blob, to compute the layer in float16.",
+def _among(quantized: Mapping[Node, DeployedLayer], node: Node, graph: Graph) -> DeployedLayer:
+    if node not in quantized:
+        raise ModelError(
+            "it reads no Quant, and is to be computed in float16.",
+            file=graph.file,
+            layer=node.name,
+            remedy="Simulate without a soc version, or save the model again.",
         )
-    return _Group(quant, layer, uses[0])
-
-
-def _error(graph: Graph, layer: Node, problem: str) -> ModelError:
-    return ModelError(
-        problem,
-        file=graph.file,
-        layer=layer.name,
-        remedy="Simulate without a soc version, or save the model again.",
-    )
+    return quantized[node]
 
 
 def _casts(
-    groups: Sequence[_Group], shared: bool, names: UniqueNames, casts: Dict[str, str]
+    layers: Sequence[DeployedLayer], shared: bool, names: UniqueNames, casts: Dict[str, str]
 ) -> List[Node]:
-    """Return the roundings of what each group's layer reads; fill in which blob it reads now.
+    """Return the roundings of what each layer reads; fill in which blob it reads now.
 
     A Pooling behind a Quant of several readers reads int8.  ATC takes the readers one after the
     other, in an order that is not public: the last of them may find the Quant unshared.
     """
     nodes = []
-    for group in groups:
-        quant = group.quant.attributes
-        assert isinstance(quant, Quant)
-        through = quant if shared and isinstance(group.layer.attributes, Pooling) else None
-        name = names.unique(f"{group.layer.name}_float16")
-        casts[group.layer.name] = name
-        nodes.append(_rounding(name, group.quant.bottoms[0], name, through))
+    for layer in layers:
+        reads_int8 = shared and isinstance(layer.node.attributes, Pooling)
+        through = layer.quant.typed(Quant) if reads_int8 else None
+        name = names.unique(f"{layer.name}_float16")
+        casts[layer.name] = name
+        nodes.append(_rounding(name, layer.quant.bottoms[0], name, through))
     return nodes
 
 
@@ -114,23 +92,20 @@ def _rounding(name: str, bottom: str, top: str, through: Optional[Quant] = None)
     return Node(name, FLOAT16_LAYER, (bottom,), (top,), Float16(through))
 
 
-def _in_float16(group: _Group, bottom: str) -> Node:
-    layer = group.layer
+def _in_float16(layer: DeployedLayer, bottom: str) -> Node:
     try:
-        weights = _weights(group)
+        weights = _weights(layer)
     except AmctError as error:
         # What computes the weights need not know the layer's name.
-        raise type(error)(error.problem, layer=layer.name, remedy=error.remedy) from error
-    return attrs.evolve(layer, bottoms=(bottom, *layer.bottoms[1:]), weights=weights)
+        raise error.at(layer=layer.name) from error
+    return attrs.evolve(layer.node, bottoms=(bottom, *layer.node.bottoms[1:]), weights=weights)
 
 
-def _weights(group: _Group) -> Tuple[NDArray[Any], ...]:
-    layer, quant = group.layer, group.quant.attributes
-    assert isinstance(quant, Quant)
-    if not layer.weights:
+def _weights(layer: DeployedLayer) -> Tuple[NDArray[Any], ...]:
+    if layer.weights is None:
         return ()
-    deq_scale, _, _ = dequant.unpack(group.dequant.weights[0])
-    axes = layer.type.weights
+    axes, deq_scale = layer.node.type.weights, layer.deq_scale
     axis = axes.output if axes is not None and len(deq_scale) > 1 else None
-    weights = rollback.weights(layer.weights[0], deq_scale, quant.scale, axis)
-    return (weights, *(rollback.bias(bias, deq_scale) for bias in layer.weights[1:]))
+    weights = rollback.weights(layer.weights, deq_scale, layer.quant_scale, axis)
+    biases = () if layer.bias is None else (rollback.bias(layer.bias, deq_scale),)
+    return (weights, *biases)

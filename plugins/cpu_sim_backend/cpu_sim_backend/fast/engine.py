@@ -12,7 +12,7 @@ from cpu_sim_backend.execution import checked_input
 from cpu_sim_backend.fast.fusion import fuse
 from cpu_sim_backend.fast.instructions import Instructions, usable
 from cpu_sim_backend.fast.plan import InputOperation, Plan, make_plan
-from cpu_sim_backend.fast.prepared import Layers
+from cpu_sim_backend.fast.prepared import PreparedLayers
 from cpu_sim_backend.fast.run import Run
 from cpu_sim_backend.fast.slicing import operations_by_sample, samples_at_once
 
@@ -24,7 +24,6 @@ class FastEngine:
 
     Args:
         graph: the network.
-        integer_nodes: names of the layers that run in integers.
         threads: to work with.
         instructions: to multiply with; None: the fastest there are here.
     """
@@ -32,20 +31,18 @@ class FastEngine:
     def __init__(
         self,
         graph: Graph,
-        integer_nodes: FrozenSet[str],
         threads: int,
         instructions: Optional[Instructions] = None,
     ) -> None:
         self._graph = graph
-        self._integer_nodes = integer_nodes
-        self._layers = Layers(instructions or usable()[0], threads)
+        self._layers = PreparedLayers(instructions or usable()[0], threads)
         self._plans: Dict[FrozenSet[Value], Plan] = {}
 
     def run(self, inputs: Mapping[str, Array], wanted: FrozenSet[Value]) -> Dict[Value, Array]:
         """Return the wanted values as the reference engine does; errors are the same, too."""
         plan = self._plans.get(wanted)
         if plan is None:
-            plan = make_plan(self._graph, self._integer_nodes, wanted)
+            plan = make_plan(self._graph, wanted)
             fuse(plan)
             self._plans[wanted] = plan
         numba.set_num_threads(min(self._layers.threads, numba.config.NUMBA_NUM_THREADS))

@@ -174,7 +174,7 @@ def _write_into(plan: Plan, concat: ConcatOperation) -> None:
             return
         if producer.quantize is None or producer.quantize.outputs[0] != value:
             return
-        if not isinstance(producer.node.attributes, Convolution):
+        if not isinstance(producer.layer.node.attributes, Convolution):
             return
         sources.append(producer)
     if len({id(source) for source in sources}) != len(sources):
@@ -182,6 +182,5 @@ def _write_into(plan: Plan, concat: ConcatOperation) -> None:
     column = 0
     for source in sources:
         source.column = column
-        assert isinstance(source.node.attributes, Convolution)
-        column += source.node.attributes.num_output
+        column += source.layer.node.typed(Convolution).num_output
     concat.channels = column

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.extensions import WeightAxes
-from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct
+from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
 from amct_core.numerics.windows import convolved_size, deconvolved_size
-from cpu_sim_backend.execution import as_int32
+from cpu_sim_backend.execution import QuantizedTensor, accumulators
 from cpu_sim_backend.fast.convolve import Window, convolve
 from cpu_sim_backend.fast.depthwise import depthwise
 from cpu_sim_backend.fast.finish import LONGEST_VECTOR, Finish, finish_rows, only_accumulators
@@ -25,6 +25,7 @@ from cpu_sim_backend.fast.instructions import TILE_SHAPES, Instructions
 from cpu_sim_backend.fast.packing import PackedWeights, pack
 from cpu_sim_backend.fast.tensor import TO_CHANNELS_LAST, Tensor, int8_of, padded, with_room
 
+Int8Array = NDArray[np.int8]
 Int32Array = NDArray[np.int32]
 Shape = Tuple[int, ...]
 Begin = Callable[[Shape], Finish]
@@ -36,8 +37,8 @@ _PIECES_PER_THREAD = 8
 _ONE_POSITION = Window(1, 1, 1, 1, 0, 0, 1, 1, 1, 1)
 
 
-class QuantizedLayer(Protocol):
-    """A quantized layer, ready to run."""
+class LayerKernel(Protocol):
+    """Computes a quantized layer."""
 
     def __call__(self, x: Tensor, begin: Begin) -> int:
         """Write what the :class:`Finish` of ``begin`` names; return 0 if none has become NaN.
@@ -55,42 +56,41 @@ def per_channel(values: Any, channels: int, dtype: Any) -> NDArray[Any]:
     return result
 
 
-def prepare(node: Node, zero: int, instructions: Instructions, threads: int) -> QuantizedLayer:
-    """Return the fastest way to compute ``node`` that is exact.
+def prepare(layer: DeployedLayer, instructions: Instructions, threads: int) -> LayerKernel:
+    """Return the fastest way to compute ``layer`` that is exact.
 
     Args:
-        node: with int8 weights.
-        zero: the offset of its input.
+        layer: with int8 weights.
         instructions: to multiply with.
         threads: to work with.
     """
-    a, axes = node.attributes, node.type.weights
-    if axes is not None and _fits_int32(node, axes, zero):
+    a, axes, weights = layer.node.attributes, layer.node.type.weights, layer.weights
+    if axes is not None and weights is not None and _fits_int32(layer, weights, axes):
         if isinstance(a, InnerProduct) and not a.transpose and a.axis == 1:
-            weights = node.weights[0].T[np.newaxis]
-            return _InnerProduct(_product(node, weights, 1, zero, instructions, threads))
+            return _InnerProduct(_product(layer, weights.T[np.newaxis], 1, instructions, threads))
         if isinstance(a, Convolution) and len(a.kernel) == 2:
             if axes.output == 1 and a.group == 1:
-                return _deconvolution(node, a, zero, instructions, threads)
+                return _deconvolution(layer, weights, a, instructions, threads)
             if axes.output == 0:
-                if a.group == a.num_output and node.weights[0].shape[1] == 1:
-                    return _depthwise(node, a, zero, instructions)
-                return _convolution(node, a, zero, instructions, threads)
-    return _AsReference(node, zero, instructions)
+                if a.group == a.num_output and weights.shape[1] == 1:
+                    return _depthwise(layer, weights, a, instructions)
+                return _convolution(layer, weights, a, instructions, threads)
+    return _AsReference(layer, instructions)
 
 
-def _fits_int32(node: Node, axes: WeightAxes, zero: int) -> bool:
+def _fits_int32(layer: DeployedLayer, weights: Int8Array, axes: WeightAxes) -> bool:
     """Return whether no input can drive an accumulator, bias included, out of int32."""
-    bound = exactness.partial_sum_bound(node.weights[0], zero, axes.output).astype(np.float64)
-    if isinstance(node.attributes, Convolution) and axes.output == 1:
-        bound = np.tile(bound, node.attributes.group)  # the groups have channels of their own
-    if len(node.weights) > 1:
-        bound = bound + np.abs(node.weights[1].astype(np.float64))
+    bound = exactness.partial_sum_bound(weights, layer.offset, axes.output).astype(np.float64)
+    a = layer.node.attributes
+    if isinstance(a, Convolution) and axes.output == 1:
+        bound = np.tile(bound, a.group)  # the groups have channels of their own
+    if layer.bias is not None:
+        bound = bound + np.abs(layer.bias.astype(np.float64))
     return bool(bound.max() <= _INT32.max)
 
 
-def _bias(node: Node, channels: int) -> Int32Array:
-    return per_channel(node.weights[1] if len(node.weights) > 1 else 0, channels, np.int32)
+def _bias(layer: DeployedLayer, channels: int) -> Int32Array:
+    return per_channel(0 if layer.bias is None else layer.bias, channels, np.int32)
 
 
 @attrs.frozen(eq=False)
@@ -140,20 +140,17 @@ class _Product:
 
 
 def _product(
-    node: Node,
-    weights: NDArray[Any],
+    layer: DeployedLayer,
+    weights: Int8Array,
     groups: int,
-    zero: int,
     instructions: Instructions,
     threads: int,
     with_bias: bool = True,
 ) -> _Product:
     shape = TILE_SHAPES[type(instructions)]
     packed = pack(weights, groups, shape)
-    stored_zero = zero + 128
-    bias = (
-        _bias(node, weights.shape[2]) if with_bias else per_channel(0, weights.shape[2], np.int32)
-    )
+    stored_zero, outputs = layer.offset + 128, weights.shape[2]
+    bias = _bias(layer, outputs) if with_bias else per_channel(0, outputs, np.int32)
     # In int64, cut to 32 bits: sums are modulo 2**32 anyway.
     correction = packed.zero_sums.astype(np.int64) * stored_zero
     bias[: len(correction)] = (bias[: len(correction)] - correction).astype(np.int32)
@@ -218,17 +215,21 @@ _SHALLOW = 8
 
 
 def _convolution(
-    node: Node, a: Convolution, zero: int, instructions: Instructions, threads: int
-) -> QuantizedLayer:
+    layer: DeployedLayer,
+    weights: Int8Array,
+    a: Convolution,
+    instructions: Instructions,
+    threads: int,
+) -> LayerKernel:
     # (outputs, depth, kh, kw) becomes (taps, depth, outputs).
-    outputs, depth, height, _ = node.weights[0].shape
-    weights = node.weights[0].transpose(2, 3, 1, 0)
+    outputs, depth, height, _ = weights.shape
+    weights = weights.transpose(2, 3, 1, 0)
     if depth <= _SHALLOW and a.group == 1 and a.dilation[1] == 1 and a.kernel[1] > 1:
         lines = weights.reshape(height, -1, outputs)
-        product = _product(node, lines, 1, zero, instructions, threads)
-        return _ShallowConvolution(a, product, zero)
+        product = _product(layer, lines, 1, instructions, threads)
+        return _ShallowConvolution(a, product, layer.offset)
     weights = weights.reshape(-1, depth, outputs)
-    return _Convolution(a, _product(node, weights, a.group, zero, instructions, threads))
+    return _Convolution(a, _product(layer, weights, a.group, instructions, threads))
 
 
 @attrs.frozen(eq=False)
@@ -246,9 +247,11 @@ class _Depthwise:
         return depthwise(self.instructions, last, zero, self.weights, window, self.bias, f)
 
 
-def _depthwise(node: Node, a: Convolution, zero: int, instructions: Instructions) -> QuantizedLayer:
-    weights = np.ascontiguousarray(node.weights[0][:, 0].transpose(1, 2, 0), np.int16)
-    return _Depthwise(a, weights, _bias(node, a.num_output), zero, instructions)
+def _depthwise(
+    layer: DeployedLayer, weights: Int8Array, a: Convolution, instructions: Instructions
+) -> LayerKernel:
+    taps = np.ascontiguousarray(weights[:, 0].transpose(1, 2, 0), np.int16)
+    return _Depthwise(a, taps, _bias(layer, a.num_output), layer.offset, instructions)
 
 
 @attrs.frozen(eq=False)
@@ -273,41 +276,41 @@ class _Deconvolution:
 
 
 def _deconvolution(
-    node: Node, a: Convolution, zero: int, instructions: Instructions, threads: int
-) -> QuantizedLayer:
+    layer: DeployedLayer,
+    weights: Int8Array,
+    a: Convolution,
+    instructions: Instructions,
+    threads: int,
+) -> LayerKernel:
     # (channels, outputs, kh, kw) becomes (1, channels, kh * kw * outputs).
-    weights = node.weights[0].transpose(TO_CHANNELS_LAST)
-    weights = weights.reshape(1, len(weights), -1)
-    product = _product(node, weights, 1, zero, instructions, threads, with_bias=False)
-    return _Deconvolution(a, product, _bias(node, a.num_output))
+    weights = weights.transpose(TO_CHANNELS_LAST).reshape(1, len(weights), -1)
+    product = _product(layer, weights, 1, instructions, threads, with_bias=False)
+    return _Deconvolution(a, product, _bias(layer, a.num_output))
 
 
 @attrs.frozen(eq=False)
 class _AsReference:
     """The layer as the reference engine computes it; sums that do not fit int32 are an error."""
 
-    node: Node
-    zero: int
+    layer: DeployedLayer
     instructions: Instructions
 
     def __call__(self, x: Tensor, begin: Begin) -> int:
-        accumulators = accumulate(self.node, self.zero, x)
+        accumulators = accumulate(self.layer, x)
         rows = Tensor(first=accumulators).rows()
         no_bias = per_channel(0, rows.shape[1], np.int32)  # it is in there already
         return finish_rows(self.instructions, rows, no_bias, begin(accumulators.shape))
 
 
-def accumulate(node: Node, zero: int, x: Tensor) -> Int32Array:
+def accumulate(layer: DeployedLayer, x: Tensor) -> Int32Array:
     """Return a layer's accumulators with their bias, as the reference engine computes them.
 
     Args:
-        node: the layer.
-        zero: the offset of its input.
+        layer: which one.
         x: 8-bit values.
 
     Raises:
         QuantizationError: one does not fit int32.
     """
-    centered = int8_of(x.channels_first()).astype(np.int32) - np.int32(zero)
-    assert node.type.accumulate is not None
-    return as_int32(node, node.type.accumulate(node, centered))
+    tensor = QuantizedTensor(int8_of(x.channels_first()), layer.offset)
+    return accumulators(layer.node, tensor)

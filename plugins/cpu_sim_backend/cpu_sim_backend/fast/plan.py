@@ -12,12 +12,14 @@ import attrs
 
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Concat, DeQuant, Input, Pooling, Quant
+from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 
 
 @attrs.define(eq=False)
 class Operation:
-    """One step: reads values, and makes values."""
+    """One step, of the layer ``name``: reads values, and makes values."""
 
+    name: str
     inputs: List[Value]
     outputs: List[Value]
 
@@ -31,9 +33,8 @@ class InputOperation(Operation):
 
 @attrs.define(eq=False)
 class QuantizeOperation(Operation):
-    """Quant: float32 to 8 bits; ``name`` is the layer's."""
+    """Quant: float32 to 8 bits."""
 
-    name: str
     scale: float
     offset: int
 
@@ -46,9 +47,7 @@ class IntegerOperation(Operation):
     where nobody reads it as float32.
 
     Attributes:
-        node, dequant: the layer and its DeQuant.
-        zero: the offset of its input.
-        accumulator: the value between the two.
+        layer: the layer with its Quant and its DeQuant.
         relu: a ReLU follows DeQuant.
         residual: a float value that is added then.
         relu_after: a ReLU follows that.
@@ -58,10 +57,7 @@ class IntegerOperation(Operation):
             own.
     """
 
-    node: Node
-    dequant: Node
-    zero: int
-    accumulator: Value
+    layer: DeployedLayer
     relu: bool = False
     residual: Optional[Value] = None
     relu_after: bool = False
@@ -71,13 +67,10 @@ class IntegerOperation(Operation):
 
 
 @attrs.define(eq=False)
-class PooledSumOperation(Operation):
-    """A quantized AVE Pooling and its DeQuant."""
+class UnweightedOperation(Operation):
+    """A quantized layer without weights, such as an AVE Pooling, and its DeQuant."""
 
-    node: Node
-    dequant: Node
-    zero: int
-    accumulator: Value
+    layer: DeployedLayer
 
 
 @attrs.define(eq=False)
@@ -145,52 +138,38 @@ class Plan:
         return {v: operation for operation in self.operations for v in operation.outputs}
 
 
-def make_plan(graph: Graph, integer_nodes: FrozenSet[str], wanted: FrozenSet[Value]) -> Plan:
+def make_plan(graph: Graph, wanted: FrozenSet[Value]) -> Plan:
     """Return the plan of a deployable network, one operation per layer."""
     plan = Plan([], frozenset(), {})
+    layers = deployed_layers(graph)
     for node in graph.nodes:
         if node.type.identity:
             plan.aliases.update(dict.fromkeys(node.outputs, node.inputs[0]))
         elif not isinstance(node.attributes, DeQuant):
-            plan.operations.append(_operation(graph, node, integer_nodes))
+            plan.operations.append(_operation(node, layers.get(node)))
     for operation in plan.operations:
         operation.inputs = [plan.resolve(value) for value in operation.inputs]
     plan.wanted = frozenset(plan.resolve(value) for value in wanted)
     return plan
 
 
-def _operation(graph: Graph, node: Node, integer_nodes: FrozenSet[str]) -> Operation:
-    a = node.attributes
+def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
+    a, name = node.attributes, node.name
     inputs, outputs = list(node.inputs), list(node.outputs)
     if isinstance(a, Input):
-        return InputOperation(inputs, outputs, a.shapes)
+        return InputOperation(name, inputs, outputs, a.shapes)
     if isinstance(a, Quant):
-        return QuantizeOperation(inputs, outputs, node.name, a.scale, a.offset)
-    if node.name in integer_nodes:
-        return _integer_operation(graph, node)
+        return QuantizeOperation(name, inputs, outputs, a.scale, a.offset)
+    if layer is not None:
+        (result,) = layer.dequant.outputs
+        outputs = [layer.accumulator, result]
+        if node.weights:
+            return IntegerOperation(name, inputs, outputs, layer, floats=result)
+        return UnweightedOperation(name, inputs, outputs, layer)
     if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:
-        return MaxPoolOperation(inputs, outputs, node)
+        return MaxPoolOperation(name, inputs, outputs, node)
     if isinstance(a, Pooling) and a.method == "AVE":
-        return AveragePoolOperation(inputs, outputs, node)
+        return AveragePoolOperation(name, inputs, outputs, node)
     if isinstance(a, Concat) and a.axis == 1:
-        return ConcatOperation(inputs, outputs)
-    return LayerOperation(inputs, outputs, node)
-
-
-def _integer_operation(graph: Graph, node: Node) -> Operation:
-    quant = graph.producer(node.inputs[0])
-    assert quant is not None and isinstance(quant.attributes, Quant)
-    (use,) = graph.uses(node.outputs[0])
-    dequant = use.node
-    kind = PooledSumOperation if isinstance(node.attributes, Pooling) else IntegerOperation
-    operation = kind(
-        inputs=list(node.inputs),
-        outputs=[node.outputs[0], dequant.outputs[0]],
-        node=node,
-        dequant=dequant,
-        zero=quant.attributes.offset,
-        accumulator=node.outputs[0],
-    )
-    if isinstance(operation, IntegerOperation):
-        operation.floats = dequant.outputs[0]
-    return operation
+        return ConcatOperation(name, inputs, outputs)
+    return LayerOperation(name, inputs, outputs, node)

@@ -8,11 +8,11 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution
+from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import dequant
 from cpu_sim_backend.fast.instructions import Instructions
-from cpu_sim_backend.fast.layers import QuantizedLayer, per_channel, prepare
+from cpu_sim_backend.fast.layers import LayerKernel, per_channel, prepare
 
 _NO_SHIFT = np.empty(0, np.int32)
 
@@ -21,14 +21,14 @@ _NO_SHIFT = np.empty(0, np.int32)
 class Prepared:
     """What a quantized layer needs at every run."""
 
-    layer: QuantizedLayer
+    kernel: LayerKernel
     shift: NDArray[np.int32]
     deq_scale: NDArray[np.float32]
 
 
 @attrs.frozen(eq=False)
-class Layers:
-    """How each layer of a network is computed.
+class PreparedLayers:
+    """The layers of a network, each prepared once.
 
     Attributes:
         instructions: to multiply with.
@@ -39,27 +39,26 @@ class Layers:
     threads: int
     _prepared: Dict[str, Prepared] = attrs.field(factory=dict, init=False)
 
-    def prepared(self, node: Node, dequant_node: Node, zero: int) -> Prepared:
-        """Return a quantized layer, whose input has the offset ``zero``."""
-        found = self._prepared.get(node.name)
+    def prepared(self, layer: DeployedLayer) -> Prepared:
+        """Return what ``layer`` needs."""
+        found = self._prepared.get(layer.name)
         if found is None:
-            layer = prepare(node, zero, self.instructions, self.threads)
-            found = self._prepared[node.name] = _with_factors(node, dequant_node, layer)
+            kernel = prepare(layer, self.instructions, self.threads)
+            found = self._prepared[layer.name] = _with_factors(layer, kernel)
         return found
 
 
-def _with_factors(node: Node, dequant_node: Node, layer: QuantizedLayer) -> Prepared:
-    deq_scale, shift_n, _ = dequant.unpack(dequant_node.weights[0])
-    dequant.check_shift_n(shift_n)
-    channels = len(deq_scale)
-    if len(node.weights) > 1:
-        channels = max(channels, len(node.weights[1]))
-    elif isinstance(node.attributes, Convolution):
-        channels = node.attributes.num_output
-    elif node.weights:
-        channels = max(channels, len(node.weights[0]))
+def _with_factors(layer: DeployedLayer, kernel: LayerKernel) -> Prepared:
+    dequant.check_shift_n(layer.shift_n)
+    channels, a = len(layer.deq_scale), layer.node.attributes
+    if layer.bias is not None:
+        channels = max(channels, len(layer.bias))
+    elif isinstance(a, Convolution):
+        channels = a.num_output
+    elif layer.weights is not None:
+        channels = max(channels, len(layer.weights))
     return Prepared(
-        layer,
-        per_channel(shift_n, channels, np.int32) if shift_n.any() else _NO_SHIFT,
-        per_channel(deq_scale, channels, np.float32),
+        kernel,
+        per_channel(layer.shift_n, channels, np.int32) if layer.shift_n.any() else _NO_SHIFT,
+        per_channel(layer.deq_scale, channels, np.float32),
     )

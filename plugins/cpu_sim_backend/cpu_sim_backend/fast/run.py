@@ -12,7 +12,7 @@ from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import Pooling
 from amct_core.numerics import dequant, pooling
-from cpu_sim_backend.execution import PooledSum, input_array
+from cpu_sim_backend.execution import input_array
 from cpu_sim_backend.fast.convolve import Window
 from cpu_sim_backend.fast.finish import Finish
 from cpu_sim_backend.fast.layers import accumulate
@@ -25,11 +25,11 @@ from cpu_sim_backend.fast.plan import (
     MaxPoolOperation,
     Operation,
     Plan,
-    PooledSumOperation,
     QuantizeOperation,
+    UnweightedOperation,
 )
 from cpu_sim_backend.fast.pooling import average_pool, max_pool
-from cpu_sim_backend.fast.prepared import Layers, Prepared
+from cpu_sim_backend.fast.prepared import Prepared, PreparedLayers
 from cpu_sim_backend.fast.quantize import quantize
 from cpu_sim_backend.fast.tensor import Tensor, int8_of, joined, of_rows
 
@@ -49,7 +49,7 @@ class Run:
         plan: what to run.
     """
 
-    def __init__(self, layers: Layers, inputs: Mapping[str, Array], plan: Plan) -> None:
+    def __init__(self, layers: PreparedLayers, inputs: Mapping[str, Array], plan: Plan) -> None:
         self._layers = layers
         self._inputs = inputs
         self._plan = plan
@@ -71,10 +71,7 @@ class Run:
             try:
                 _STEPS[type(operation)](self, operation)
             except AmctError as error:
-                node = getattr(operation, "node", None)
-                if error.layer is not None or node is None:
-                    raise
-                raise type(error)(error.problem, layer=node.name, remedy=error.remedy) from error
+                raise error.at(layer=operation.name) from error
             for value in operation.outputs:
                 if value in self._tensors:
                     self._largest = max(self._largest, self._tensors[value].size)
@@ -130,12 +127,12 @@ class Run:
         self._integers.add(value)
 
     def _integer(self, operation: IntegerOperation) -> None:
-        prepared = self._layers.prepared(operation.node, operation.dequant, operation.zero)
+        prepared = self._layers.prepared(operation.layer)
 
         def begin(shape: Tuple[int, ...]) -> Finish:
             return self._finish(operation, prepared, shape)
 
-        nans = prepared.layer(self._tensors[operation.inputs[0]], begin)
+        nans = prepared.kernel(self._tensors[operation.inputs[0]], begin)
         if nans and operation.quantize is not None:
             raise _nan_in(operation.quantize)
 
@@ -147,9 +144,9 @@ class Run:
         residual, sums, floats, integers = _NO_FLOATS, _NO_SUMS, _NO_FLOATS, _NO_INTEGERS
         if operation.residual is not None:
             residual = self._tensors[operation.residual].rows()
-        if operation.accumulator in self._plan.wanted:
+        if operation.layer.accumulator in self._plan.wanted:
             sums = np.empty(size, np.int32)
-            self._tensors[operation.accumulator] = of_rows(sums, shape)
+            self._tensors[operation.layer.accumulator] = of_rows(sums, shape)
         if operation.floats is not None:
             floats = np.empty(size, np.float32)
             self._tensors[operation.floats] = of_rows(floats, shape)
@@ -184,18 +181,20 @@ class Run:
             self._concatenations[value] = np.empty((shape[0], concat.channels), np.uint8)
         return self._concatenations[value]
 
-    def _pooled_sum(self, operation: PooledSumOperation) -> None:
+    def _unweighted(self, operation: UnweightedOperation) -> None:
         x = self._tensors[operation.inputs[0]]
-        sums = accumulate(operation.node, operation.zero, x)
-        if operation.accumulator in self._plan.wanted:
-            self._tensors[operation.accumulator] = Tensor(first=sums)
-        a = operation.node.attributes
-        assert isinstance(a, Pooling) and a.kernel is not None
-        height, width = x.shape[2:]
-        areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-        deq_scale, _, _ = dequant.unpack(operation.dequant.weights[0])
-        pooled = PooledSum(sums, areas, a.kernel)
-        floats = pooling.dequantize_sum(pooled.sums, deq_scale[0], pooled.areas, pooled.kernel)
+        layer = operation.layer
+        sums = accumulate(layer, x)
+        if layer.accumulator in self._plan.wanted:
+            self._tensors[layer.accumulator] = Tensor(first=sums)
+        a = layer.node.attributes
+        if isinstance(a, Pooling):
+            assert a.kernel is not None
+            height, width = x.shape[2:]
+            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+            floats = pooling.dequantize_sum(sums, layer.deq_scale[0], areas, a.kernel)
+        else:
+            floats = dequant.dequantize(sums, layer.deq_scale, layer.shift_n)
         self._tensors[operation.outputs[1]] = Tensor(first=floats)
 
     def _max_pool(self, operation: MaxPoolOperation) -> None:
@@ -266,7 +265,7 @@ _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     InputOperation: Run._input,
     QuantizeOperation: Run._quantize,
     IntegerOperation: Run._integer,
-    PooledSumOperation: Run._pooled_sum,
+    UnweightedOperation: Run._unweighted,
     MaxPoolOperation: Run._max_pool,
     AveragePoolOperation: Run._average_pool,
     ConcatOperation: Run._concat,

@@ -18,8 +18,8 @@ from cpu_sim_backend.fast.plan import (
     MaxPoolOperation,
     Operation,
     Plan,
-    PooledSumOperation,
     QuantizeOperation,
+    UnweightedOperation,
 )
 
 _CACHE = 4 * 2**20
@@ -30,7 +30,7 @@ _ANY_LAYER = (
     ConcatOperation,
     InputOperation,
     MaxPoolOperation,
-    PooledSumOperation,
+    UnweightedOperation,
     QuantizeOperation,
 )
 
@@ -50,7 +50,7 @@ def samples_at_once(largest: int) -> int:
 
 def _is_by_sample(operation: Operation) -> bool:
     if isinstance(operation, IntegerOperation):
-        return not isinstance(operation.node.attributes, InnerProduct)
+        return not isinstance(operation.layer.node.attributes, InnerProduct)
     if isinstance(operation, LayerOperation):
         return operation.node.type.by_sample
     return isinstance(operation, _ANY_LAYER)

@@ -6,7 +6,8 @@ from typing import Any, List
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Value
-from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.graph.attributes import Input, Quant
+from amct_core.graph.deployed_layers import deployed_layers
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
 from cpu_sim_backend.onnx_export.layers import dequant_layer, float_layer, integer_layer, quant
 from cpu_sim_backend.onnx_export.shapes import all_shapes
@@ -26,18 +27,18 @@ def export(graph: Graph) -> Any:
         ModelError: a layer has no form in ONNX; the message names it.
     """
     builder = GraphBuilder(graph, all_shapes(graph))
+    layers = deployed_layers(graph)
+    by_dequant = {layer.dequant: layer for layer in layers.values()}
     inputs: List[Value] = []
     for node in graph.nodes:
-        producer = graph.producer(node.inputs[0]) if node.inputs else None
         if isinstance(node.attributes, Input):
             inputs.extend(node.outputs)
         elif isinstance(node.attributes, Quant):
             quant(builder, node)
-        elif isinstance(node.attributes, DeQuant):
-            assert producer is not None
-            dequant_layer(builder, node, producer)
-        elif producer is not None and isinstance(producer.attributes, Quant):
-            integer_layer(builder, node, producer.attributes.offset)
+        elif node in layers:
+            integer_layer(builder, layers[node])
+        elif node in by_dequant:
+            dequant_layer(builder, by_dequant[node])
         else:
             float_layer(builder, node)
     outputs = [value for value in graph.outputs if graph.producer(value) is not None]

@@ -15,7 +15,8 @@ from amct_core.errors import ModelError
 from amct_core.extensions import LayerType
 from amct_core.graph import Node
 from amct_core.graph.attributes import Pooling, Quant
-from amct_core.numerics import dequant, pooling
+from amct_core.graph.deployed_layers import DeployedLayer
+from amct_core.numerics import pooling
 from amct_core.plugins import registries
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
 
@@ -39,17 +40,13 @@ def float_layer(builder: GraphBuilder, node: Node) -> None:
     node.type.onnx(builder, node, inputs, outputs)
 
 
-def integer_layer(builder: GraphBuilder, node: Node, offset: int) -> None:
+def integer_layer(builder: GraphBuilder, layer: DeployedLayer) -> None:
     """Write one quantized layer: int32 accumulators, bias included.
-
-    Args:
-        builder: what it is written into.
-        node: the layer.
-        offset: of its Quant.
 
     Raises:
         ModelError: its type has no integer form in ONNX.
     """
+    node = layer.node
     if node.type.onnx_accumulate is None:
         raise ModelError(
             f"layer type '{node.op}' has no integer form in ONNX; known: "
@@ -58,8 +55,9 @@ def integer_layer(builder: GraphBuilder, node: Node, offset: int) -> None:
             remedy="Export without this layer quantized; a plugin adds the form of a type as "
             "'onnx_accumulate' in the hook amct_layer_types.",
         )
-    accumulators = node.type.onnx_accumulate(builder, node, builder.name(node.inputs[0]), offset)
-    builder.add("Identity", [accumulators], builder.name(node.outputs[0]))
+    q = builder.name(layer.quantized)
+    accumulators = node.type.onnx_accumulate(builder, node, q, layer.offset)
+    builder.add("Identity", [accumulators], builder.name(layer.accumulator))
 
 
 def _known(part: str) -> str:
@@ -69,8 +67,7 @@ def _known(part: str) -> str:
 
 def quant(builder: GraphBuilder, node: Node) -> None:
     """Write ``clamp(rint(x * scale + offset), -128, 127) + 128`` as uint8; Round is to even."""
-    a = node.attributes
-    assert isinstance(a, Quant)
+    a = node.typed(Quant)
     if a.float16:
         raise ModelError(
             "it quantizes in float16; the ONNX model holds exact integers only.",
@@ -86,34 +83,32 @@ def quant(builder: GraphBuilder, node: Node) -> None:
     builder.add("Cast", [stored], builder.name(node.outputs[0]), to=TensorProto.UINT8)
 
 
-def dequant_layer(builder: GraphBuilder, node: Node, source: Node) -> None:
+def dequant_layer(builder: GraphBuilder, layer: DeployedLayer) -> None:
     """Write ``float32(shift(acc, N)) * deq_scale``, and for pooling the factor of its windows."""
-    deq_scale, shift_n, _ = dequant.unpack(node.weights[0])
-    acc = builder.name(node.inputs[0])
-    along = (1, -1) + (1,) * (len(builder.shape(source, source.outputs[0])) - 2)
-    if shift_n.any():
+    acc = builder.name(layer.accumulator)
+    along = (1, -1) + (1,) * (len(builder.shape(layer.node, layer.accumulator)) - 2)
+    if layer.shift_n.any():
         # In float64 every step is exact, and Floor is the shift's rounding.
-        power = 2.0 ** shift_n.astype(np.float64).reshape(along)
+        power = 2.0 ** layer.shift_n.astype(np.float64).reshape(along)
         wide = builder.add("Cast", [acc], to=TensorProto.DOUBLE)
         parts = builder.add("Mul", [wide, builder.constant(1 / power, np.float64)])
         limits = [builder.constant(limit, np.float64) for limit in (-32768, 32767)]
         kept = builder.add("Clip", [builder.add("Floor", [parts]), *limits])
         acc = builder.add("Mul", [kept, builder.constant(power, np.float64)])
     floats = builder.add("Cast", [acc], to=TensorProto.FLOAT)
-    scale = builder.constant(deq_scale.reshape(along), np.float32)
-    top = builder.name(node.outputs[0])
-    if not isinstance(source.attributes, Pooling):
+    scale = builder.constant(layer.deq_scale.reshape(along), np.float32)
+    top = builder.name(layer.dequant.outputs[0])
+    if not isinstance(layer.node.attributes, Pooling):
         builder.add("Mul", [floats, scale], top)
         return
     scaled = builder.add("Mul", [floats, scale])
-    builder.add(
-        "Mul", [scaled, builder.constant(_window_factors(builder, source), np.float32)], top
-    )
+    factors = builder.constant(_window_factors(builder, layer.node), np.float32)
+    builder.add("Mul", [scaled, factors], top)
 
 
 def _window_factors(builder: GraphBuilder, node: Node) -> Any:
-    a = node.attributes
-    assert isinstance(a, Pooling) and a.kernel is not None
+    a = node.typed(Pooling)
+    assert a.kernel is not None
     height, width = builder.shape(node, node.inputs[0])[2:]
     areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
     return np.float32(a.kernel[0] * a.kernel[1]) / areas.astype(np.float32)

@@ -7,8 +7,7 @@ from typing import Mapping, Tuple
 import numpy as np
 
 from amct_core.graph import Graph, Value
-from amct_core.graph.attributes import Input, Quant
-from amct_core.graph.shapes import known_shapes
+from amct_core.graph.shapes import known_shapes, shapes_of_inputs
 from cpu_sim_backend.execution import Execution, as_array
 
 Shapes = Mapping[Value, Tuple[int, ...]]
@@ -19,19 +18,8 @@ def all_shapes(graph: Graph) -> Shapes:
     known = known_shapes(graph)
     if all(value in known for node in graph.nodes for value in node.outputs):
         return known
-    inputs = {
-        top: np.ones(shape, np.float32)
-        for node in graph.nodes
-        if isinstance(node.attributes, Input)
-        for top, shape in zip(node.tops, node.attributes.shapes)
-    }
-    integer_nodes = frozenset(
-        use.node.name
-        for node in graph.nodes
-        if isinstance(node.attributes, Quant)
-        for use in graph.uses(node.outputs[0])
-    )
-    execution = Execution(integer_nodes, inputs)
+    inputs = shapes_of_inputs(graph).items()
+    execution = Execution({top: np.ones(shape, np.float32) for top, shape in inputs})
     return {
         value: as_array(tensor).shape
         for node in graph.nodes

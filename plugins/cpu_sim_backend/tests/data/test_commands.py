@@ -215,7 +215,7 @@ def data(request: pytest.FixtureRequest, saved: Saved) -> Callable[[], Any]:
 def test_a_simulator_streams_any_source(saved: Saved, data: Callable[[], Any]) -> None:
     files = f"{saved.prefix}_deploy_model.prototxt", f"{saved.prefix}_deploy_weights.caffemodel"
     simulator = Simulator(*files)
-    blob = simulator.quantized_nodes[1].tops[0]
+    blob = simulator.quantized_layers[1].accumulator.name
     with np.load(saved.data) as arrays:
         whole = simulator.run(dict(arrays), [blob])[blob]
     batches = [found[blob] for found in simulator.stream(data(), 3, [blob])]

@@ -171,7 +171,7 @@ def test_a_shared_quant_in_float16_is_the_same_for_both_readers() -> None:
 
 def test_what_is_rolled_back_is_no_quantized_layer_any_more() -> None:
     simulator = Simulator.from_graph(on(processor(["conv", "up"]), blobs()).graph, "reference")
-    assert [node.name for node in simulator.quantized_nodes] == ["pool", "fc"]
+    assert [layer.name for layer in simulator.quantized_layers] == ["pool", "fc"]
 
 
 @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ def test_a_processor_cannot_roll_back_what_is_not_quantized(layer: str, said: st
     assert caught.value.layer == layer
 
 
-def test_a_scale_out_of_range_names_the_layer() -> None:
+def test_a_scale_out_of_range_names_the_dequant() -> None:
     weights = blobs()
     weights["up_d"] = [words([1.0, 0.0])]
     with pytest.raises(AmctError, match="deq_scale of channel 1") as caught:
         on(processor(["up"]), weights)
-    assert caught.value.layer == "up"
+    assert caught.value.layer == "up_d"
 
 
 def test_the_report_says_what_is_known_and_what_is_not() -> None:
@@ -230,7 +230,7 @@ def test_the_report_says_what_is_known_and_what_is_not() -> None:
         "the sums are taken is not public)",
         "  Quant: not known; computed in float32 (unknown)",
         "  deq_scale: cut to 19 bits, 1 layer (inferred)",
-        "  shift N: passed over, 2 layers (verified)",
+        "  shift N: ignored, 2 layers (verified)",
         "  not simulated: its clock",
     ]
 

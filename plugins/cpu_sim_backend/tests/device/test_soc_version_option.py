@@ -96,8 +96,8 @@ def test_an_unknown_processor_lists_those_that_are_known(saved: Saved) -> None:
 
 def test_a_processor_that_rolls_everything_back_leaves_no_integers(saved: Saved) -> None:
     simulator = Simulator(*files(saved), soc_version="Ascend310")
-    assert simulator.quantized_nodes == ()
-    assert len(Simulator(*files(saved)).quantized_nodes) == 3
+    assert simulator.quantized_layers == ()
+    assert len(Simulator(*files(saved)).quantized_layers) == 3
 
 
 def test_an_onnx_model_of_a_processor_is_refused(saved: Saved, capsys: Any) -> None:

@@ -57,7 +57,7 @@ def words(scales: Sequence[float], shift_n: int = 0) -> Array:
 
 
 def blobs(seed: int = 0) -> Blobs:
-    """Return weights and words: N = 3, and scales that are powers of two but for ``fc``."""
+    """Return weights and words: N = 3, and scales that are powers of two except for ``fc``."""
     random = np.random.default_rng(seed)
 
     def integers(*shape: int) -> Array:
@@ -86,7 +86,7 @@ def images(seed: int = 1) -> Dict[str, Array]:
 
 
 def processor(rolled_back: Sequence[str] = (), **facts: Fact[bool]) -> Processor:
-    """Return a processor that is exact but for ``facts``, and for the layers it rolls back."""
+    """Return a processor that is exact except for ``facts``, and for the layers it rolls back."""
     exact = {
         "quantizes_in_fp16": NO,
         "cuts_deq_scale": NO,

@@ -76,7 +76,8 @@ def deployed(saved: Saved) -> tuple[str, str]:
 
 
 def quantized(saved: Saved) -> Sequence[Node]:
-    return Simulator(*deployed(saved), engine="reference").quantized_nodes
+    simulator = Simulator(*deployed(saved), engine="reference")
+    return [layer.node for layer in simulator.quantized_layers]
 
 
 def layer(report: Dict[str, Any], name: str) -> Dict[str, Any]:
@@ -211,6 +212,6 @@ def test_the_largest_accumulator_is_that_of_the_data(saved: Saved) -> None:
     pytest.importorskip("numba")
     pytest.importorskip("onnxruntime")
     report = verify(saved.prefix, data, batch_size=3, against="reference")
-    for node, found in zip(simulator.quantized_nodes, report.layers):
-        sums = simulator.run(data, [node.tops[0]])[node.tops[0]]
+    for layer, found in zip(simulator.quantized_layers, report.layers):
+        (sums,) = simulator.run(data, [layer.accumulator.name]).values()
         assert found.max_abs_accumulator == np.abs(sums.astype(np.int64)).max() > 0
