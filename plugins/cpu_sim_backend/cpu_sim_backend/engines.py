@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
 
@@ -32,10 +31,3 @@ def chosen_engine(name: str) -> str:
             remedy="Install amct-cpu-sim-backend[fast], or use the reference engine.",
         )
     return "reference" if name == "reference" or missing else "fast"
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
