@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Callable, List, Sequence
 
-from amct_core.extensions import Processor, RolledBack
+from amct_core.extensions import Merged, Processor, RolledBack
+from amct_core.extensions.processor import REQUANTIZED
 from amct_core.graph import Graph
 from ascend_backend.targets import Family, Target, families
 
@@ -27,6 +28,10 @@ def _processor(family: Family) -> Processor:
         honours_shift_n=target.honours_shift_n,
         rolls_back=target.rolls_back_few_channels,
         rolled_back=_rolled_back_on(target),
+        dequantizes_to=target.dequantizes_to,
+        merges=target.merges,
+        merged=_merged_on(target),
+        floats_in_fp16=target.floats_in_fp16,
         not_simulated=_not_simulated(target),
     )
 
@@ -40,12 +45,22 @@ def _rolled_back_on(target: Target) -> Callable[[Graph], Sequence[RolledBack]]:
     return rolled_back
 
 
+def _merged_on(target: Target) -> Callable[[Graph], Sequence[Merged]]:
+    def merged(graph: Graph) -> Sequence[Merged]:
+        from ascend_backend.merging import merged as find
+
+        return find(graph, target)
+
+    return merged
+
+
 def _not_simulated(target: Target) -> List[str]:
-    merged = target.requant
-    notes = [
-        "DeQuant gives float16, and float layers compute in it.",
-        f"A DeQuant and the Quant behind it are merged: {merged.value} ({merged.status}).",
-    ]
+    notes = ["The order in which float16 products are added is not public."]
+    if target.merges.value == REQUANTIZED:
+        notes.append(
+            "An Eltwise of DeQuants with N and equal words adds int16 numbers "
+            f"({target.merges.status})."
+        )
     if target.accepts_caffe.value is False:
         notes.append(f"ATC takes no Caffe models for it ({target.accepts_caffe.status}).")
     return notes

@@ -105,7 +105,14 @@ def test_the_simulation_is_told_what_the_table_says(soc_version: str) -> None:
     processor = find_processor(registries().processors, soc_version)
     assert processor.name == target.family
     assert processor.rolls_back == target.rolls_back_few_channels
-    for name in ("quantizes_in_fp16", "cuts_deq_scale", "honours_shift_n"):
+    for name in (
+        "quantizes_in_fp16",
+        "cuts_deq_scale",
+        "honours_shift_n",
+        "dequantizes_to",
+        "merges",
+        "floats_in_fp16",
+    ):
         assert getattr(processor, name) == getattr(target, name)
     graph = network(INNER_PRODUCT, (1, 3))
     assert list(processor.rolled_back(graph)) == rolled_back(graph, target)

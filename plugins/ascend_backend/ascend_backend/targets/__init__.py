@@ -33,11 +33,16 @@ class Target:
         isa: the instruction set of the AI cores: ``v100``, ``v200``, ``v220``, ``v300``, ``v350``.
         accepts_caffe: whether ATC converts Caffe models for it.
         honours_shift_n: whether a shift N other than 0 changes what DeQuant computes.
-        quantizes_in_fp16: whether Quant multiplies and adds in float16; false: in float32.
+        quantizes_in_fp16: whether a Quant by itself multiplies and adds in float16; false: in
+            float32.
         rolls_back_few_channels: whether quantized layers with at most 16 input channels are turned
             back into float16 layers.
         cuts_deq_scale: whether the float32 deq_scale loses its 13 lowest bits (fix-pipe).
-        requant: how DeQuant and a Quant behind it are merged.
+        dequantizes_to: what DeQuant gives: ``float32``, ``float16``, or ``float16 scale``, which is
+            float16 by a deq_scale in float16.
+        merges: what becomes of a DeQuant and the Quants behind it: ``separate``, ``merged`` (the
+            scale of the Quants moves into deq_scale) or ``requantized`` (one operation, int8 out).
+        floats_in_fp16: whether float layers compute in float16.
     """
 
     soc_version: str
@@ -49,7 +54,9 @@ class Target:
     quantizes_in_fp16: Fact[bool]
     rolls_back_few_channels: Fact[bool]
     cuts_deq_scale: Fact[bool]
-    requant: Fact[str]
+    dequantizes_to: Fact[str]
+    merges: Fact[str]
+    floats_in_fp16: Fact[bool]
 
     def facts(self) -> Dict[str, Fact[Any]]:
         """Return every fact by its name."""
