@@ -85,10 +85,12 @@ class DeQuant(Attributes):
 class Float16(Attributes):
     """Rounds to float16; found only in a graph that stands for what a processor computes.
 
-    ``through``: the input goes through this Quant and back into numbers first (AntiQuant).
+    ``through``: the input goes through this Quant and back into numbers first (AntiQuant), which
+    takes the scale of the Quant to be ``scale``, as the model says.
     """
 
     through: Optional[Quant] = None
+    scale: float = 1.0
 
 
 @attrs.frozen

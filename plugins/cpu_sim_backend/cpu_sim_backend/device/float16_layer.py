@@ -22,8 +22,8 @@ def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
     x = inputs[0]
     if a.through is not None:
         quantize = float16.quantize if a.through.float16 else affine.quantize
-        q = quantize(x, a.through.scale, a.through.offset)
-        scale_d = np.float32(1) / np.float32(a.through.scale)
+        q = quantize(x, a.through.scale, a.through.zero_point)
+        scale_d = np.float32(1) / np.float32(a.scale)
         return [float16.dequantize(q, a.through.offset, scale_d)]
     return [float16.rounded(x)]
 

@@ -21,7 +21,7 @@ from amct_core.errors import ModelError
 from amct_core.extensions import Merged
 from amct_core.extensions.processor import FLOAT16, INTEGERS, REQUANTIZED
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import DeQuant, Quant
+from amct_core.graph.attributes import DeQuant, Float16, Quant
 
 
 def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
@@ -46,6 +46,12 @@ def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
             node = _node(graph, name, Quant)
             added = each.offset if requantized else None
             changed[name] = _evolved(node, scale=1.0, added=added)
+            for use in graph.uses(node.inputs[0]):
+                other = use.node.attributes
+                if isinstance(other, Float16) and other.through is not None:
+                    # It reads the int8 of this Quant, and so what has become of it.
+                    through = changed[name].attributes
+                    changed[use.node.name] = _evolved(use.node, through=through)
     return graph.replace([changed.get(node.name, node) for node in graph.nodes])
 
 
