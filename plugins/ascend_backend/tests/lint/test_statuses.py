@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from amct_core.cli.main import cli
 from ascend_backend import processors
 from ascend_backend.lint import RULES, find
-from ascend_backend.lint.explanations import FOLDER, page
 from ascend_backend.lint.report import as_json
+from ascend_backend.lint.rule import PAGES
 from ascend_backend.targets import INFERRED, UNKNOWN, VERIFIED, Family, families
 from plugins.ascend_backend.tests.lint.broken_models import CASES, Broken, Model
 
@@ -60,7 +60,7 @@ def test_the_status_is_that_of_the_table(case: Broken, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("case", TOLD, ids=str)
 def test_what_a_page_calls_inferred_is_said_to_be(case: Broken, tmp_path: Path) -> None:
-    text = (FOLDER / f"{case.rule}.md").read_text()
+    text = (PAGES / f"{case.rule}.md").read_text()
     if "* inferred: " in text:
         for message in messages(case, tmp_path, doubt=False):
             assert STATUS.findall(message) == [INFERRED]
@@ -69,7 +69,7 @@ def test_what_a_page_calls_inferred_is_said_to_be(case: Broken, tmp_path: Path) 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_page_tells_of_each_family_how_well_a_fact_is_known(rule) -> None:
     shown = CliRunner().invoke(cli, ["lint", "--explain", rule.id]).output
-    assert shown == page(rule)
+    assert shown == rule.page()
     facts = [line for line in shown.splitlines() if "targets.json of this package" in line]
     for line in facts:
         name = line.split(", ")[1].split(":")[0]

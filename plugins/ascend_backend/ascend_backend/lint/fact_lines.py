@@ -1,26 +1,17 @@
-"""The explanation page of each rule: what ATC does, why, what to do, and where it is written."""
+"""What the table of targets says, put into the page of a rule."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Dict, Iterator, List
 
-from ascend_backend.lint.rule import Rule
 from ascend_backend.targets import UNKNOWN, Fact, families
-
-FOLDER = Path(__file__).with_name("pages")
 
 _TABLE = "* targets.json of this package, "
 _SHOWN = {True: "yes", False: "no", None: "not known"}
 
 
-def page(rule: Rule) -> str:
-    """Return the page of ``rule`` in Markdown.
-
-    Where it names a fact of the table of targets, what the table says of each family is put there,
-    with how well that is known.
-    """
-    text = (FOLDER / f"{rule.id}.md").read_text(encoding="utf-8")
+def with_facts(text: str) -> str:
+    """Return a page with a line for each fact that it names: its value and status, by family."""
     return "".join(f"{line}\n" for row in text.splitlines() for line in _lines(row))
 
 
