@@ -39,6 +39,7 @@ from __future__ import annotations
 from typing import Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 import attrs
+import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.extensions import Merged
@@ -140,7 +141,16 @@ def is_relu(node: Node) -> bool:
 
 def is_removable(relu: Node) -> bool:
     """Return whether a ReLU becomes a flag of the operator before it."""
-    return relu.op != "ReLU6" and abs(_slope(relu)) < _NO_SLOPE
+    return relu.op != "ReLU6" and abs(slope(relu)) < _NO_SLOPE
+
+
+def slope(relu: Node) -> float:
+    """Return the slope that ATC reads for a ReLU of any kind; 0 for a ReLU6."""
+    if isinstance(relu.attributes, ReLU):
+        return relu.attributes.negative_slope
+    # Types of other Caffes: ATC reads ReLU's field for them.
+    assert isinstance(relu.source, Layer)
+    return relu.source.parameters("relu_param").number("negative_slope", 0.0) or 0.0
 
 
 def readers(graph: Graph, node: Node) -> List[Node]:
@@ -167,7 +177,8 @@ def _pattern_0(graph: Graph) -> Iterator[Group]:
         quants = [readers(graph, relu)[0] for relu in relus] if relus else first
         if not quants or not all(isinstance(node.attributes, Quant) for node in quants):
             continue
-        same, scale = ascend_v100.merged_scales([q.typed(Quant).scale for q in quants])
+        with np.errstate(over="ignore"):
+            same, scale = ascend_v100.merged_scales([q.typed(Quant).scale for q in quants])
         if same and len({is_removable(relu) for relu in relus}) < 2:
             yield Group((dequant,), tuple(quants), tuple(relus), None, float(scale))
 
@@ -228,14 +239,6 @@ def _concatenated(graph: Graph, group: Group) -> Sequence[Optional[int]]:
         return []
     # Neither DeQuant nor ReLU changes the channels; shape rules do not know each of the latter.
     return [channels(graph, dequant.inputs[0], shapes) for dequant in group.dequants]
-
-
-def _slope(relu: Node) -> float:
-    if isinstance(relu.attributes, ReLU):
-        return relu.attributes.negative_slope
-    # LeakyReLU and RReLU of other Caffes: ATC reads ReLU's field for both.
-    assert isinstance(relu.source, Layer)
-    return relu.source.parameters("relu_param").number("negative_slope", 0.0) or 0.0
 
 
 def _names(nodes: Iterable[Node]) -> Tuple[str, ...]:

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Iterator, List, Optional, Sequence
+from typing import Callable, Iterable, Iterator, List, Optional, Sequence
 
 import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import AmctError
 from amct_core.extensions import RolledBack
+from amct_core.extensions.processor import REQUANTIZED
 from amct_core.graph import Graph
+from amct_core.graph.attributes import Quant
 from amct_core.numerics.fixpipe import LOST_BITS
+from ascend_backend.lint.facts import known, target_of
+from ascend_backend.lint.fusion import fused
 from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 from ascend_backend.rollback import FEW_CHANNELS, few_channels, pooling_windows
-from ascend_backend.targets import UNKNOWN, Fact, Target
+from ascend_backend.targets import UNKNOWN, Target
 
 _SHIFT_BITS = np.uint64(0xFF << 32)
-
-
-def _known(fact: Fact[Any]) -> str:
-    """Return how well a fact is known, to end a message with; the rule's page names the source."""
-    return f"({fact.status})"
 
 
 def _some(layers: Sequence[Layer]) -> str:
@@ -33,23 +32,23 @@ def _some(layers: Sequence[Layer]) -> str:
 def check_caffe(model: DeployModel) -> Iterator[Problem]:
     """Find processors for which ATC takes no Caffe models."""
     target = model.target
-    if target is not None and target.accepts_caffe.value is False:
+    if target is not None and target_of(model) is None:
         yield Problem(
-            f"ATC takes no Caffe models for {target.soc_version} {_known(target.accepts_caffe)}.",
+            f"ATC takes no Caffe models for {target.soc_version} {known(target.accepts_caffe)}.",
             field="--soc-version",
         )
 
 
 def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     """Find a shift N that the processor does not apply."""
-    target = model.target
+    target = target_of(model)
     if target is None or target.honours_shift_n.value or target.honours_shift_n.status == UNKNOWN:
         return
     shifting = _with_bits(model, _SHIFT_BITS)
     if shifting:
         yield Problem(
             f"{target.soc_version} ignores the N of {_some(shifting)}, and computes as with "
-            f"N = 0 {_known(target.honours_shift_n)}.",
+            f"N = 0 {known(target.honours_shift_n)}.",
             field="N",
         )
 
@@ -66,59 +65,90 @@ def _with_bits(model: DeployModel, mask: np.uint64) -> List[Layer]:
 
 def check_few_channels(model: DeployModel) -> Iterator[Problem]:
     """Find quantized layers with few input channels."""
-    target = model.target
-    where = "ATC" if target is None else f"ATC for {target.soc_version}"
     for found in _rolled_back(model, few_channels):
         yield Problem(
-            f"{found.reason}; {where} turns quantized layers with at most {FEW_CHANNELS} back into "
-            "float16.",
+            f"{found.reason}; {_turns(model)} quantized layers with at most {FEW_CHANNELS} back "
+            f"into float16{_founded(model)}.",
             found.layer,
         )
 
 
 def check_pooling_windows(model: DeployModel) -> Iterator[Problem]:
     """Find quantized Poolings whose windows have no int8 form."""
-    target = model.target
-    where = "ATC" if target is None else f"ATC for {target.soc_version}"
     for found in _rolled_back(model, pooling_windows):
-        yield Problem(f"{found.reason}; {where} computes it in float16.", found.layer)
+        yield Problem(
+            f"{found.reason}; {_turns(model)} such a layer back into float16{_founded(model)}.",
+            found.layer,
+        )
+
+
+def _turns(model: DeployModel) -> str:
+    target = model.target
+    if target is None:
+        return "ATC turns"
+    unknown = target.rolls_back_few_channels.status == UNKNOWN
+    return f"ATC for {target.soc_version} {'may turn' if unknown else 'turns'}"
+
+
+def _founded(model: DeployModel) -> str:
+    return "" if model.target is None else f" {known(model.target.rolls_back_few_channels)}"
 
 
 def _rolled_back(
     model: DeployModel, find: Callable[[Graph, Optional[Target]], Iterable[RolledBack]]
 ) -> Iterable[RolledBack]:
-    """Return what ``find`` finds; nothing in a broken network, which other rules report."""
+    """Return what ``find`` finds; nothing in a broken network, which other rules report.
+
+    A processor of which it is not known counts as one that rolls back.
+    """
+    target = target_of(model)
+    if target is None and model.target is not None:
+        return []
+    if target is not None and target.rolls_back_few_channels.status == UNKNOWN:
+        target = None
     graph = graph_of(model)
     try:
-        return [] if graph is None else list(find(graph, model.target))
+        return [] if graph is None else list(find(graph, target))
     except AmctError:
         return []
 
 
 def check_cut(model: DeployModel) -> Iterator[Problem]:
     """Find deq_scales that lose bits."""
-    target = model.target
+    target = target_of(model)
     if target is None or not target.cuts_deq_scale.value:
         return
     cut = _with_bits(model, LOST_BITS)
     if cut:
         yield Problem(
             f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set in "
-            f"{_some(cut)}: up to 1/1024 of the output {_known(target.cuts_deq_scale)}.",
+            f"{_some(cut)}: up to 1/1024 of the output {known(target.cuts_deq_scale)}.",
             field="deq_scale",
         )
 
 
 def check_float16(model: DeployModel) -> Iterator[Problem]:
     """Find models whose inputs are quantized in float16."""
-    target = model.target
-    if target is None or not target.quantizes_in_fp16.value:
+    target = target_of(model)
+    found = None if target is None or not target.quantizes_in_fp16.value else fused(model, target)
+    if target is None or found is None:
         return
-    quants = model.of_type("Quant")
-    if quants:
+    names = [node.name for node in found.graph.nodes if isinstance(node.attributes, Quant)]
+    gone = {
+        name
+        for group in found.merged
+        for name in group.quants
+        if target.merges.value == REQUANTIZED and not group.keeps_relu
+    }
+    summing = [name for name in names if name in found.merged_quants - gone]
+    whole = [name for name in names if name not in found.merged_quants]
+    parts = [f"{len(whole)} Quant layers in float16"] if whole else []
+    if summing:
+        parts.append(f"the offset of {len(summing)} that are merged with the DeQuant before them")
+    if parts:
         yield Problem(
-            f"{target.soc_version} computes {len(quants)} Quant layers in float16; the simulation "
-            f"without --soc-version computes them in float32 {_known(target.quantizes_in_fp16)}."
+            f"{target.soc_version} computes {', and '.join(parts)}; the simulation without "
+            f"--soc-version computes them in float32 {known(target.quantizes_in_fp16)}."
         )
 
 
