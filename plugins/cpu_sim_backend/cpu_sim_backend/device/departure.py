@@ -153,7 +153,7 @@ def _layers_by_field(device: DeviceGraph) -> Mapping[str, Tuple[str, ...]]:
 
 
 def remarks(found: Departure) -> Iterator[str]:
-    """Yield what stands below the tables: what is computed otherwise, and how well that is known."""
+    """Yield what stands below the tables: what is computed otherwise, and how well it is known."""
     yield from found.device.lines()
     merged = sum(layer.how == "merged" for layer in found.layers)
     if merged:

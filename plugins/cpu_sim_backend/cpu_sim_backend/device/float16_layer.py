@@ -28,5 +28,5 @@ def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [float16.rounded(x)]
 
 
-FLOAT16_LAYER = LayerType("Float16", shape=same_shape, run=run)
+FLOAT16_LAYER = LayerType("Float16", shape=same_shape, run=run, by_sample=True)
 """How the layer type that a rewriting puts in is computed; no Caffe has it."""

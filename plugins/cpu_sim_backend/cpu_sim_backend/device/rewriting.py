@@ -125,9 +125,9 @@ def _in_float16(node: Node) -> Node:
     a = node.attributes
     if isinstance(a, Quant) and a.added is None:  # else it reads integers
         return attrs.evolve(node, attributes=attrs.evolve(a, float16=True))
-    if isinstance(a, Float16) and a.through is not None:
+    if isinstance(a, Float16) and a.through is not None and a.through.added is None:
         through = attrs.evolve(a.through, float16=True)
-        return attrs.evolve(node, attributes=Float16(through))
+        return attrs.evolve(node, attributes=attrs.evolve(a, through=through))
     return node
 
 
@@ -136,7 +136,7 @@ def _floats_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Devia
     layers: Tuple[str, ...] = ()
     if fact.value:
         integer = {*quantized_nodes(graph)}
-        floats = [n for n in graph.nodes if n not in integer and _makes_floats(n)]
+        floats = [n for n in graph.nodes if n not in integer and _makes_floats(graph, n)]
         layers = tuple(node.name for node in floats)
         chosen = set(floats)
         nodes = [attrs.evolve(n, float16=True) if n in chosen else n for n in graph.nodes]
@@ -154,9 +154,12 @@ def _floats_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Devia
     )
 
 
-def _makes_floats(node: Node) -> bool:
+def _makes_floats(graph: Graph, node: Node) -> bool:
     if isinstance(node.attributes, (Quant, DeQuant, Float16)):
         return False
+    readers = [use.node.attributes for value in node.outputs for use in graph.uses(value)]
+    if readers and all(isinstance(a, Float16) and a.through is None for a in readers):
+        return False  # rolled back: a rounding stands behind it already
     return isinstance(node.attributes, Input) or node.type.makes_values(node)
 
 

@@ -22,6 +22,8 @@ _CHUNKS = 64
 """Rows are cut into at most so many pieces of work."""
 _PIECE = 4096
 """Values in one piece of work."""
+_BLOCK = 1024
+"""Values in one block of rows, more or less."""
 _TO_INTEGER = np.float32(12582912.0)
 """1.5 * 2**23: added to a float32 of up to 2**22 and taken off again, it rounds to an integer."""
 
@@ -97,56 +99,86 @@ def _to_integer(x: Any, low: Any, high: Any) -> Any:
 
 
 @inlined
-def _dequantize(sums: Any, shift: Any, d: Any, x: Any) -> None:
-    """Fill ``x``, float32 ``[channels]``."""
+def _dequantize(sums: Any, shift: Any, factor: Any, d: Any, x: Any) -> None:
+    """Fill float32 ``x``; ``shift`` and ``factor`` are as long as it is, or longer."""
     if d.kind == _FLOAT16_SCALE:
-        for c in range(sums.size):
-            x[c] = to_half(np.float64(sums[c]) * np.float64(d.factor[c]))
+        for i in range(x.size):
+            x[i] = to_half(np.float64(sums[i]) * np.float64(factor[i]))
         if d.twice:
-            for c in range(sums.size):
-                x[c] = to_half(np.float32(x[c] * d.factor[c]))
+            for i in range(x.size):
+                x[i] = to_half(np.float32(x[i] * factor[i]))
         return
-    for c in range(sums.size):
-        x[c] = np.float32(sums[c])
     if shift.size > 0:
-        for c in range(sums.size):
-            short = min(max(sums[c] >> shift[c], -32768), 32767)
-            x[c] = np.float32(short << shift[c] if d.kind == _FLOAT32 else short)
-    if d.kind == _FLOAT32:
-        for c in range(sums.size):
-            x[c] = np.float32(x[c] * d.factor[c])
-    elif d.kind == _FLOAT16:
-        for c in range(sums.size):
-            x[c] = to_half(np.float64(x[c]) * np.float64(d.factor[c]))
+        for i in range(x.size):
+            short = min(max(sums[i] >> shift[i], -32768), 32767)
+            x[i] = np.float32(short << shift[i] if d.kind == _FLOAT32 else short)
     else:
-        for c in range(sums.size):
-            nine = _to_integer(np.float32(x[c] * d.factor[c]), -256, 255)
+        for i in range(x.size):
+            x[i] = np.float32(sums[i])
+    if d.kind == _FLOAT32:
+        for i in range(x.size):
+            x[i] = np.float32(x[i] * factor[i])
+    elif d.kind == _FLOAT16:
+        for i in range(x.size):
+            x[i] = to_half(np.float64(x[i]) * np.float64(factor[i]))
+    else:
+        for i in range(x.size):
+            nine = _to_integer(np.float32(x[i] * factor[i]), -256, 255)
             q = min(max(np.float32(nine + d.offset), np.float32(-128)), np.float32(127))
-            x[c] = np.float32(q - d.offset)
+            x[i] = np.float32(q - d.offset)
 
 
 @inlined
-def _quantize(x: Any, q: Any, out: Any) -> None:
-    """Fill ``out``, uint8, from float32 ``x`` of the same length."""
-    if q.float16:
-        for c in range(x.size):
-            y = to_half(np.float32(to_half(x[c]) * q.factor))
-            if q.twice:
-                y = to_half(np.float32(y * q.factor))
-            y = to_half(np.float32(y + q.offset))
-            out[c] = np.uint8(np.int32(_to_integer(y, -128, 127)) + 128)
+def _at_least(x: Any, floor: Any) -> None:
+    for i in range(x.size):
+        x[i] = floor if x[i] < floor else x[i]
+
+
+@inlined
+def _quantize(x: Any, q: Any, is_half: bool) -> None:
+    """Scale float32 ``x`` and add the offset, in place.
+
+    ``is_half``: it holds float16 numbers already.
+    """
+    if not q.float16:
+        for i in range(x.size):
+            x[i] = np.float32(np.float32(x[i] * q.factor) + q.offset)
     else:
-        for c in range(x.size):
-            y = np.float32(np.float32(x[c] * q.factor) + q.offset)
-            out[c] = np.uint8(np.int32(_to_integer(y, -128, 127)) + 128)
+        if not is_half:
+            for i in range(x.size):
+                x[i] = to_half(x[i])
+        if q.factor != np.float32(1):
+            for i in range(x.size):
+                x[i] = to_half(np.float32(x[i] * q.factor))
+        if q.twice:
+            for i in range(x.size):
+                x[i] = to_half(np.float32(x[i] * q.factor))
+        for i in range(x.size):
+            x[i] = to_half(np.float32(x[i] + q.offset))
+
+
+@inlined
+def _store(x: Any, out: Any) -> None:
+    """Round to integers, clamp, and fill ``out`` with what stands for them: uint8 ``q + 128``."""
+    for i in range(x.size):
+        out[i] = np.uint8(np.int32(_to_integer(x[i], -128, 127)) + 128)
 
 
 @inlined
 def _any_nan(x: Any) -> Any:
     nans = np.int64(0)
-    for c in range(x.size):
-        nans |= np.int64(x[c] != x[c])
+    for i in range(x.size):
+        nans |= np.int64(x[i] != x[i])
     return nans
+
+
+@inlined
+def _repeated(values: Any, channels: int, times: int) -> Any:
+    result = np.empty(channels * times if values.size > 0 else 0, values.dtype)
+    for begin in range(0, result.size, channels):
+        for c in range(channels):
+            result[begin + c] = values[c]
+    return result
 
 
 @parallel
@@ -154,7 +186,7 @@ def finish_as_device(sums: Any, d: Any, q: Any, rounds_sum: bool, f: Any) -> int
     """Finish sums that are in memory; return 0 if none has become NaN, which only a residual can.
 
     Args:
-        sums: int32 ``[rows, channels]``, with the bias.
+        sums: int32 ``[rows, channels]``, with the bias; contiguous like all that ``f`` names.
         d: a :class:`DeviceDequant`.
         q: a :class:`DeviceQuant`.
         rounds_sum: whether the sum with the residual is rounded to float16.
@@ -163,28 +195,38 @@ def finish_as_device(sums: Any, d: Any, q: Any, rounds_sum: bool, f: Any) -> int
     rows, channels = sums.shape
     # What numba's loops write to must be a variable: elements of a tuple would be copies.
     floats, integers = f.floats, f.integers
-    chunks = min(rows, _CHUNKS)
+    # Several rows at once, as many as make loops worth while where channels are few.
+    height = max(1, _BLOCK // max(1, channels))
+    chunks = min((rows + height - 1) // height, _CHUNKS)
     nans = np.zeros(chunks, np.int64)  # per piece: a sum inside of the loops would be lost
+    is_half = (d.kind == _FLOAT16 or d.kind == _FLOAT16_SCALE) and (
+        rounds_sum or f.residual.size == 0
+    )
     for chunk in numba.prange(chunks):
-        x = np.empty(channels, np.float32)
-        for row in range(chunk * rows // chunks, (chunk + 1) * rows // chunks):
-            _dequantize(sums[row], f.shift, d, x)
-            for c in range(channels):
-                x[c] = f.floor if x[c] < f.floor else x[c]
+        factor, shift = _repeated(d.factor, channels, height), _repeated(f.shift, channels, height)
+        buffer = np.empty(height * channels, np.float32)
+        last = (chunk + 1) * rows // chunks
+        for row in range(chunk * rows // chunks, last, height):
+            count = min(height, last - row)
+            x = buffer[: count * channels]
+            _dequantize(sums[row : row + count].reshape(-1), shift, factor, d, x)
+            _at_least(x, f.floor)
             if f.residual.size > 0:
-                for c in range(channels):
-                    x[c] = np.float32(x[c] + f.residual[row, c])
+                residual = f.residual[row : row + count].reshape(-1)
+                for i in range(x.size):
+                    x[i] = np.float32(x[i] + residual[i])
                 if rounds_sum:
-                    for c in range(channels):
-                        x[c] = to_half(x[c])
+                    for i in range(x.size):
+                        x[i] = to_half(x[i])
                 nans[chunk] |= _any_nan(x)
-                for c in range(channels):
-                    x[c] = f.floor_after if x[c] < f.floor_after else x[c]
+                _at_least(x, f.floor_after)
             if floats.size > 0:
-                for c in range(channels):
-                    floats[row, c] = x[c]
+                floats[row : row + count] = x.reshape(count, channels)
             if integers.size > 0:
-                _quantize(x, q, integers[row, f.first : f.first + channels])
+                _quantize(x, q, is_half)
+                for line in range(count):
+                    own = x[line * channels : (line + 1) * channels]
+                    _store(own, integers[row + line, f.first : f.first + channels])
     return int(nans.max()) if chunks else 0
 
 
@@ -195,15 +237,17 @@ def quantize_as_device(x: Any, q: Any, out: Any) -> int:
     nans = np.zeros(pieces, np.int64)  # per piece: a sum inside of the loops would be lost
     for piece in numba.prange(pieces):
         begin, end = piece * _PIECE, min(x.size, (piece + 1) * _PIECE)
-        nans[piece] |= _any_nan(x[begin:end])
-        _quantize(x[begin:end], q, out[begin:end])
+        own = x[begin:end].copy()
+        nans[piece] |= _any_nan(own)
+        _quantize(own, q, False)
+        _store(own, out[begin:end])
     return int(nans.max()) if pieces else 0
 
 
 @parallel
-def round_to_half(x: Any) -> None:
-    """Round float32 ``[n]`` to float16, in place."""
+def round_to_half(x: Any, out: Any) -> None:
+    """Fill ``out``, float32 ``[n]``, with ``x`` rounded to float16."""
     pieces = (x.size + _PIECE - 1) // _PIECE
     for piece in numba.prange(pieces):
         for at in range(piece * _PIECE, min(x.size, (piece + 1) * _PIECE)):
-            x[at] = to_half(x[at])
+            out[at] = to_half(x[at])

@@ -11,7 +11,7 @@ from typing import Dict, FrozenSet, List, Optional, Tuple
 import attrs
 
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import Concat, DeQuant, Input, Pooling, Quant
+from amct_core.graph.attributes import Concat, DeQuant, Float16, Input, Pooling, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 
 
@@ -113,6 +113,11 @@ class ConcatOperation(Operation):
 
 
 @attrs.define(eq=False)
+class RoundingOperation(Operation):
+    """Rounding to float16."""
+
+
+@attrs.define(eq=False)
 class LayerOperation(Operation):
     """Any other layer, as the reference engine computes it."""
 
@@ -187,4 +192,6 @@ def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
         return AveragePoolOperation(name, inputs, outputs, node, float16=node.float16)
     if isinstance(a, Concat) and a.axis == 1:
         return ConcatOperation(name, inputs, outputs)
+    if isinstance(a, Float16) and a.through is None:
+        return RoundingOperation(name, inputs, outputs, float16=True)
     return LayerOperation(name, inputs, outputs, node, float16=node.float16)

@@ -34,6 +34,7 @@ from cpu_sim_backend.fast.plan import (
     Operation,
     Plan,
     QuantizeOperation,
+    RoundingOperation,
     UnweightedOperation,
 )
 from cpu_sim_backend.fast.pooling import average_pool, max_pool
@@ -120,13 +121,11 @@ class Run:
     def _round(self, operation: Operation) -> None:
         for value in operation.outputs:
             tensor = self._tensors[value]
-            if tensor.last is not None:
-                tensor = Tensor(last=np.array(tensor.last, np.float32, order="C"))
-            else:
-                tensor = Tensor(first=np.array(tensor.first, np.float32, order="C"))
             array = tensor.last if tensor.last is not None else tensor.channels_first()
-            round_to_half(array.reshape(-1))
-            self._tensors[value] = tensor
+            result = np.empty(array.shape, np.float32)
+            round_to_half(np.ascontiguousarray(array, np.float32).reshape(-1), result.reshape(-1))
+            rounded = Tensor(last=result) if tensor.last is not None else Tensor(first=result)
+            self._tensors[value] = rounded
 
     def _input(self, operation: InputOperation) -> None:
         for value, shape in zip(operation.outputs, operation.shapes):
@@ -277,6 +276,10 @@ class Run:
         if operation.inputs[0] in self._integers:
             self._integers.add(value)
 
+    def _rounding(self, operation: RoundingOperation) -> None:
+        # What all operations have in common rounds it.
+        self._tensors[operation.outputs[0]] = self._tensors[operation.inputs[0]]
+
     def _layer(self, operation: LayerOperation) -> None:
         run = operation.node.type.run
         assert run is not None
@@ -323,4 +326,5 @@ _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     AveragePoolOperation: Run._average_pool,
     ConcatOperation: Run._concat,
     LayerOperation: Run._layer,
+    RoundingOperation: Run._rounding,
 }

@@ -75,13 +75,13 @@ def one_layer(
 
 def v100(merged: Sequence[Merged] = ()) -> Processor:
     """Return a processor of ISA v100."""
-    facts = dict(dequantizes_to=said(FLOAT16_SCALE), merges=said(MERGED))
+    facts = {"dequantizes_to": said(FLOAT16_SCALE), "merges": said(MERGED)}
     return attrs.evolve(processor(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
 
 
 def v200(merged: Sequence[Merged] = ()) -> Processor:
     """Return a processor of ISA v200."""
-    facts = dict(dequantizes_to=said(FLOAT16), merges=said(REQUANTIZED))
+    facts = {"dequantizes_to": said(FLOAT16), "merges": said(REQUANTIZED)}
     return attrs.evolve(processor(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
 
 
@@ -129,7 +129,7 @@ def test_v100_saturates_between_the_two_products(engine: str) -> None:
 @pytest.mark.inferred
 @pytest.mark.parametrize("engine", ENGINES)
 def test_v200_requantized_with_a_relu_is_exact(engine: str) -> None:
-    accumulators = list(range(0, 2000))
+    accumulators = list(range(2000))
     network = one_layer(accumulators, words([0.0031]), RELU, {"two": (42.5, -128)})
     (q,) = run(network, v200([merged(["two"], 42.5, -128)]), engine, "two_q")
     (exact,) = run(network, processor(), engine, "two_q")
