@@ -137,8 +137,18 @@ SMALL_NETWORKS: Dict[str, Network] = {
         labelled=True,
         batch_size=50,
     ),
+    "mobilenet_v2_cifar": Network(
+        model="mobilenet_v2_cifar/mobilenet_v2_cifar.prototxt",
+        weights="mobilenet_v2_cifar/mobilenet_v2_cifar.caffemodel",
+        dataset="cifar10",
+        size=(32, 32),
+        logits=("fc",),
+        outputs=("fc",),
+        labelled=True,
+        batch_size=50,
+    ),
 }
-"""Those whose accuracy ``lenet_mnist`` and ``resnet20_cifar`` measure."""
+"""Those of small images."""
 
 REAL_NETWORKS: Dict[str, Network] = {
     **SMALL_NETWORKS,

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amct_core.errors import AmctError, ConfigError, ModelError
+from amct_core.errors import AmctError, ModelError
+from amct_core.extensions import Fact
+from amct_core.extensions.processor import FLOAT16, FLOAT16_SCALE
 from amct_core.graph.attributes import Quant
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import as_computed_by
@@ -189,12 +191,34 @@ def test_both_engines_compute_a_rewritten_graph_alike(toy: Any) -> None:
     same(outputs(found, wanted, "fast"), outputs(found, wanted))
 
 
-def test_quant_in_float16_needs_the_reference_engine() -> None:
-    found = on(processor(quantizes_in_fp16=YES), blobs()).graph
-    assert Simulator.from_graph(found).engine == "reference"
+FLOAT16_EVERYWHERE = {
+    "dequantizes_to": Fact(FLOAT16_SCALE, "verified", "made up"),
+    "floats_in_fp16": YES,
+    "quantizes_in_fp16": YES,
+}
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"quantizes_in_fp16": YES},
+        {"floats_in_fp16": YES},
+        {"dequantizes_to": Fact(FLOAT16, "verified", "made up")},
+        {"dequantizes_to": Fact(FLOAT16_SCALE, "verified", "made up")},
+        FLOAT16_EVERYWHERE,
+    ],
+    ids=lambda facts: ", ".join(facts),
+)
+def test_the_engines_agree(facts: Any) -> None:
     pytest.importorskip("numba")
-    with pytest.raises(ConfigError, match="Quant in float16"):
-        Simulator.from_graph(found, "fast")
+    found = on(processor(**facts), blobs()).graph
+    same(outputs(found, BLOBS, "fast"), outputs(found, BLOBS))
+
+
+def test_every_float_is_a_float16_where_all_is() -> None:
+    found = outputs(on(processor(**FLOAT16_EVERYWHERE), blobs()).graph, ["conv", "pool", "fc"])
+    for array in found.values():
+        np.testing.assert_array_equal(array, array.astype(np.float16).astype(np.float32))
 
 
 def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
@@ -228,7 +252,10 @@ def test_the_report_says_what_is_known_and_what_is_not() -> None:
         "Toy (a toy):",
         "  layers rolled back to float16: computed in float16, 1 layer (inferred; in which order "
         "the sums are taken is not public)",
+        "  DeQuant and Quant: not known; computed one after the other (unknown)",
+        "  DeQuant: not known; gives float32 (unknown)",
         "  Quant: not known; computed in float32 (unknown)",
+        "  float layers: not known; computed in float32 (unknown)",
         "  deq_scale: cut to 19 bits, 1 layer (inferred)",
         "  shift N: ignored, 2 layers (verified)",
         "  not simulated: its clock",
@@ -246,10 +273,12 @@ def test_n_that_is_applied_is_counted_too() -> None:
 @pytest.mark.parametrize(
     ("toy", "said"),
     [
-        (processor(quantizes_in_fp16=YES), "quantizes in float16"),
+        (processor(quantizes_in_fp16=YES), "as a processor does"),
+        (processor(floats_in_fp16=YES), "as a processor does"),
+        (processor(dequantizes_to=Fact(FLOAT16, "verified", "-")), "as a processor does"),
         (processor(["up"]), "'Float16' has no form"),
     ],
-    ids=["Quant", "roll-back"],
+    ids=["Quant", "float layers", "DeQuant", "roll-back"],
 )
 def test_an_onnx_export_does_not_pass_over_float16(toy: Any, said: str) -> None:
     pytest.importorskip("onnx")

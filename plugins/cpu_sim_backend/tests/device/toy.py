@@ -85,7 +85,7 @@ def images(seed: int = 1) -> Dict[str, Array]:
     return {"data": (random.integers(-256, 257, (3, 3, 6, 6)) / 64).astype(np.float32)}
 
 
-def processor(rolled_back: Sequence[str] = (), **facts: Fact[bool]) -> Processor:
+def processor(rolled_back: Sequence[str] = (), **facts: Fact[Any]) -> Processor:
     """Return a processor that is exact except for ``facts``, and for the layers it rolls back."""
     exact = {
         "quantizes_in_fp16": NO,
