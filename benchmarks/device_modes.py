@@ -20,10 +20,10 @@ import numpy as np
 from lenet_mnist import SCALE, prepare, quantize
 from numpy.typing import NDArray
 
-from amct_core.extensions import Fact, Processor
+from amct_core.extensions import Fact, ProcessorFamily
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import registries
-from amct_core.processors import find_processor
+from amct_core.processor_families import find_family
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import as_computed_by
 
@@ -49,12 +49,12 @@ ALONE = {
 """Deviations, each with a processor that has it."""
 
 
-def only(deviation: str, soc_version: str) -> Processor:
-    """Return ``soc_version`` with one of its deviations and no other."""
-    processor = find_processor(registries().processors, soc_version)
+def only(deviation: str, soc_version: str) -> ProcessorFamily:
+    """Return the family of ``soc_version`` with one of its deviations and no other."""
+    family = find_family(registries().processor_families, soc_version)
     no, yes = (Fact(value, "verified", "left out here") for value in (False, True))
     exact = {name: yes if name == "honours_shift_n" else no for name in ALONE}
-    return attrs.evolve(processor, **{**exact, deviation: getattr(processor, deviation)})
+    return attrs.evolve(family, **{**exact, deviation: getattr(family, deviation)})
 
 
 def run(simulator: Simulator, images: Array) -> Dict[str, Array]:
@@ -101,8 +101,8 @@ def measure(save_path: str, soc_versions: Sequence[str], images: Array, labels: 
             "deviations": list(simulator.device.lines())[1:],
         }
     for deviation, soc_version in ALONE.items():
-        processor = only(deviation, soc_version)
-        device = as_computed_by(model.graph, processor, soc_version)
+        family = only(deviation, soc_version)
+        device = as_computed_by(model.graph, family, soc_version)
         found = run(Simulator.from_graph(device.graph, "reference"), images)
         rows[f"{deviation} of {soc_version} alone"] = compared(found, exact, labels)
     return rows

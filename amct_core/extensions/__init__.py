@@ -24,7 +24,7 @@ from amct_core.extensions.layer_type import (
     WeightAxes,
     same_shape,
 )
-from amct_core.extensions.processor import Fact, Processor, RolledBack
+from amct_core.extensions.processor_family import Fact, ProcessorFamily, RolledBack
 
 __all__ = [
     "ActivationAlgorithm",
@@ -36,7 +36,7 @@ __all__ = [
     "LayerType",
     "OnnxWriter",
     "PartInput",
-    "Processor",
+    "ProcessorFamily",
     "Quantization",
     "Role",
     "RolledBack",

@@ -12,7 +12,7 @@ from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
 from amct_core.graph import Graph
 from amct_core.plugins import registries
-from amct_core.processors import find_processor
+from amct_core.processor_families import find_family
 from ascend_backend.rollback import few_channels, pooling_windows, rolled_back
 from ascend_backend.targets import find_target, soc_versions
 
@@ -91,23 +91,19 @@ def pooling(width: int, kernel: int) -> Graph:
 
 @pytest.mark.parametrize("soc_version", ["Ascend310", "Ascend310P3", "Ascend310B1"])
 def test_poolings(soc_version: str) -> None:
-    target = find_target(soc_version)
+    family = find_target(soc_version).family
     rolls = soc_version != "Ascend310B1"
-    assert bool(list(pooling_windows(pooling(2, 2), target))) == rolls, "a width of 1"
-    cut = list(pooling_windows(pooling(8, 3), target))
+    assert bool(list(pooling_windows(pooling(2, 2), family))) == rolls, "a width of 1"
+    cut = list(pooling_windows(pooling(8, 3), family))
     assert bool(cut) == (soc_version == "Ascend310P3"), "windows of different areas"
-    assert not list(pooling_windows(pooling(8, 2), target))
+    assert not list(pooling_windows(pooling(8, 2), family))
 
 
 @pytest.mark.parametrize("soc_version", soc_versions())
 def test_the_simulation_is_told_what_the_table_says(soc_version: str) -> None:
-    target = find_target(soc_version)
-    processor = find_processor(registries().processors, soc_version)
-    assert processor.name == target.family
-    assert processor.rolls_back == target.rolls_back_few_channels
-    for name in ("quantizes_in_fp16", "cuts_deq_scale", "honours_shift_n"):
-        assert getattr(processor, name) == getattr(target, name)
+    family = find_family(registries().processor_families, soc_version)
+    assert family is find_target(soc_version).family
     graph = network(INNER_PRODUCT, (1, 3))
-    assert list(processor.rolled_back(graph)) == rolled_back(graph, target)
-    refused = [note for note in processor.not_simulated if "takes no Caffe models" in note]
-    assert bool(refused) == (target.accepts_caffe.value is False)
+    assert list(family.rolled_back(graph)) == rolled_back(graph, family)
+    refused = [note for note in family.not_simulated if "takes no Caffe models" in note]
+    assert bool(refused) == (family.accepts_caffe.value is False)

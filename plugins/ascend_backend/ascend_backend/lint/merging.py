@@ -23,7 +23,7 @@ _REMOVABLE = ("ReLU", "LeakyReLU", "RReLU")
 
 def merges(model: DeployModel) -> bool:
     """Return whether the target is known, and is one that merges so."""
-    return model.target is not None and model.target.isa.value == _ISA
+    return model.target is not None and model.target.family.isa.value == _ISA
 
 
 def merged_with_another_offset(model: DeployModel) -> Iterator[Tuple[Layer, ...]]:

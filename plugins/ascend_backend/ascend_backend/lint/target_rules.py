@@ -15,7 +15,7 @@ from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 from ascend_backend.rollback import FEW_CHANNELS, few_channels, pooling_windows
-from ascend_backend.targets import UNKNOWN, Fact, Target
+from ascend_backend.targets import UNKNOWN, AscendFamily, Fact
 
 _SHIFT_BITS = np.uint64(0xFF << 32)
 
@@ -33,9 +33,10 @@ def _some(layers: Sequence[Layer]) -> str:
 def check_caffe(model: DeployModel) -> Iterator[Problem]:
     """Find processors for which ATC takes no Caffe models."""
     target = model.target
-    if target is not None and target.accepts_caffe.value is False:
+    if target is not None and target.family.accepts_caffe.value is False:
         yield Problem(
-            f"ATC takes no Caffe models for {target.soc_version} {_known(target.accepts_caffe)}.",
+            f"ATC takes no Caffe models for {target.soc_version} "
+            f"{_known(target.family.accepts_caffe)}.",
             field="--soc-version",
         )
 
@@ -43,13 +44,16 @@ def check_caffe(model: DeployModel) -> Iterator[Problem]:
 def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     """Find a shift N that the processor does not apply."""
     target = model.target
-    if target is None or target.honours_shift_n.value or target.honours_shift_n.status == UNKNOWN:
+    if target is None:
+        return
+    fact = target.family.honours_shift_n
+    if fact.value or fact.status == UNKNOWN:
         return
     shifting = _with_bits(model, _SHIFT_BITS)
     if shifting:
         yield Problem(
             f"{target.soc_version} passes over the N of {_some(shifting)}, and computes as with "
-            f"N = 0 {_known(target.honours_shift_n)}.",
+            f"N = 0 {_known(fact)}.",
             field="N",
         )
 
@@ -85,12 +89,13 @@ def check_pooling_windows(model: DeployModel) -> Iterator[Problem]:
 
 
 def _rolled_back(
-    model: DeployModel, find: Callable[[Graph, Optional[Target]], Iterable[RolledBack]]
+    model: DeployModel, find: Callable[[Graph, Optional[AscendFamily]], Iterable[RolledBack]]
 ) -> Iterable[RolledBack]:
     """Return what ``find`` finds; nothing in a broken network, which other rules report."""
     graph = graph_of(model)
+    family = None if model.target is None else model.target.family
     try:
-        return [] if graph is None else list(find(graph, model.target))
+        return [] if graph is None else list(find(graph, family))
     except AmctError:
         return []
 
@@ -98,13 +103,13 @@ def _rolled_back(
 def check_cut(model: DeployModel) -> Iterator[Problem]:
     """Find deq_scales that lose bits."""
     target = model.target
-    if target is None or not target.cuts_deq_scale.value:
+    if target is None or not target.family.cuts_deq_scale.value:
         return
     cut = _with_bits(model, LOST_BITS)
     if cut:
         yield Problem(
             f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set in "
-            f"{_some(cut)}: up to 1/1024 of the output {_known(target.cuts_deq_scale)}.",
+            f"{_some(cut)}: up to 1/1024 of the output {_known(target.family.cuts_deq_scale)}.",
             field="deq_scale",
         )
 
@@ -112,13 +117,14 @@ def check_cut(model: DeployModel) -> Iterator[Problem]:
 def check_float16(model: DeployModel) -> Iterator[Problem]:
     """Find models whose inputs are quantized in float16."""
     target = model.target
-    if target is None or not target.quantizes_in_fp16.value:
+    if target is None or not target.family.quantizes_in_fp16.value:
         return
     quants = model.of_type("Quant")
     if quants:
         yield Problem(
             f"{target.soc_version} computes {len(quants)} Quant layers in float16; the simulation "
-            f"without --soc-version computes them in float32 {_known(target.quantizes_in_fp16)}."
+            "without --soc-version computes them in float32 "
+            f"{_known(target.family.quantizes_in_fp16)}."
         )
 
 

@@ -8,7 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import Processor
+from amct_core.extensions import ProcessorFamily
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Float16, Quant
 from amct_core.numerics import dequant, fixpipe
@@ -18,19 +18,19 @@ from cpu_sim_backend.device.rollback import roll_back
 Words = NDArray[np.uint64]
 
 
-def as_computed_by(graph: Graph, processor: Processor, soc_version: str) -> DeviceGraph:
-    """Return ``graph`` as ``processor`` computes it, and where that departs from ``graph``.
+def as_computed_by(graph: Graph, family: ProcessorFamily, soc_version: str) -> DeviceGraph:
+    """Return ``graph`` as ``family`` computes it, and where that departs from ``graph``.
 
     Args:
         graph: a deployable model.
-        processor: from the registry of processors.
+        family: the one that the processor belongs to.
         soc_version: the name that the user gave.
 
     Raises:
         ModelError: a layer that is rolled back is not in the graph, reads no Quant, or has no
             DeQuant of its own behind it.
     """
-    steps: Tuple[Callable[[Graph, Processor], Tuple[Graph, Deviation]], ...] = (
+    steps: Tuple[Callable[[Graph, ProcessorFamily], Tuple[Graph, Deviation]], ...] = (
         # Layers that are rolled back have no Quant and no DeQuant any more: they come first.
         _rolled_back,
         _quantized_in_float16,
@@ -39,16 +39,16 @@ def as_computed_by(graph: Graph, processor: Processor, soc_version: str) -> Devi
     )
     deviations = []
     for step in steps:
-        graph, deviation = step(graph, processor)
+        graph, deviation = step(graph, family)
         deviations.append(deviation)
-    return DeviceGraph(soc_version, processor, graph, tuple(deviations))
+    return DeviceGraph(soc_version, family, graph, tuple(deviations))
 
 
-def _rolled_back(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.rolls_back
+def _rolled_back(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.rolls_back
     layers: Tuple[str, ...] = ()
     if fact.value:
-        named = {graph.node(found.layer).name for found in processor.rolled_back(graph)}
+        named = {graph.node(found.layer).name for found in family.rolled_back(graph)}
         layers = tuple(node.name for node in graph.nodes if node.name in named)
         graph = roll_back(graph, layers)
     behaviour = _behaviour(
@@ -60,8 +60,8 @@ def _rolled_back(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
     return graph, Deviation("rolls_back", title, fact, behaviour, departs, layers, open_point)
 
 
-def _quantized_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.quantizes_in_fp16
+def _quantized_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.quantizes_in_fp16
     layers: Tuple[str, ...] = ()
     if fact.value:
         layers = tuple(n.name for n in graph.nodes if isinstance(n.attributes, Quant))
@@ -82,8 +82,8 @@ def _in_float16(node: Node) -> Node:
     return node
 
 
-def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.cuts_deq_scale
+def _cut_deq_scale(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.cuts_deq_scale
     layers: Tuple[str, ...] = ()
     if fact.value:
         graph, layers = _with_words(graph, fixpipe.cut)
@@ -93,8 +93,8 @@ def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation
     )
 
 
-def _applied_shift(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.honours_shift_n
+def _applied_shift(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.honours_shift_n
     layers: Tuple[str, ...] = ()
     without, searched = _with_words(graph, dequant.without_shift)
     if fact.value is False:

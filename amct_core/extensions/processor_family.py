@@ -1,4 +1,4 @@
-"""Extension type for what a processor computes otherwise than the deployable model says."""
+"""Extension type for what processors compute otherwise than the deployable model says."""
 
 from __future__ import annotations
 
@@ -62,25 +62,27 @@ def _is_pattern(instance: object, attribute: attrs.Attribute[str], value: str) -
         re.compile(value)
     except (TypeError, re.error) as error:
         raise PluginError(
-            f"Processor '{getattr(instance, 'name', '?')}': pattern is {value!r}; expected a "
-            f"regular expression: {error}."
+            f"Processor family '{getattr(instance, 'name', '?')}': pattern is {value!r}; expected "
+            f"a regular expression: {error}."
         ) from error
 
 
 def _is_fact(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not (isinstance(value, Fact) and value.value in (True, False, None)):
         raise PluginError(
-            f"Processor '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
+            f"Processor family '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
             "expected a Fact whose value is True, False or None."
         )
 
 
-def _fits_its_examples(instance: Processor, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _fits_its_examples(
+    instance: ProcessorFamily, attribute: attrs.Attribute[Any], value: Any
+) -> None:
     strangers = [name for name in value if not re.fullmatch(instance.pattern, name)]
     if strangers or not value:
         raise PluginError(
-            f"Processor '{instance.name}': examples are {list(value)}; expected at least one name, "
-            f"and each to match {instance.pattern!r}."
+            f"Processor family '{instance.name}': examples are {list(value)}; expected at least "
+            f"one name, and each to match {instance.pattern!r}."
         )
 
 
@@ -89,13 +91,13 @@ def _texts(values: Iterable[str]) -> Tuple[str, ...]:
 
 
 @attrs.frozen
-class Processor:
+class ProcessorFamily:
     """Processors that compute a deployable model alike, and where they depart from what it says.
 
     A difference whose fact is False or None is not simulated; of None the user is told.
 
     Attributes:
-        name: of the family.
+        name: such as ``Ascend310P``.
         description: the products that have such a processor.
         pattern: regular expression that a whole ``--soc-version`` of the family matches.
         examples: names that are known to exist, at least one.
