@@ -6,11 +6,14 @@ BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
 SOURCES := amct_core plugins tests tools benchmarks examples
 SCHEMA := plugins/amct_caffe/amct_caffe/model/schema
-# Two workers for two cores; one BLAS thread each, or they get in each other's way.
-PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1
+# Two workers for two cores; one BLAS thread each, and OpenMP's sleep while they have nothing to do,
+# or they get in each other's way.  Each worker begins with tests of its own half of the suite, so that
+# most fixtures of modules and sessions are made once.
+PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
+WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-all test-313 lint types measure schema lock lock-peers changelog clean
+.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure schema lock lock-peers changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -25,13 +28,16 @@ demo: setup  ## Take a small network through the whole workflow.
 	@$(BIN)/amct demo --out demo
 
 test: setup  ## Run the tests.
-	$(PYTEST) $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) $(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
-test-all: setup  ## Run the longer tests as well.
-	$(PYTEST) $(BIN)/python -m pytest -n 2
+test-slow: setup  ## Run the longer tests.
+	$(PYTEST) $(BIN)/python -m pytest $(WORKERS) -m slow
+
+test-all: setup  ## Run both the fast and the longer tests.
+	$(PYTEST) $(BIN)/python -m pytest $(WORKERS)
 
 test-313: setup-313  ## Run everything that needs no Caffe on CPython 3.13.
-	$(PYTEST) .venv313/bin/python -m pytest -n 2 -m "not caffe and not slow"
+	$(PYTEST) .venv313/bin/python -m pytest $(WORKERS) -m "not caffe and not slow"
 
 lint: setup  ## Check style and formatting.
 	$(BIN)/ruff check $(SOURCES)

@@ -89,7 +89,7 @@ def session(model: Path, threads: int) -> Tuple[Any, Dict[str, int]]:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.optimized_model_filepath = str(optimized)
     options.log_severity_level = 3  # it warns that an optimized file fits this machine only
-    # Its threads spin during a run, which is the default and the fastest, and not after it.
+    # Its threads wait actively during a run, which is the default and the fastest, and not after.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     providers = ["CPUExecutionProvider"]
     made = onnxruntime.InferenceSession(str(model), options, providers=providers)

@@ -15,7 +15,7 @@ Times = Dict[str, List[float]]
 """Milliseconds of each round, by step."""
 
 _PAUSE = 0.1
-"""Seconds.  OpenBLAS's threads, for one, wait awake for 2**26 ticks: some 25 milliseconds."""
+"""Seconds.  OpenBLAS's threads, for one, wait actively for 2**26 ticks: some 25 milliseconds."""
 
 
 def in_turn(steps: Mapping[str, Callable[[], Any]], rounds: int, warm_up: int = 1) -> Times:

@@ -1,7 +1,7 @@
 """The example of AMCT's documentation, as a user runs it.
 
-The calls are the documentation's own; what had to be mended is marked *mended* (docs/user-guide.md
-lists it).  Usage::
+The calls are the documentation's own; corrections are marked *corrected* (docs/user-guide.md lists
+them).  Usage::
 
     python examples/qat_example.py MODEL.prototxt WEIGHTS.caffemodel
 """
@@ -13,12 +13,12 @@ import sys
 
 import caffe
 
-import amct_caffe  # mended: the documentation imports only the alias and then uses both names
+import amct_caffe  # corrected: the documentation imports only the alias and then uses both names
 import amct_caffe as amct
 
 ori_model_file, ori_weights_file = sys.argv[1:3]
 gpu_id = 0
-use_gpu = False  # mended: "if 'gpu':" is always true
+use_gpu = False  # corrected: "if 'gpu':" is always true
 test_iterations = 5
 max_iter = 4
 
@@ -59,7 +59,7 @@ def user_train_model(model_file: str, weights_file: str, train_data: object) -> 
 train_data = test_data = None  # the network's data layers bring the data
 
 if use_gpu:
-    caffe.set_mode_gpu()  # mended: set_mod_gpu
+    caffe.set_mode_gpu()  # corrected: set_mod_gpu
     caffe.set_device(gpu_id)
     amct.set_gpu_mode()
 else:
@@ -90,7 +90,7 @@ user_train_model(modified_model_file, modified_weights_file, train_data)
 quant_model_path = "./result/user_model"
 amct.save_quant_retrain_model(
     retrained_model_file=modified_model_file,
-    retrained_weights_file=f"./tmp/solver_iter_{max_iter}.caffemodel",  # mended: the last snapshot
+    retrained_weights_file=f"./tmp/solver_iter_{max_iter}.caffemodel",  # corrected: last snapshot
     save_type="Both",
     save_path=quant_model_path,
     scale_offset_record_file=scale_offset_record_file,

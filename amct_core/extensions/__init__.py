@@ -24,7 +24,7 @@ from amct_core.extensions.layer_type import (
     WeightAxes,
     same_shape,
 )
-from amct_core.extensions.processor_family import Fact, ProcessorFamily, RolledBack
+from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
 
 __all__ = [
     "ActivationAlgorithm",
@@ -34,6 +34,7 @@ __all__ = [
     "Fact",
     "Frontend",
     "LayerType",
+    "Merged",
     "OnnxWriter",
     "PartInput",
     "ProcessorFamily",

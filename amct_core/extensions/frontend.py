@@ -161,6 +161,6 @@ class Frontend(abc.ABC):
             ModelError: there is no such data layer, or what it does is not an ImageTransform.
         """
         raise EnvironmentUnsuitableError(
-            f"the frontend '{self.name}' does not tell what a network's data layers do.",
+            f"the frontend '{self.name}' does not say what a network's data layers do.",
             remedy="Declare crop, mean and scale themselves.",
         )

@@ -57,6 +57,38 @@ class RolledBack:
     reason: str
 
 
+@attrs.frozen
+class Merged:
+    """DeQuants and the Quants that read them, which a processor computes as one.
+
+    Attributes:
+        dequants: the DeQuant layers; several where they meet in a Concat.
+        quants: the Quant layers that read them, in the order of the readers.
+        relus: ReLU, ReLU6 and LeakyReLU layers between them, in network order.
+        concat: the Concat between them; None if there is none.
+        scale: of the Quants, which multiplies each deq_scale; the compiler's choice where they
+            differ within its tolerance.
+        offset: of the last Quant, which an operation that replaces all of them adds.
+        keeps_relu: whether a ReLU6 or LeakyReLU stays a layer of its own.
+    """
+
+    dequants: Tuple[str, ...]
+    quants: Tuple[str, ...]
+    relus: Tuple[str, ...]
+    concat: Optional[str]
+    scale: float
+    offset: int
+    keeps_relu: bool = False
+
+
+FLOAT32, FLOAT16, FLOAT16_SCALE = "float32", "float16", "float16 scale"
+"""What DeQuant gives: float32; float16; or float16 with a deq_scale in float16, too."""
+
+SEPARATE, MERGED, REQUANTIZED = "separate", "merged", "requantized"
+"""What becomes of a DeQuant and the Quants behind it: nothing; the scale of the Quants moves into
+deq_scale; or one operation from int32 to int8."""
+
+
 def _is_pattern(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
     try:
         re.compile(value)
@@ -73,6 +105,24 @@ def _is_fact(instance: object, attribute: attrs.Attribute[Any], value: object) -
             f"Processor family '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
             "expected a Fact whose value is True, False or None."
         )
+
+
+def _is_choice(*choices: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not (isinstance(value, Fact) and value.value in (*choices, None)):
+            raise PluginError(
+                f"Processor family '{getattr(instance, 'name', '?')}': {attribute.name} is "
+                f"{value!r}; expected a Fact whose value is None or one of {', '.join(choices)}."
+            )
+
+    return check
+
+
+def _nothing_merged(graph: Graph) -> Sequence[Merged]:
+    return ()
+
+
+_UNKNOWN: Fact[Any] = Fact(None, UNKNOWN, "not told")
 
 
 def _fits_its_examples(
@@ -94,7 +144,7 @@ def _texts(values: Iterable[str]) -> Tuple[str, ...]:
 class ProcessorFamily:
     """Processors that compute a deployable model alike, and where they depart from what it says.
 
-    A difference whose fact is False or None is not simulated; of None the user is told.
+    A difference whose fact is False or None is not simulated; None is reported to the user.
 
     Attributes:
         name: such as ``Ascend310P``.
@@ -107,6 +157,13 @@ class ProcessorFamily:
         rolls_back: some quantized layers are computed in float16.
         rolled_back: ``(graph) -> [RolledBack, ...]``: which ones, of a deployable model; called
             only if ``rolls_back`` is True.
+        dequantizes_to: what DeQuant gives: :data:`FLOAT32`, :data:`FLOAT16`, or
+            :data:`FLOAT16_SCALE`.
+        merges: what becomes of a DeQuant and the Quants behind it: :data:`SEPARATE`,
+            :data:`MERGED` or :data:`REQUANTIZED`.
+        merged: ``(graph) -> [Merged, ...]``: which ones, of a deployable model without the layers
+            that are rolled back; called only if ``merges`` is not :data:`SEPARATE` or None.
+        floats_in_fp16: float layers compute in float16.
         not_simulated: differences that no simulation knows of, a sentence each.
     """
 
@@ -119,4 +176,14 @@ class ProcessorFamily:
     honours_shift_n: Fact[bool] = attrs.field(validator=_is_fact)
     rolls_back: Fact[bool] = attrs.field(validator=_is_fact)
     rolled_back: Callable[[Graph], Sequence[RolledBack]] = attrs.field(validator=is_callable)
+    dequantizes_to: Fact[str] = attrs.field(
+        default=_UNKNOWN, validator=_is_choice(FLOAT32, FLOAT16, FLOAT16_SCALE)
+    )
+    merges: Fact[str] = attrs.field(
+        default=_UNKNOWN, validator=_is_choice(SEPARATE, MERGED, REQUANTIZED)
+    )
+    merged: Callable[[Graph], Sequence[Merged]] = attrs.field(
+        default=_nothing_merged, validator=is_callable
+    )
+    floats_in_fp16: Fact[bool] = attrs.field(default=_UNKNOWN, validator=_is_fact)
     not_simulated: Tuple[str, ...] = attrs.field(default=(), converter=_texts)

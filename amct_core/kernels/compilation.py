@@ -2,7 +2,7 @@
 
 Each is compiled for the types that it is declared with, when its module is imported: so never while
 it is being called.  The machine code is kept beside the source, or in the user's cache where that
-folder cannot be written.  Nothing is reordered or fused (no ``fastmath``), but for sums of kernels
+folder cannot be written.  Nothing is reordered or fused (no ``fastmath``), except sums of kernels
 that say ``any_order``: float32 operations round one by one, as in NumPy.  Kernels run without
 Python's lock, on one thread each; who calls them shares out the work
 (:mod:`amct_core.kernels.threads`).

@@ -13,13 +13,13 @@ from typing import Callable, Iterable, Optional
 
 
 def current_core() -> Optional[int]:
-    """Return the number of the core that runs the calling thread; None where nobody tells."""
+    """Return the number of the core that runs the calling thread; None where it is not known."""
     found = _getcpu()
     return None if found is None else found()
 
 
 def keep_off(threads: Iterable[threading.Thread], core: int) -> None:
-    """Let threads run on the cores of the calling thread, but for one if there are others.
+    """Let threads run on the cores of the calling thread, except one if there are others.
 
     Args:
         threads: that have started and not ended.

@@ -1,7 +1,7 @@
 """The search for N in one pass over a batch, on all cores; nothing but 16 sums per channel is kept.
 
-Gives what :mod:`amct_core.numerics.shift_search` gives, but for the order of additions in float64,
-which does not depend on the number of threads; where numba is missing, that runs.
+Gives what :mod:`amct_core.numerics.shift_search` gives, except for the order of additions in
+float64, which does not depend on the number of threads; where numba is missing, that runs.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Threads of our own that sleep between two pieces of work.  numba's own, where th
 wait by spinning, and so do those of OpenBLAS after each product: on the same cores each takes the
 other's time, and convolutions become several times slower.
 
-They are kept off the core of the thread that wakes them.  While OpenBLAS's threads wait awake, the
-other cores look busy, so the system would often put a thread that wakes on the core of the one that
-wakes it: one of the two then waits for the other, and two threads are no faster than one.
+They are kept off the core of the thread that wakes them.  While OpenBLAS's threads wait actively,
+the other cores look busy, so the system would often put a thread that wakes on the core of the one
+that wakes it: one of the two then waits for the other, and two threads are no faster than one.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def share_out(count: int, work: Work, least: int = 1, threads: Optional[int] = N
     """Call ``work(begin, end)`` for ranges that cover 0 .. count - 1, at the same time.
 
     Each thread takes the next range when it has done its last one: what Caffe's BLAS leaves of the
-    other cores differs from moment to moment, because its threads wait awake for a while.
+    other cores differs from moment to moment, because its threads wait actively for a while.
 
     Args:
         count: pieces of work, all alike.

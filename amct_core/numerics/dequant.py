@@ -103,7 +103,7 @@ def unpack(word: ArrayLike) -> Tuple[Float32Array, UInt8Array, NDArray[np.int8]]
 
 
 def without_shift(words: ArrayLike) -> UInt64Array:
-    """Return stored words with N = 0: what a processor computes with that passes over N.
+    """Return stored words with N = 0: what a processor computes with that ignores N.
 
     Args:
         words: uint64, any shape.

@@ -79,7 +79,7 @@ def calibrate(
         faster_errors: computes the candidates' errors another way; may decline with None.
         reduction: where ``x`` is this process's share of the data: brings the number of values, the
             values above the percentiles and the errors together, so that every process gets what
-            one with all of the data would (but for the order in which errors are added).
+            one with all of the data would (except for the order in which errors are added).
 
     Returns:
         ``(scale, offset)``: float32 in FLT_EPSILON .. 1 / FLT_EPSILON; int in -128..127.

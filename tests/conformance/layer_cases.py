@@ -63,8 +63,7 @@ GROUPS = {
 }
 
 
-def layer_cases() -> Iterator[Case]:
-    """Yield some hundreds of cases."""
+def _cases() -> Iterator[Case]:
     for seed in range(3):
         for choice in pairwise(CONVOLUTION, seed):
             yield _case("convolution", choice, _convolution)
@@ -136,3 +135,7 @@ def _pooling(L: Any, P: Any, top: Any, choice: Choice) -> Any:
         **side(choice["stride"], "stride", "stride"),
         **side(choice["pad"], "pad", "pad"),
     )
+
+
+CASES = tuple(_cases())
+"""Some hundreds; drawing them takes a moment."""

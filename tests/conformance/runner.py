@@ -19,6 +19,7 @@ from amct_core import record as records
 from amct_core import workflow
 from amct_core.graph.attributes import Input
 from amct_core.record import LayerRecord
+from cpu_sim_backend import Simulator
 from tests.conformance.case import Case
 from tests.conformance.netspec import prototxt
 from tests.conformance.weights import write_random_weights
@@ -52,6 +53,11 @@ class Inserted:
         return str(self.folder / name)
 
     @property
+    def expected(self) -> tuple[str, ...]:
+        """The layers that must be quantized, in network order."""
+        return self.case.enable or self.case.quantized
+
+    @property
     def searches(self) -> bool:
         """Whether shift N is searched."""
         return self.case.config.get("shift_n_algo") != "none"
@@ -74,6 +80,46 @@ class Inserted:
                 for top, shape in zip(node.tops, node.attributes.shapes):
                     arrays[top] = generator.normal(0, spread, shape).astype(np.float32)
         return arrays
+
+
+@attrs.frozen
+class Saved:
+    """A case whose models are saved, and what the reference engine makes of its deployable model.
+
+    Attributes:
+        inserted: the case and its folder.
+        prefix: of the saved files.
+        inputs: wider than the bounds, so that values beyond them are met, too.
+        reference: the deployable model in the reference engine.
+        blobs: every blob that it computes of the inputs, by name.
+    """
+
+    inserted: Inserted
+    prefix: str
+    inputs: Arrays
+    reference: Simulator
+    blobs: Arrays
+
+    @property
+    def files(self) -> tuple[str, str]:
+        """Prototxt and caffemodel of the deployable model."""
+        return deployable(self.prefix)
+
+
+def deployable(prefix: str) -> tuple[str, str]:
+    """Return prototxt and caffemodel of a deployable model."""
+    return f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+
+
+def save_untrained(case: Case, folder: Path) -> Saved:
+    """Insert, pretend training, save and simulate: all of it without Caffe."""
+    inserted = insert(case, folder)
+    pretend_training(folder, searches=inserted.searches)
+    prefix = inserted.save()
+    inputs = inserted.inputs(seed=2, spread=1.5)
+    reference = Simulator(*deployable(prefix), engine="reference")
+    names = sorted({value.name for node in reference.graph.nodes for value in node.outputs})
+    return Saved(inserted, prefix, inputs, reference, dict(reference.run(inputs, names)))
 
 
 def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:

@@ -11,7 +11,7 @@ import pytest
 from amct_core.extensions.frontend import Executor
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import compare
-from tests.conformance.graph_cases import CASES
+from tests.conformance.networks import named
 from tests.conformance.runner import Inserted, insert, pretend_training
 
 Arrays = Mapping[str, np.ndarray]
@@ -50,8 +50,7 @@ class Framework(Executor):
 @pytest.fixture(params=["normalisation across channels", "a long chain in place"])
 def inserted(request: pytest.FixtureRequest, tmp_path: Path) -> Inserted:
     """Return a network whose layer ``two`` stands behind an LRN, or one without such a layer."""
-    (case,) = (case for case in CASES if case.name == request.param)
-    inserted = insert(case, tmp_path)
+    inserted = insert(named(request.param), tmp_path)
     pretend_training(tmp_path)
     return inserted
 

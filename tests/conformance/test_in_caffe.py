@@ -1,8 +1,8 @@
-"""Every case: insert, one training iteration, save, and the fake-quant model against integers.
+"""Every network: insert, one training iteration, save, and the fake-quant model against integers.
 
 What must hold of each: exactly the expected layers are quantized; fake-quant model in Caffe and
 integer simulation, by either engine, do not differ in one int8 input, int32 accumulator or float
-blob; every inferred shape is Caffe's own.
+blob; every inferred shape is Caffe's own; folding changes no more than the rounding of the bias.
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ from amct_core.numerics import dequant
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.engines import chosen_engine
 from cpu_sim_backend.report import VerifyReport
-from cpu_sim_backend.verify import verify
+from cpu_sim_backend.verify import compare
 from tests.conformance.case import Case
-from tests.conformance.graph_cases import CASES
-from tests.conformance.layer_cases import layer_cases
 from tests.conformance.netspec import standing_in, with_caffe
-from tests.conformance.runner import Arrays, insert, train
+from tests.conformance.networks import NETWORKS
+from tests.conformance.runner import Arrays, deployable, insert, train
 
 pytestmark = pytest.mark.caffe
-
-ALL = [case for case in (*layer_cases(), *CASES) if case.trains]
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +37,11 @@ def caffe() -> Any:
     return caffe
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
+@pytest.mark.parametrize("case", [case for case in NETWORKS if case.trains], ids=str)
 def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
+    check_stand_in_for_netspec(case, caffe)
     inserted = insert(case, tmp_path, caffe)
-    expected = case.enable or case.quantized
-    assert set(expected) <= set(inserted.quantizable)
+    assert set(inserted.expected) <= set(inserted.quantizable)
     if not case.enable:
         assert inserted.quantizable == case.quantized
     solver = train(inserted, caffe)
@@ -52,10 +49,22 @@ def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
     prefix = inserted.save()
     # Wider than in training, so that values beyond the bounds are met, too.
     inputs = inserted.inputs(seed=2, spread=1.5)
+    executor = CaffeFrontend().fake_quant_executor(prefix)
     for engine in engines():
-        check_integers(case, verify(prefix, inputs, engine=engine))
-        check_every_blob(prefix, inputs, engine)
+        simulator = Simulator(*deployable(prefix), engine=engine)
+        check_integers(case, compare(executor, simulator, inputs))
+        check_every_blob(simulator, executor, inputs)
     check_shapes(inserted.path("net.prototxt"), caffe)
+    if case.config.get("shift_n_algo") == "none" and not case.name.startswith("pooling"):
+        check_folding(simulator, solver.test_nets[0], inputs)
+
+
+def check_stand_in_for_netspec(case: Case, caffe: Any) -> None:
+    """Assert that the tests without Caffe have the same network."""
+    from google.protobuf import text_format
+
+    parsed = text_format.Parse(standing_in(case.build), caffe.proto.caffe_pb2.NetParameter())
+    assert parsed == with_caffe(case.build, caffe)
 
 
 def engines() -> list[str]:
@@ -72,53 +81,37 @@ def check_integers(case: Case, report: VerifyReport) -> None:
     assert report.exact, report
 
 
-def check_every_blob(prefix: str, inputs: Arrays, engine: str) -> None:
+def check_every_blob(simulator: Simulator, executor: Any, inputs: Arrays) -> None:
     """Assert that each float blob is Caffe's, to the bit where the simulator claims so.
 
     It does not behind a layer whose order of additions a BLAS decides.  What lies between Quant
     and DeQuant is another matter, which :func:`check_integers` has seen to.
     """
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    simulator = Simulator(*files, engine=engine)
     blobs = {v.name for n in simulator.graph.nodes for v in n.outputs}
     blobs -= set(simulator.integer_blobs)
-    found = simulator.run(inputs, sorted(blobs))
-    executor = CaffeFrontend().fake_quant_executor(prefix)
     expected = executor.run(inputs, sorted(blobs))
-    for blob, array in found.items():
+    for blob, array in simulator.run(inputs, sorted(blobs)).items():
         assert array.dtype == np.float32, blob
         if not simulator.inexact_layers(blob):
-            np.testing.assert_array_equal(array, expected[blob], f"{blob}, {engine}")
+            message = f"{blob}, {simulator.engine}"
+            np.testing.assert_array_equal(array, expected[blob], message)
 
 
-WITHOUT_N = [
-    case
-    for case in layer_cases()
-    if case.config["shift_n_algo"] == "none" and not case.name.startswith("pooling")
-]
+def check_folding(simulator: Simulator, trained: Any, inputs: Arrays) -> None:
+    """Assert that what is deployed is what was trained, but for the rounding of the bias.
 
-
-@pytest.mark.parametrize("case", WITHOUT_N, ids=str)
-def test_folding_changes_nothing_but_the_rounding_of_the_bias(
-    case: Case, tmp_path: Path, caffe: Any
-) -> None:
-    """What is deployed is what was trained in every channel, with gammas below zero and at zero."""
-    inserted = insert(case, tmp_path, caffe)
-    net = train(inserted, caffe).test_nets[0]
-    inputs = inserted.inputs(seed=2, spread=1.5)
-    net.blobs["data"].data[...] = inputs["data"]
-    net.forward()
-    prefix = inserted.save()
-    simulator = Simulator(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    In every channel, with gammas below zero and at zero.
+    """
+    trained.blobs["data"].data[...] = inputs["data"]
+    trained.forward()
     (output,) = simulator.outputs
-    deployed = simulator.run(inputs)[output]
-    trained = net.blobs[output].data
+    deployed, expected = simulator.run(inputs)[output], trained.blobs[output].data
     (dequant_node,) = (n for n in simulator.graph.nodes if isinstance(n.attributes, DeQuant))
     deq_scale, _, _ = dequant.unpack(dequant_node.weights[0])
     # The integer bias is rounded to a multiple of deq_scale; what follows only shrinks values.
     step = deq_scale.reshape((1, -1) + (1,) * (deployed.ndim - 2))
-    tolerance = step / 2 + 2e-6 * np.abs(trained).max()
-    assert (np.abs(deployed - trained) <= tolerance).all()
+    tolerance = step / 2 + 2e-6 * np.abs(expected).max()
+    assert (np.abs(deployed - expected) <= tolerance).all()
 
 
 def check_shapes(model: str, caffe: Any) -> None:
@@ -130,20 +123,3 @@ def check_shapes(model: str, caffe: Any) -> None:
         for node in graph.nodes:
             for value in node.outputs:
                 assert inferred.get(value) == tuple(net.blobs[value.name].shape), (node, value)
-
-
-@pytest.mark.parametrize("case", [case for case in CASES if case.trains], ids=str)
-def test_the_stand_in_for_netspec_makes_the_same_network(case: Case, caffe: Any) -> None:
-    same_network(case, caffe)
-
-
-def test_the_stand_in_for_netspec_makes_the_same_layers(caffe: Any) -> None:
-    for case in layer_cases():
-        same_network(case, caffe)
-
-
-def same_network(case: Case, caffe: Any) -> None:
-    from google.protobuf import text_format
-
-    parsed = text_format.Parse(standing_in(case.build), caffe.proto.caffe_pb2.NetParameter())
-    assert parsed == with_caffe(case.build, caffe)

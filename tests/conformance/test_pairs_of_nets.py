@@ -8,7 +8,7 @@ import pytest
 
 import amct_caffe as amct
 from cpu_sim_backend.verify import verify
-from tests.conformance.graph_cases import CASES
+from tests.conformance.networks import named
 from tests.conformance.runner import insert
 
 pytestmark = pytest.mark.caffe
@@ -30,7 +30,7 @@ snapshot_prefix: "{prefix}"
 def test_training_with_a_pair(name: str, tmp_path: Path) -> None:
     from amct_caffe.runtime.pycaffe import caffe
 
-    (case,) = (case for case in CASES if case.name == name)
+    case = named(name)
     inserted = insert(case, tmp_path, caffe)
     solver_file = tmp_path / "solver.prototxt"
     model = inserted.path("modified.prototxt")

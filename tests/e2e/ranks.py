@@ -52,8 +52,14 @@ class Team:
             "--weights", "modified.caffemodel", *arguments,
         )  # fmt: skip
 
-    def mpiexec(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start this interpreter on all ranks."""
+    def mpiexec(self, *arguments: str, **streams: Any) -> subprocess.Popen[str]:
+        """Start this interpreter on all ranks.
+
+        Args:
+            arguments: of Python.
+            streams: of the launcher, as ``subprocess.Popen`` takes them; standard output and error
+                are pipes unless they say otherwise.
+        """
         return subprocess.Popen(
             [mpiexec(), "-n", str(self.size), sys.executable, *arguments],
             cwd=self.folder,
@@ -65,9 +71,8 @@ class Team:
                     [str(self.folder), *filter(None, [os.environ.get("PYTHONPATH")])]
                 ),
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
             text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},
         )
 
     def train(self, *arguments: str) -> Finished:

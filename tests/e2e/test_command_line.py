@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
-from digits import run_python
+from digits import DigitsModel, run_python
 
 pytestmark = pytest.mark.caffe
 
@@ -25,15 +26,25 @@ def write_solver(digits, **changes):
     (digits.folder / "solver.prototxt").write_text(text)
 
 
-@pytest.fixture
-def saved(digits):
+@pytest.fixture(scope="module")
+def saved_once(trained_digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved") / "work"
+    shutil.copytree(trained_digits.folder, folder)
+    digits = DigitsModel(folder)
     write_solver(digits)
     amct(
         digits, "qat", "run", digits.model, digits.weights, "--solver", "solver.prototxt", "-o", "q"
     )
-    with np.load(digits.folder / "test.npz") as arrays:
-        np.savez(digits.folder / "x.npz", data=arrays["data"][:120])
+    with np.load(folder / "test.npz") as arrays:
+        np.savez(folder / "x.npz", data=arrays["data"][:120])
     return digits
+
+
+@pytest.fixture
+def saved(saved_once, tmp_path):
+    """Return a copy of what ``amct qat run`` has written, which a test may change."""
+    shutil.copytree(saved_once.folder, tmp_path / "work")
+    return DigitsModel(tmp_path / "work")
 
 
 def test_qat_run_writes_everything_into_the_folder(saved):

@@ -1,4 +1,4 @@
-"""The example of AMCT's documentation runs, with the slips mended that docs/user-guide.md lists."""
+"""The example of AMCT's documentation runs, corrected as docs/user-guide.md says."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_it_runs_and_writes_the_documented_files(digits):
 
 def test_saving_the_untrained_weights_as_the_documentation_does_is_refused(digits, tmp_path):
     slip = re.sub(
-        r"retrained_weights_file=f.*# mended: the last snapshot",
+        r"retrained_weights_file=f.*# corrected: last snapshot",
         "retrained_weights_file=modified_weights_file,",
         EXAMPLE.read_text(),
     )

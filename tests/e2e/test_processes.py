@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from ranks import Finished, Team
+from ready_ranks import ReadyRanks
 
 pytestmark = pytest.mark.caffe
 
@@ -30,25 +30,25 @@ rank, size = launch.rank, launch.size
 """
 
 
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """Start three ranks that run one script after another."""
+    with ReadyRanks(tmp_path_factory.mktemp("ranks"), 3, PROLOGUE) as ranks:
+        yield ranks
+
+
 @pytest.fixture
-def on_ranks(tmp_path):
-    """Return a function that runs a script on three ranks."""
+def on_ranks(ranks, tmp_path):
+    """Return a function that runs a script on all ranks, each in the folder of the test."""
 
     def run(script):
-        (tmp_path / "script.py").write_text(PROLOGUE + textwrap.dedent(script))
-        return Finished.of(Team(tmp_path, 3).mpiexec("script.py"))
+        ranks.run(tmp_path, textwrap.dedent(script))
 
     return run
 
 
-def succeeds(finished):
-    assert finished.status == 0, finished.errors
-    return True
-
-
 def test_values_of_all_ranks_come_together_in_their_order(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         ours = processes()
         assert (ours.rank, ours.size, ours.writes) == (rank, 3, rank == 0)
         assert ours.total(0.5 + rank) == 4.5
@@ -58,12 +58,10 @@ def test_values_of_all_ranks_come_together_in_their_order(on_ranks):
         batch = np.full((2, 1), rank, np.float32)
         assert ours.whole(batch).tolist() == [[0], [0], [1], [1], [2], [2]]
     """)
-    )
 
 
 def test_a_plugins_calibrator_that_knows_nothing_of_ranks_gets_all_batches(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         seen = []
         def calibrate(batches):
             seen.extend(batch.ravel().tolist() for batch in batches)
@@ -72,12 +70,10 @@ def test_a_plugins_calibrator_that_knows_nothing_of_ranks_gets_all_batches(on_ra
         together([np.full((1, 1), 10 * rank, "f4"), np.full((1, 1), 10 * rank + 1, "f4")])
         assert seen == [[0, 10, 20], [1, 11, 21]], seen
     """)
-    )
 
 
 def test_a_plugins_search_that_knows_nothing_of_ranks_observes_all_batches(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         class Search:
             def __init__(self, deq_scale, broadcast):
                 self.seen = []
@@ -89,23 +85,19 @@ def test_a_plugins_search_that_knows_nothing_of_ranks_observes_all_batches(on_ra
         search.observe(np.full((1, 1), rank, "f4"))
         assert search.result() == [[0, 1, 2]]
     """)
-    )
 
 
 def test_a_rank_starts_with_its_share_of_the_cores(on_ranks):
     # What a test on ranks sets for OpenBLAS is the user's choice; numba's threads are left to us.
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         share = max(1, len(os.sched_getaffinity(0)) // size)
         assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
         assert os.environ["NUMBA_NUM_THREADS"] == str(share)
     """)
-    )
 
 
 def test_ranks_that_have_drifted_apart_are_an_error_that_names_one(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         from amct_caffe.model.formats.prototxt.solver import Solver
         from amct_caffe.runtime.ranks.data_parallel import DataParallel
         from amct_caffe.runtime.pycaffe import caffe
@@ -139,12 +131,10 @@ def test_ranks_that_have_drifted_apart_are_an_error_that_names_one(on_ranks):
         else:
             raise AssertionError("nobody noticed")
     """)
-    )
 
 
 def test_an_error_of_one_rank_is_known_to_all(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         def refuse():
             if rank == 1:
                 raise AmctError("no room.")
@@ -157,12 +147,10 @@ def test_an_error_of_one_rank_is_known_to_all(on_ranks):
             raise AssertionError("rank %d knows of nothing" % rank)
         assert world.agreed(lambda: rank) == rank
     """)
-    )
 
 
 def test_files_that_differ_between_machines_are_refused(on_ranks):
-    assert succeeds(
-        on_ranks("""
+    on_ranks("""
         name = f"copy{min(rank, 1)}"
         open(name, "w").write("the same" if rank == 0 else "another")
         world.communicator.Barrier()
@@ -172,9 +160,8 @@ def test_files_that_differ_between_machines_are_refused(on_ranks):
             assert "rank 1 has other contents" in str(error)
         else:
             raise AssertionError("nobody noticed")
-        world.check_same_files(["script.py"])
+        world.check_same_files(["copy1"])
     """)
-    )
 
 
 TRAIN = ("qat", "train", "s.prototxt", "--weights", "w.caffemodel")

@@ -1,4 +1,4 @@
-"""A deploy backend for nobody's hardware: the factors of each quantized layer as JSON."""
+"""A deploy backend that writes the factors of each quantized layer as JSON."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.integer_layer import integer_layer
-from amct_caffe.saving.fake_quant import RenderedNetwork
+from amct_caffe.model.rendered import RenderedNetwork
 from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import dequant
 from amct_core.quantized_model import QuantizedModel

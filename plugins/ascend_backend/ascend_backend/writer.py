@@ -37,7 +37,7 @@ def write_deploy_model(
             DetectionOutput as it is, for a user who rewrites them by hand; ATC refuses them.
 
     Raises:
-        ModelError: the shape of a network input cannot be told, or a DetectionOutput cannot be
+        ModelError: the shape of a network input is not known, or a DetectionOutput cannot be
             expressed as the SSDDetectionOutput that ATC takes.
     """
     rendered = render_deploy(model)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import json
+import os
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import IO, Any, Dict, Iterator, List, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -16,8 +20,8 @@ from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
 from ascend_backend.writer import write_deploy_model
-from plugins.ascend_backend.tests.text_reader import read_prototxt
-from plugins.ascend_backend.tests.wire_reader import StoredLayer, read_caffemodel
+from plugins.ascend_backend.tests.text_reader import parse_prototxt
+from plugins.ascend_backend.tests.wire_reader import StoredLayer, parse_caffemodel
 
 NETWORK = """
 name: "hand-made"
@@ -72,6 +76,7 @@ def layers(seed: int = 0) -> List[QuantizedLayer]:
     return [_layer(graph, name, random) for name in FACTORS]
 
 
+@functools.cache
 def _graph() -> Graph:
     return to_graph(CaffeNetwork(documents.from_text(NETWORK)), "TEST")
 
@@ -125,14 +130,37 @@ class Written:
         return found
 
 
-def write(folder: Path, model: Optional[Sequence[QuantizedLayer]] = None) -> Written:
-    """Write the network with ``model`` (None: :func:`layers`), and read the files."""
-    prefix = str(folder / "saved")
-    quantized = QuantizedModel(_graph(), tuple(layers() if model is None else model))
+class InMemory(FileSet):
+    """Files that never reach a disk."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.contents: Dict[str, bytes] = {}
+
+    @contextlib.contextmanager
+    def open(self, path: Union[str, os.PathLike[str]]) -> Iterator[IO[bytes]]:
+        """Keep what the block writes."""
+        stream = io.BytesIO()
+        yield stream
+        self.contents[os.fspath(path)] = stream.getvalue()
+
+
+NAMES = ("m_deploy_model.prototxt", "m_deploy_weights.caffemodel", "m_quant.json")
+
+
+def write(folder: Path) -> Written:
+    """Write the network with :func:`layers`, and read the files."""
     with FileSet() as files:
-        write_deploy_model(quantized, prefix, files)
-    return Written(
-        read_prototxt(f"{prefix}_deploy_model.prototxt"),
-        read_caffemodel(f"{prefix}_deploy_weights.caffemodel"),
-        json.loads(Path(f"{prefix}_quant.json").read_text()),
-    )
+        write_deploy_model(QuantizedModel(_graph(), tuple(layers())), str(folder / "m"), files)
+    return _read(*((folder / name).read_bytes() for name in NAMES))
+
+
+def written(model: Sequence[QuantizedLayer]) -> Written:
+    """Return what would be read of the network with ``model``, without a file."""
+    with InMemory() as files:
+        write_deploy_model(QuantizedModel(_graph(), tuple(model)), "m", files)
+    return _read(*(files.contents[name] for name in NAMES))
+
+
+def _read(text: bytes, binary: bytes, names: bytes) -> Written:
+    return Written(parse_prototxt(text.decode()), parse_caffemodel(binary), json.loads(names))

@@ -10,6 +10,7 @@ from typing import Any, List
 
 import pytest
 
+from ascend_backend.weights_entries import entry_fields
 from plugins.ascend_backend.tests import hand_made
 from plugins.ascend_backend.tests.atc_linking import check_entries, check_linked
 from plugins.ascend_backend.tests.hand_made import FACTORS, WEIGHTS, Written, layers
@@ -150,6 +151,13 @@ def test_an_entry_has_the_bottoms_and_tops_of_its_layer(written: Written) -> Non
     check_entries(written.text, written.binary)
     assert written.binary["conv_dequant_layer"].bottoms == list(written.layer("conv").top)
     assert written.binary["side"].bias_term is False, "the layer has no bias"
+
+
+def test_several_bottoms_and_tops_keep_their_number_and_order() -> None:
+    text = """layer { name: "sum" type: "Scale" bottom: "x" bottom: "by"
+      top: "out" top: "more" top: "last" }"""
+    fields = entry_fields(hand_made.documents.from_text(text).layers)
+    assert fields == {"sum": b"\x1a\x01x\x1a\x02by\x22\x03out\x22\x04more\x22\x04last"}
 
 
 def test_every_input_is_linked_once(written: Written) -> None:

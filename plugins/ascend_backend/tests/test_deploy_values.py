@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import struct
-import tempfile
-from pathlib import Path
 from typing import Any, List
 
 import attrs
@@ -13,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from amct_core.quantized_model import QuantizedLayer
-from plugins.ascend_backend.tests.hand_made import Written, layers, write
+from plugins.ascend_backend.tests import hand_made
+from plugins.ascend_backend.tests.hand_made import Written, layers
 from plugins.ascend_backend.tests.wire_reader import Blob, decode_word, float32_bits
 
 FLOAT32_ABOVE_0 = st.integers(1, 0x7F7FFFFF)
@@ -22,11 +20,9 @@ FLOAT32_ABOVE_0 = st.integers(1, 0x7F7FFFFF)
 
 
 def written(**changes: Any) -> Written:
-    """Write the hand-made model with another ``conv``; its siblings keep their factors."""
+    """Return the hand-made model with another ``conv``; its siblings keep their factors."""
     conv, *others = layers()
-    model: List[QuantizedLayer] = [attrs.evolve(conv, **changes), *others]
-    with tempfile.TemporaryDirectory() as folder:
-        return write(Path(folder), model)
+    return hand_made.written([attrs.evolve(conv, **changes), *others])
 
 
 def float32_of(bits: int) -> float:

@@ -16,7 +16,7 @@ LINE = "DetectionOutput:SSDDetectionOutput"
 
 def read(folder: Path, text: str) -> OpNameMap:
     file = folder / "opname_map.cfg"
-    file.write_text(text, encoding="utf-8")
+    file.write_bytes(text.encode("utf-8"))
     return OpNameMap.read(str(file))
 
 
@@ -55,6 +55,22 @@ def test_the_first_colon_divides(tmp_path: Path) -> None:
 def test_a_line_without_both_types_is_an_error_with_its_number(tmp_path: Path, line: str) -> None:
     with pytest.raises(ConfigError, match=rf"opname_map\.cfg.*line 2: found '{line.strip()}'"):
         read(tmp_path, f"# types\n{line}\n")
+
+
+@pytest.mark.parametrize("text", [f"{LINE}\n  \n", f"\t\n{LINE}", f"{LINE}\r\n\r\n"])
+def test_a_line_of_blanks_is_an_error_because_atc_stops_at_it(tmp_path: Path, text: str) -> None:
+    # TrimStr of properties_manager.cc gives such a line back as it is.
+    with pytest.raises(ConfigError, match=r"opname_map\.cfg.*line [12]: found only blanks"):
+        read(tmp_path, text)
+
+
+def test_an_empty_line_at_the_end_of_a_file_with_crlf_is_none(tmp_path: Path) -> None:
+    assert read(tmp_path, f"{LINE}\r\n").types == {"DetectionOutput": "SSDDetectionOutput"}
+
+
+def test_a_byte_order_mark_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"opname_map\.cfg.*byte order mark"):
+        read(tmp_path, f"\ufeff{LINE}\n")
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# DetectionOutput:SSDDetectionOutput\n"])

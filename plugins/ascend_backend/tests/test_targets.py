@@ -40,7 +40,7 @@ def test_every_listed_name_is_found_in_one_family_only():
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_every_fact_has_a_source_and_only_unknown_ones_have_no_value(family):
     facts = family.facts()
-    assert len(facts) == 7
+    assert len(facts) == 10
     for fact in facts.values():
         assert fact.source
         assert (fact.value is None) == (fact.status == UNKNOWN)

@@ -8,24 +8,31 @@ Names and types: ``caffe.proto`` of Ascend/parser and hicann/ge.
 
 from __future__ import annotations
 
+import functools
 from typing import Any, List, Tuple
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 
 
 def read_prototxt(path: str) -> List[Any]:
-    """Return the layers of a text file.
+    """Return the layers of a text file; see :func:`parse_prototxt`."""
+    with open(path, encoding="utf-8") as stream:
+        return parse_prototxt(stream.read())
+
+
+def parse_prototxt(text: str) -> List[Any]:
+    """Return the layers.
 
     Each is a message with ``name``, ``type``, ``bottom``, ``top``, ``param`` (names), ``bias_term``
     in ``convolution_param`` and ``inner_product_param``, ``input_param``, ``quant_param`` and
     ``ssddetectionoutput_param``.
     """
     net = _net_class()()
-    with open(path, encoding="utf-8") as stream:
-        text_format.Parse(stream.read(), net, allow_unknown_field=True)
+    text_format.Parse(text, net, allow_unknown_field=True)
     return list(net.layer)
 
 
+@functools.cache
 def _net_class() -> Any:
     """Return the message class of a network, as far as ATC reads the text of one."""
     file = descriptor_pb2.FileDescriptorProto(name="atc.proto", package="atc", syntax="proto2")

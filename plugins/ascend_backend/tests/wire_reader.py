@@ -64,9 +64,13 @@ def float32_bits(value: Any) -> int:
 
 def read_caffemodel(path: str) -> Dict[str, StoredLayer]:
     """Return the layers of a binary file by name, in file order."""
-    layers: Dict[str, StoredLayer] = {}
     with open(path, "rb") as stream:
-        contents = stream.read()
+        return parse_caffemodel(stream.read())
+
+
+def parse_caffemodel(contents: bytes) -> Dict[str, StoredLayer]:
+    """Return the layers by name, in file order."""
+    layers: Dict[str, StoredLayer] = {}
     for number, layer in _fields(contents):
         if number == NET_LAYER:
             name, stored = _layer(layer)

@@ -55,7 +55,7 @@ def input_array(
     """Return the array that the caller gave for input ``name``, as float32.
 
     Raises:
-        ModelError: there is none, or it does not have ``shape`` but for the batch size.
+        ModelError: there is none, or it does not have ``shape``, except for the batch size.
     """
     return checked_input(inputs, name, shape).astype(np.float32)
 

@@ -49,7 +49,7 @@ def deployed_factors(layer: DeployedLayer) -> Factors:
 def differences(deployed: Factors, framework: Factors) -> Iterator[FactorDifference]:
     """Yield the fields in which ``framework`` differs from ``deployed``.
 
-    Layers that ``framework`` does not tell about are passed over.
+    Layers that ``framework`` does not know are ignored.
 
     Raises:
         ModelError: a field is missing on one side, or has another length.

@@ -53,12 +53,12 @@ def verify(
     engine then.
 
     The factors that both models store (scales, offsets, N, biases) must be equal.  Each quantized
-    layer is computed on the very integers that the counterpart gave it, and
-    its accumulators must not differ in one place.  Beside it the simulation runs freely from the
-    inputs of the network; its int8 values must not differ either, but for layers with a float layer
-    upstream whose order of additions a BLAS decides, or that a math library computes (a float
+    layer is computed on the integers that the counterpart gave it, and its accumulators must not
+    differ in one place.  Beside it the simulation runs freely from the
+    inputs of the network; its int8 values must not differ either, except in layers with a float
+    layer upstream whose order of additions a BLAS decides, or that a math library computes (a float
     convolution, LRN): those are named.  Outputs behind such a layer count as different beyond 1e-6
-    of the blob's largest magnitude.  Engines have no such excuse: between them every bit counts.
+    of the blob's largest magnitude.  Between the engines every bit counts.
 
     Args:
         save_path: folder and prefix of the saved model.

@@ -40,7 +40,7 @@ def nearest(value: Fraction) -> Fraction:
 def plainly_quantized(x: float, scale: float, offset: int) -> int:
     """Return the int8 of one number, every operation exact and rounded once."""
     steps = nearest(Fraction(x))
-    if Fraction(1, 2**14) <= Fraction(scale) <= 65504:
+    if Fraction(scale) >= Fraction(1, 2**14):
         factors = [Fraction(scale)]
     else:
         factors = [Fraction(float(np.sqrt(np.float32(scale))))] * 2

@@ -37,7 +37,7 @@ def entries(draw: st.DrawFn) -> LayerRecord:
 def test_what_is_written_is_read_again_in_order(
     tmp_path_factory: pytest.TempPathFactory, layers: dict[str, LayerRecord]
 ) -> None:
-    path = tmp_path_factory.mktemp("record") / "record.txt"
+    path = tmp_path_factory.getbasetemp() / "record.txt"
     path.write_text(records.format(Record(layers)))
     again = records.read(str(path))
     assert dict(again.layers) == layers

@@ -1,4 +1,4 @@
-"""The quantized layer itself, as a Caffe layer: the same in every saved model but for its blobs."""
+"""The quantized layer itself, as a Caffe layer: only its blobs differ between the saved models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Optional
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.layer_type import layer_type
-from amct_core.errors import ModelError
+from amct_caffe.model.schema.pool import message_descriptor
 from amct_core.lowering import IntegerStep
 from amct_core.textproto import Message
 
@@ -33,17 +33,10 @@ def integer_layer(step: IntegerStep, bias_term: bool) -> Layer:
 def set_bias_term(layer: Layer, bias_term: bool) -> None:
     """Say in the parameters of ``layer`` whether it has a bias.
 
-    Raises:
-        ModelError: it has one, and its type has no such parameter.
+    A type without such a parameter says it by its blobs alone.
     """
-    field = layer_type(layer).parameters or _message_with_bias_term(layer)
+    field = _message_with_bias_term(layer)
     if field is None:
-        if bias_term:
-            raise ModelError(
-                f"layer type '{layer.type}' has a bias, but no parameter 'bias_term' is known.",
-                layer=layer.name,
-                remedy="Set bias_term explicitly in the layer's parameters.",
-            )
         return
     message = layer.message.message(field)
     if message is None:
@@ -53,6 +46,10 @@ def set_bias_term(layer: Layer, bias_term: bool) -> None:
 
 
 def _message_with_bias_term(layer: Layer) -> Optional[str]:
+    """Return the field of the parameters that have ``bias_term``, by the schema or the layer."""
+    own, known = layer_type(layer).parameters, message_descriptor("LayerParameter").fields_by_name
+    if own in known and "bias_term" in known[own].message_type.fields_by_name:
+        return own
     for entry in layer.message.entries:
         if isinstance(entry.value, Message) and entry.value.has("bias_term"):
             return entry.name

@@ -67,7 +67,7 @@ class CaffeNetwork:
 def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNetwork:
     """Read a network and, if given, its weights.
 
-    Layers of the weights file that the network does not have are passed over, as in Caffe; layers
+    Layers of the weights file that the network does not have are ignored, as in Caffe; layers
     of the network that the file does not have stay without weights, with a warning.  Both at once
     are the weights of another network, or a layer that was renamed: Caffe would go on with random
     weights, and to quantize those is of no use.
@@ -110,8 +110,8 @@ def _check_missing(network: CaffeNetwork, strangers: Sequence[str]) -> None:
         return
     if strangers:
         raise ModelError(
-            f"the weights file has no weights for it, but for layers that '{network.model_file}' "
-            f"does not have: {_some(strangers)}.",
+            f"the weights file has no weights for it, and has weights for layers that "
+            f"'{network.model_file}' does not have: {_some(strangers)}.",
             file=network.weights_file,
             layer=missing[0],
             remedy="Give the weights file of this model, or the layer the name it was trained by.",

@@ -20,7 +20,7 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
     """Return the layers that ``network`` has in ``phase`` (``TRAIN`` or ``TEST``).
 
     Raises:
-        ModelError: two layers of the phase have one name and weights, so they cannot be told apart.
+        ModelError: two layers of the phase have one name and weights; they cannot be distinguished.
     """
     nodes = []
     seen: Set[str] = set()

@@ -7,14 +7,14 @@ sums could exceed what float32 holds exactly is split into parts, which DeQuant 
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, List
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.integer_layer import integer_layer
+from amct_caffe.model.rendered import RenderedNetwork
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import DequantParameters, PoolingWindow, QuantParameters
 from amct_caffe.saving.split_layer import Rendered, split_layer
@@ -23,30 +23,6 @@ from amct_core.graph.attributes import Pooling
 from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import exactness
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
-
-WeightedLayer = Tuple[str, str, List[NDArray[Any]]]
-"""Name, type and blobs of a layer."""
-
-
-@attrs.frozen
-class RenderedNetwork:
-    """Layers in execution order, and their blobs by layer name."""
-
-    layers: Tuple[Layer, ...]
-    blobs: Dict[str, List[NDArray[Any]]]
-
-    def weighted_layers(self) -> List[WeightedLayer]:
-        """Return (name, type, blobs) of each layer that has blobs."""
-        return [
-            (layer.name, layer.type, self.blobs[layer.name])
-            for layer in self.layers
-            if layer.name in self.blobs
-        ]
-
-    def weighted_layers_in_float32(self) -> Iterator[WeightedLayer]:
-        """Yield the same with all blobs in float32, which need memory one layer at a time."""
-        for name, kind, blobs in self.weighted_layers():
-            yield name, kind, [blob.astype(np.float32, copy=False) for blob in blobs]
 
 
 def render_fake_quant(model: QuantizedModel) -> RenderedNetwork:

@@ -43,6 +43,14 @@ def test_1_2_and_4_data_becomes_input_the_loss_softmax_and_scores_go() -> None:
     assert inferred(DATA + IP + ACCURACY + LOSS) == after(INPUT + IP + softmax)
 
 
+def test_2_scores_of_other_caffes_go_too() -> None:
+    score = (
+        'layer { name: "score" type: "DetectionEvaluate" bottom: "ip" bottom: "label" '
+        'top: "score" }\n'
+    )
+    assert inferred(DATA + IP + score) == after(INPUT + IP)
+
+
 def test_1_where_prob_is_taken_the_top_is_called_like_the_layer() -> None:
     prob = 'layer { name: "p" type: "Softmax" bottom: "ip" top: "prob" }\n'
     softmax = (

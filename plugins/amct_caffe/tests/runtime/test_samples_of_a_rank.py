@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import List
+from typing import List, Sequence
 
 import numpy as np
 import pytest
@@ -20,19 +20,25 @@ pytestmark = pytest.mark.caffe
 SAMPLES, BATCH, BATCHES = 12, 3, 4
 
 FEED = """
-import json, sys
+import json, os, sys
 import caffe
-rank, size, phase = int(sys.argv[1]), int(sys.argv[2]), getattr(caffe, sys.argv[3])
-caffe.set_multiprocess(True)
-caffe.set_solver_count(size)
-caffe.set_solver_rank(rank)
-caffe.set_random_seed(7 + rank)  # as Caffe's solver does
-net = caffe.Net("net.prototxt", phase)
-batches = []
-for _ in range(int(sys.argv[4])):
-    net.forward()
-    batches.append(net.blobs["label"].data.astype(int).ravel().tolist())
-print(json.dumps(batches))
+ranks, size, phase = json.loads(sys.argv[1]), int(sys.argv[2]), getattr(caffe, sys.argv[3])
+for rank in ranks:
+    if os.fork():  # a process of its own for each rank, which need not load Caffe again
+        _, status = os.wait()
+        assert status == 0
+        continue
+    caffe.set_multiprocess(True)
+    caffe.set_solver_count(size)
+    caffe.set_solver_rank(rank)
+    caffe.set_random_seed(7 + rank)  # as Caffe's solver does
+    net = caffe.Net("net.prototxt", phase)
+    batches = []
+    for _ in range(int(sys.argv[4])):
+        net.forward()
+        batches.append(net.blobs["label"].data.astype(int).ravel().tolist())
+    print(json.dumps(batches), flush=True)
+    os._exit(0)
 """
 
 
@@ -59,11 +65,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def samples(folder: Path, layer: str, rank: int, size: int, phase: str = "TRAIN") -> List[int]:
-    """Return the samples of :data:`BATCHES` batches."""
+def samples(
+    folder: Path, layer: str, ranks: Sequence[int], size: int, phase: str = "TRAIN"
+) -> List[List[int]]:
+    """Return the samples of :data:`BATCHES` batches, for each of some ranks."""
     (folder / "net.prototxt").write_text(f'layer {{ name: "source" {layer} }}')
     result = subprocess.run(
-        [sys.executable, "-c", FEED, str(rank), str(size), phase, str(BATCHES)],
+        [sys.executable, "-c", FEED, json.dumps(list(ranks)), str(size), phase, str(BATCHES)],
         cwd=folder,
         env={**os.environ, "GLOG_minloglevel": "2"},
         capture_output=True,
@@ -71,7 +79,8 @@ def samples(folder: Path, layer: str, rank: int, size: int, phase: str = "TRAIN"
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
-    return [sample for batch in json.loads(result.stdout) for sample in batch]
+    of_ranks = [json.loads(line) for line in result.stdout.splitlines()]
+    return [[sample for batch in batches for sample in batch] for batches in of_ranks]
 
 
 LMDB = (
@@ -91,23 +100,26 @@ EVERYTHING = list(range(SAMPLES))
 
 
 @pytest.mark.parametrize("layer", DEALT)
+def test_a_single_process_gets_all_samples_in_order(folder: Path, layer: str) -> None:
+    assert samples(folder, DEALT[layer], [0], 1) == [EVERYTHING]
+
+
+@pytest.mark.parametrize("layer", DEALT)
 @pytest.mark.parametrize("size", [2, 3])
 def test_the_batches_of_all_ranks_are_one_batch_of_a_single_process(
     folder: Path, layer: str, size: int
 ) -> None:
-    alone = samples(folder, DEALT[layer], 0, 1)
-    shares = [samples(folder, DEALT[layer], rank, size) for rank in range(size)]
-    assert alone == EVERYTHING
+    shares = samples(folder, DEALT[layer], range(size), size)
     assert np.ravel(shares, "F").tolist() == [i % SAMPLES for i in range(SAMPLES * size)]
 
 
 @pytest.mark.parametrize("layer", DEALT)
 def test_in_test_every_rank_gets_all_samples(folder: Path, layer: str) -> None:
-    assert samples(folder, DEALT[layer], 1, 2, "TEST") == EVERYTHING
+    assert samples(folder, DEALT[layer], [1], 2, "TEST") == [EVERYTHING]
 
 
 def test_shuffled_hdf5_is_dealt_out_without_repeats(folder: Path) -> None:
-    shares = [samples(folder, HDF5.replace("SHUFFLE", "shuffle: true"), r, 2) for r in range(2)]
+    shares = samples(folder, HDF5.replace("SHUFFLE", "shuffle: true"), range(2), 2)
     first_epoch = [share[: SAMPLES // 2] for share in shares]
     assert sorted(np.ravel(first_epoch)) == EVERYTHING
     assert np.ravel(first_epoch, "F").tolist() != EVERYTHING
@@ -115,11 +127,11 @@ def test_shuffled_hdf5_is_dealt_out_without_repeats(folder: Path) -> None:
 
 def test_images_in_order_are_the_same_for_every_rank(folder: Path) -> None:
     layer = IMAGES.replace("SHUFFLE", "")
-    assert samples(folder, layer, 0, 2) == samples(folder, layer, 1, 2) == EVERYTHING
+    assert samples(folder, layer, range(2), 2) == [EVERYTHING] * 2
 
 
 def test_shuffled_images_come_in_another_order_to_every_rank(folder: Path) -> None:
     layer = IMAGES.replace("SHUFFLE", "shuffle: true")
-    first, second = (samples(folder, layer, rank, 2) for rank in range(2))
+    first, second = samples(folder, layer, range(2), 2)
     assert sorted(first) == sorted(second) == EVERYTHING
     assert first != second

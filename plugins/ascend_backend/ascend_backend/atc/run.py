@@ -141,12 +141,16 @@ def _start(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
 
 def _end_group(process: subprocess.Popen[bytes], grace: float) -> None:
     """End the program if it runs, and whatever it has started and left behind."""
-    if process.poll() is None:
-        _signal_group(process, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
-            process.wait(grace)  # a second Ctrl-C cuts the grace short
-    _signal_group(process, signal.SIGKILL)
-    process.wait()
+    try:
+        if process.poll() is None:
+            _signal_group(process, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
+                process.wait(
+                    grace
+                )  # a second Ctrl-C cuts the grace short, as does a second SIGTERM
+    finally:
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

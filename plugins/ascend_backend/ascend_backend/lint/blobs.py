@@ -103,7 +103,7 @@ def check_types(model: DeployModel) -> Iterator[Problem]:
 
 
 def check_number(model: DeployModel) -> Iterator[Problem]:
-    """Find layers with more or fewer blobs than their parameters tell."""
+    """Find layers with more or fewer blobs than their parameters say."""
     for layer in model.layers:
         blobs, expected = model.blobs(layer), expected_blobs(layer)
         if blobs and expected is not None and len(blobs) != len(expected):
@@ -239,7 +239,7 @@ RULES = (
     Rule(
         "A036",
         ERROR,
-        "A layer has more or fewer blobs than its parameters tell",
+        "A layer has more or fewer blobs than its parameters say",
         "Correct bias_term, or save the weights again.",
         check_number,
     ),

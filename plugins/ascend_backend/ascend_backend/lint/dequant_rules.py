@@ -131,7 +131,7 @@ RULES = (
     Rule(
         "A080",
         ERROR,
-        "A DeQuant has not exactly one 1-D uint64 blob",
+        "A DeQuant does not have exactly one 1-D uint64 blob",
         "Save deq_scale, N and offset_w packed into one blob, [1] or [channels].",
         check_blob,
     ),

@@ -175,7 +175,7 @@ def check_defaults(model: DeployModel) -> Iterator[Problem]:
                 taken, told = field.defaults
                 yield Problem(
                     f"it is left out; the operator then takes {taken}, where ATC's documentation "
-                    f"or caffe.proto tells {told}.",
+                    f"or caffe.proto gives {told}.",
                     layer.name,
                     f"{operator.parameters}.{name}",
                 )
@@ -220,7 +220,7 @@ RULES = (
     Rule(
         "A100",
         ERROR,
-        "A detection output has not two tops",
+        "A detection output does not have two tops",
         "Give it both tops, in the operator's order.",
         check_tops,
     ),
@@ -269,7 +269,7 @@ RULES = (
     Rule(
         "A107",
         WARNING,
-        "What ATC takes for a field that is left out is told in two ways",
+        "Sources differ on what ATC takes for a missing field",
         "Write the field.",
         check_defaults,
     ),

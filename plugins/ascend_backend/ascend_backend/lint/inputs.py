@@ -91,7 +91,7 @@ RULES = (
     Rule(
         "A021",
         WARNING,
-        "The model does not tell the shape of an input",
+        "The model does not give the shape of an input",
         "Write input_param { shape { dim: ... } }, or give ATC --input_shape.",
         check_shape_is_given,
     ),

@@ -16,7 +16,9 @@ It follows hicann/ge parser/parser/caffe (the same in Ascend/parser of 2021), no
    entry's own bottoms.  If the operator has exactly as many inputs as bottoms and blobs together
    that is a plain index, else an index into its *valid* inputs: the required ones and those that
    are linked already (``CaffeCustomParserAdapter::ParseWeights``, ``AddEdgeFromConstNode``).
-6. A constant on an input that is linked already takes its place (``InDataAnchor::LinkFrom``).
+6. Of a bottom and a constant on one input only one counts, without a message: the graph library
+   of hicann/ge keeps the first link and gives the input the constant's type and shape
+   (``Node::AddLinkFrom``, ``OutDataAnchor::LinkTo``).
 7. A valid input without a link is an error (``CheckNodes``).
 """
 
@@ -49,7 +51,7 @@ class LinkedLayer:
         operator: None if its inputs are not known here.
         entry: of the weights file, whose blobs it gets; not necessarily of its own name.
         links: by input, the bottoms and blobs linked to it, in the order of linking; of several
-            only the last one stays.
+            only one counts.
     """
 
     layer: Layer

@@ -16,7 +16,7 @@ def check_bottoms_of_entries(model: DeployModel) -> Iterator[Problem]:
         entry, layer = linked.entry, linked.layer
         if not _counts_differ(linked) or entry is None:
             continue
-        saved = " (as our first versions saved it)" if model.weights.names_no_bottoms else ""
+        saved = " (as our first versions saved them)" if model.weights.names_no_bottoms else ""
         yield Problem(
             f"its entry in the weights file has {len(entry.bottoms)} bottoms{saved}, the prototxt "
             f"{len(layer.bottoms)}: ATC links its blobs to the inputs from {len(entry.bottoms)} "
@@ -66,7 +66,7 @@ def _outcome(linked: LinkedLayer) -> str:
         )
     if linked.contested:
         return (
-            f"A blob takes the place of the data at {linked.input_name(linked.contested[0])}; the "
+            f"A blob lands on {linked.input_name(linked.contested[0])}, which is for the data; the "
             "inference of shapes then fails (E50060, E70007)."
         )
     return "The blobs then are not where the operator expects them."

@@ -76,10 +76,10 @@ def check_detection_output(model: DeployModel) -> Iterator[Problem]:
 
 
 def check_phases(model: DeployModel) -> Iterator[Problem]:
-    """Find include and exclude rules that ATC reads otherwise than Caffe."""
+    """Find include and exclude rules that ATC reads differently from Caffe."""
     for layer in model.declared:
         if layer.message.messages("exclude"):
-            yield Problem("ATC passes over its 'exclude' and keeps it.", layer.name, "exclude")
+            yield Problem("ATC ignores its 'exclude' and keeps the layer.", layer.name, "exclude")
         for include in layer.message.messages("include"):
             if include.enum("phase") is None:
                 yield Problem(
@@ -138,7 +138,7 @@ RULES = (
     Rule(
         "A016",
         WARNING,
-        "ATC reads an include or exclude rule otherwise than Caffe",
+        "ATC reads an include or exclude rule differently from Caffe",
         "Write the layers of the TEST phase only, without rules.",
         check_phases,
     ),

@@ -15,7 +15,7 @@ from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 from ascend_backend.rollback import FEW_CHANNELS, few_channels, pooling_windows
-from ascend_backend.targets import UNKNOWN, AscendFamily, Fact
+from ascend_backend.targets import UNKNOWN, Fact
 
 _SHIFT_BITS = np.uint64(0xFF << 32)
 
@@ -52,7 +52,7 @@ def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     shifting = _with_bits(model, _SHIFT_BITS)
     if shifting:
         yield Problem(
-            f"{target.soc_version} passes over the N of {_some(shifting)}, and computes as with "
+            f"{target.soc_version} ignores the N of {_some(shifting)}, and computes as with "
             f"N = 0 {_known(fact)}.",
             field="N",
         )
@@ -70,32 +70,33 @@ def _with_bits(model: DeployModel, mask: np.uint64) -> List[Layer]:
 
 def check_few_channels(model: DeployModel) -> Iterator[Problem]:
     """Find quantized layers with few input channels."""
-    target = model.target
-    where = "ATC" if target is None else f"ATC for {target.soc_version}"
-    for found in _rolled_back(model, few_channels):
+    for found in _rolled_back(model, lambda graph, _: few_channels(graph)):
         yield Problem(
-            f"{found.reason}; {where} turns quantized layers with at most {FEW_CHANNELS} back into "
-            "float16.",
+            f"{found.reason}; {_atc(model)} turns quantized layers with at most {FEW_CHANNELS} "
+            "back into float16.",
             found.layer,
         )
 
 
 def check_pooling_windows(model: DeployModel) -> Iterator[Problem]:
     """Find quantized Poolings whose windows have no int8 form."""
-    target = model.target
-    where = "ATC" if target is None else f"ATC for {target.soc_version}"
     for found in _rolled_back(model, pooling_windows):
-        yield Problem(f"{found.reason}; {where} computes it in float16.", found.layer)
+        yield Problem(f"{found.reason}; {_atc(model)} computes it in float16.", found.layer)
+
+
+def _atc(model: DeployModel) -> str:
+    return "ATC" if model.target is None else f"ATC for {model.target.soc_version}"
 
 
 def _rolled_back(
-    model: DeployModel, find: Callable[[Graph, Optional[AscendFamily]], Iterable[RolledBack]]
+    model: DeployModel, find: Callable[[Graph, Optional[str]], Iterable[RolledBack]]
 ) -> Iterable[RolledBack]:
     """Return what ``find`` finds; nothing in a broken network, which other rules report."""
-    graph = graph_of(model)
-    family = None if model.target is None else model.target.family
+    graph, target = graph_of(model), model.target
+    if graph is None or (target is not None and not target.family.rolls_back.value):
+        return []
     try:
-        return [] if graph is None else list(find(graph, family))
+        return list(find(graph, None if target is None else target.family.isa.value))
     except AmctError:
         return []
 
@@ -143,7 +144,7 @@ RULES = (
     Rule(
         "A091",
         WARNING,
-        "The processor passes over N",
+        "The processor ignores N",
         "Save the model with shift_n_algo 'none': then the simulation does what the processor "
         "does.",
         check_shift_counts,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
@@ -86,23 +86,23 @@ def families() -> Tuple[AscendFamily, ...]:
 
 
 def _family(entry: Mapping[str, Any]) -> AscendFamily:
-    facts = {name: Fact(**fact) for name, fact in entry["facts"].items()}
+    facts: Dict[str, Any] = {name: Fact(**fact) for name, fact in entry["facts"].items()}
     return AscendFamily(
         name=entry["name"],
         description=entry["description"],
         pattern=entry["pattern"],
         examples=entry["examples"],
-        rolled_back=_rolled_back_on(entry["examples"][0]),
+        rolled_back=_rolled_back_on(facts["isa"].value),
         not_simulated=_not_simulated(**facts),
         **facts,
     )
 
 
-def _rolled_back_on(soc_version: str) -> Callable[[Graph], Sequence[RolledBack]]:
+def _rolled_back_on(isa: Optional[str]) -> Callable[[Graph], Sequence[RolledBack]]:
     def rolled_back(graph: Graph) -> Sequence[RolledBack]:
         from ascend_backend.rollback import rolled_back as find
 
-        return find(graph, find_target(soc_version).family)
+        return find(graph, isa)
 
     return rolled_back
 

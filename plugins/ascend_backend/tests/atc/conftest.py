@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable
+from typing import Callable, Sequence
 
 import attrs
 import pytest
 
+from ascend_backend.atc import run
 from ascend_backend.atc.command import Conversion
 from ascend_backend.atc.find import Atc
 from plugins.ascend_backend.tests.atc.stand_in import STAND_IN
@@ -64,21 +65,25 @@ class Processes:
 
     def started(self) -> tuple[int, int]:
         """Return both ids as soon as they are known."""
-        end = time.monotonic() + DEADLINE
-        while not self.file.exists():
-            assert time.monotonic() < end, "the stand-in has not started"
-            time.sleep(0.02)
+        _wait(self.file.exists)
         own, child = self.file.read_text().split()
         return int(own), int(child)
 
+    def asked_to_end(self) -> None:
+        """Return as soon as the stand-in that ignores SIGTERM has received one."""
+        _wait(Path(f"{self.file}.asked").exists)
+
     def gone(self) -> bool:
         """Whether both have ended; a killed one may take a moment."""
-        end = time.monotonic() + DEADLINE
-        while any(map(_runs, self.started())):
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.02)
+        _wait(lambda: not any(map(_runs, self.started())))
         return True
+
+
+def _wait(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + DEADLINE
+    while not happened():
+        assert time.monotonic() < end, "it has not happened"
+        time.sleep(0.02)
 
 
 def _runs(process_id: int) -> bool:
@@ -124,6 +129,19 @@ def processes(tmp_path: Path, monkeypatch) -> Processes:
     file = tmp_path / "processes"
     monkeypatch.setenv("ATC_PIDS", str(file))
     return Processes(file)
+
+
+@pytest.fixture
+def from_its_start_on(monkeypatch, processes: Processes) -> None:
+    """Let the time limit begin when the stand-in hangs, however long Python takes to start."""
+    start = run._start
+
+    def started(arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        process = start(arguments)
+        processes.started()
+        return process
+
+    monkeypatch.setattr(run, "_start", started)
 
 
 @pytest.fixture

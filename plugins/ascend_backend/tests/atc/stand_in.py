@@ -50,11 +50,13 @@ elif acts == "crash behind a shell script":
 elif acts in ("hang", "hang and ignore SIGTERM"):
     write(output, "half")
     if acts != "hang":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        asked = os.environ["ATC_PIDS"] + ".asked"
+        signal.signal(signal.SIGTERM, lambda number, frame: write(asked, ""))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     write(os.environ["ATC_PIDS"] + ".part", "{{}} {{}}".format(os.getpid(), child.pid))
     os.replace(os.environ["ATC_PIDS"] + ".part", os.environ["ATC_PIDS"])
-    time.sleep(600)
+    while True:
+        time.sleep(600)  # a signal ends the sleep
 elif acts == "leaves a child":
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     write(os.environ["ATC_PIDS"], "{{}} {{}}".format(os.getpid(), child.pid))

@@ -144,10 +144,14 @@ def test_without_atc_the_map_of_types_is_in_the_bundle(amct_atc, saved, tmp_path
 def test_an_interruption_ends_atc_and_its_children_and_leaves_no_om(
     number, status, what, start_amct, saved, on_path, acts, processes
 ):
+    """An atc that goes on although it is asked to end: a second interruption kills it at once."""
     acts(what)
     amct = start_amct(saved.prefix, *SOC, path=on_path)
     processes.started()
     os.killpg(amct.pid, number)
+    if what != "hang":
+        processes.asked_to_end()
+        os.killpg(amct.pid, number)
     out, err = amct.communicate(timeout=30)
     assert (amct.returncode, out) == (status, ""), err
     assert processes.gone()

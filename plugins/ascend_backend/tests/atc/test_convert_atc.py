@@ -108,17 +108,19 @@ def test_a_program_for_another_machine_is_named(run, atc):
         run("success")
 
 
+@pytest.mark.usefixtures("from_its_start_on")
 def test_the_time_limit_ends_atc_and_its_children(run, saved, processes):
-    with pytest.raises(ConversionError, match=r"'--timeout'.*not ended after 3 seconds"):
-        run("hang", timeout=3)
+    with pytest.raises(ConversionError, match=r"'--timeout'.*not ended after 0\.1 seconds"):
+        run("hang", timeout=0.1)
     assert processes.gone()
     assert saved.files() == {"net.atc.log"}
 
 
+@pytest.mark.usefixtures("from_its_start_on")
 def test_an_atc_that_does_not_end_when_asked_is_killed(saved, atc, acts, processes):
     acts("hang and ignore SIGTERM")
     command = arguments(saved.conversion(), str(atc.path))
-    outcome = run_program(command, io.BytesIO(), lambda line: None, timeout=3, grace=0.2)
+    outcome = run_program(command, io.BytesIO(), lambda line: None, timeout=0.1, grace=0.2)
     assert (outcome.status, outcome.timed_out) == (-signal.SIGKILL, True)
     assert processes.gone()
 

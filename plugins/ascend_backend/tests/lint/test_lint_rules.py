@@ -138,7 +138,7 @@ def test_a_model_that_our_first_versions_saved_is_recognised(tmp_path: Path) -> 
     assert all("first versions" in each.problem.message for each in found)
     told = {each.problem.layer: each.problem.message for each in found}
     assert "input 1 ('deq_scale') unlinked and stops with E11019" in told["fc_d"]
-    assert "takes the place of the data at input 0 ('x')" in told["fc"]
+    assert "lands on input 0 ('x'), which is for the data" in told["fc"]
     assert "input 1 ('filter') unlinked" in told["up"], "without a bias the filter is the only blob"
     assert "without training" in found[0].rule.fix
 

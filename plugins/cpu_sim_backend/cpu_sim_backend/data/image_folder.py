@@ -29,7 +29,7 @@ class ImageFolderSource(DataSource):
 
     Paths are relative, with ``/`` between their parts, and ordered by code points, which no
     language setting changes.  Pillow decodes: to RGB, or to luma ``(299 R + 587 G + 114 B) / 1000``
-    for GRAY; an alpha channel is dropped, an EXIF orientation not heeded.
+    for GRAY; an alpha channel is dropped, an EXIF orientation ignored.
 
     Args:
         folder: its path.
@@ -124,7 +124,7 @@ def _images(folder: str) -> List[str]:
         )
     found.sort()
     _log.info(
-        "'%s': %d images in the order of their paths, '%s' to '%s'; %d other files passed over",
+        "'%s': %d images in the order of their paths, '%s' to '%s'; %d other files ignored",
         folder,
         len(found),
         found[0],

@@ -102,7 +102,7 @@ def _applied_shift(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviat
     behaviour = _behaviour(
         fact.value,
         f"applied in {len(searched)} layers as the model says, rounding down",
-        "passed over",
+        "ignored",
         f"not known; applied in {len(searched)} layers, rounding down",
     )
     open_point = "how the processor rounds is not public" if fact.value and searched else ""

@@ -67,8 +67,8 @@ class IntegerOperation(Operation):
 
 
 @attrs.define(eq=False)
-class PooledSumOperation(Operation):
-    """A quantized AVE Pooling and its DeQuant."""
+class UnweightedOperation(Operation):
+    """A quantized layer without weights, such as an AVE Pooling, and its DeQuant."""
 
     layer: DeployedLayer
 
@@ -163,9 +163,9 @@ def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
     if layer is not None:
         (result,) = layer.dequant.outputs
         outputs = [layer.accumulator, result]
-        if isinstance(a, Pooling):
-            return PooledSumOperation(name, inputs, outputs, layer)
-        return IntegerOperation(name, inputs, outputs, layer, floats=result)
+        if node.weights:
+            return IntegerOperation(name, inputs, outputs, layer, floats=result)
+        return UnweightedOperation(name, inputs, outputs, layer)
     if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:
         return MaxPoolOperation(name, inputs, outputs, node)
     if isinstance(a, Pooling) and a.method == "AVE":

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import Pooling
-from amct_core.numerics import pooling
+from amct_core.numerics import dequant, pooling
 from cpu_sim_backend.execution import input_array
 from cpu_sim_backend.fast.convolve import Window
 from cpu_sim_backend.fast.finish import Finish
@@ -25,8 +25,8 @@ from cpu_sim_backend.fast.plan import (
     MaxPoolOperation,
     Operation,
     Plan,
-    PooledSumOperation,
     QuantizeOperation,
+    UnweightedOperation,
 )
 from cpu_sim_backend.fast.pooling import average_pool, max_pool
 from cpu_sim_backend.fast.prepared import Prepared, PreparedLayers
@@ -181,17 +181,20 @@ class Run:
             self._concatenations[value] = np.empty((shape[0], concat.channels), np.uint8)
         return self._concatenations[value]
 
-    def _pooled_sum(self, operation: PooledSumOperation) -> None:
+    def _unweighted(self, operation: UnweightedOperation) -> None:
         x = self._tensors[operation.inputs[0]]
         layer = operation.layer
         sums = accumulate(layer, x)
         if layer.accumulator in self._plan.wanted:
             self._tensors[layer.accumulator] = Tensor(first=sums)
-        a = layer.node.typed(Pooling)
-        assert a.kernel is not None
-        height, width = x.shape[2:]
-        areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-        floats = pooling.dequantize_sum(sums, layer.deq_scale[0], areas, a.kernel)
+        a = layer.node.attributes
+        if isinstance(a, Pooling):
+            assert a.kernel is not None
+            height, width = x.shape[2:]
+            areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
+            floats = pooling.dequantize_sum(sums, layer.deq_scale[0], areas, a.kernel)
+        else:
+            floats = dequant.dequantize(sums, layer.deq_scale, layer.shift_n)
         self._tensors[operation.outputs[1]] = Tensor(first=floats)
 
     def _max_pool(self, operation: MaxPoolOperation) -> None:
@@ -262,7 +265,7 @@ _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     InputOperation: Run._input,
     QuantizeOperation: Run._quantize,
     IntegerOperation: Run._integer,
-    PooledSumOperation: Run._pooled_sum,
+    UnweightedOperation: Run._unweighted,
     MaxPoolOperation: Run._max_pool,
     AveragePoolOperation: Run._average_pool,
     ConcatOperation: Run._concat,

@@ -18,8 +18,8 @@ from cpu_sim_backend.fast.plan import (
     MaxPoolOperation,
     Operation,
     Plan,
-    PooledSumOperation,
     QuantizeOperation,
+    UnweightedOperation,
 )
 
 _CACHE = 4 * 2**20
@@ -30,7 +30,7 @@ _ANY_LAYER = (
     ConcatOperation,
     InputOperation,
     MaxPoolOperation,
-    PooledSumOperation,
+    UnweightedOperation,
     QuantizeOperation,
 )
 

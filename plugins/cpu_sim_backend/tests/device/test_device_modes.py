@@ -230,7 +230,7 @@ def test_the_report_says_what_is_known_and_what_is_not() -> None:
         "the sums are taken is not public)",
         "  Quant: not known; computed in float32 (unknown)",
         "  deq_scale: cut to 19 bits, 1 layer (inferred)",
-        "  shift N: passed over, 2 layers (verified)",
+        "  shift N: ignored, 2 layers (verified)",
         "  not simulated: its clock",
     ]
 

@@ -57,7 +57,7 @@ def words(scales: Sequence[float], shift_n: int = 0) -> Array:
 
 
 def blobs(seed: int = 0) -> Blobs:
-    """Return weights and words: N = 3, and scales that are powers of two but for ``fc``."""
+    """Return weights and words: N = 3, and scales that are powers of two except for ``fc``."""
     random = np.random.default_rng(seed)
 
     def integers(*shape: int) -> Array:
@@ -86,7 +86,7 @@ def images(seed: int = 1) -> Dict[str, Array]:
 
 
 def family(rolled_back: Sequence[str] = (), **facts: Fact[bool]) -> ProcessorFamily:
-    """Return processors that are exact but for ``facts``, and for the layers they roll back."""
+    """Return processors that are exact except for ``facts``, and for the layers they roll back."""
     exact = {
         "quantizes_in_fp16": NO,
         "cuts_deq_scale": NO,

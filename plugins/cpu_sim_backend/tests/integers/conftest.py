@@ -6,6 +6,8 @@ from typing import Iterator
 
 import pytest
 
+from plugins.cpu_sim_backend.tests.integers.engines import fast_engine, kinds_of_instructions
+
 FAST = {"fast": 0, "fast, second choice": 1, "fast, third choice": 2, "fast, fourth choice": 3}
 """By place in the list of instructions that this processor has, the fastest first."""
 
@@ -17,12 +19,8 @@ def engine(request: pytest.FixtureRequest) -> Iterator[str]:
         yield "reference"
         return
     pytest.importorskip("numba")
-    from cpu_sim_backend.fast import engine as fast_engine
-    from cpu_sim_backend.fast.instructions import usable
-
-    choices, place = usable(), FAST[request.param]
-    if place >= len(choices):
-        pytest.skip(f"this processor has {len(choices)} kinds of instructions for products")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fast_engine, "usable", lambda: choices[place:])
+    kinds, place = kinds_of_instructions(), FAST[request.param]
+    if place >= kinds:
+        pytest.skip(f"this processor has {kinds} kinds of instructions for products")
+    with fast_engine(place):
         yield "fast"

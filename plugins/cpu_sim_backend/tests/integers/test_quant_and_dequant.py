@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from amct_core.errors import QuantizationError
 from plugins.cpu_sim_backend.tests.integers import plain
 from plugins.cpu_sim_backend.tests.integers.drawing import OFFSETS, factors
+from plugins.cpu_sim_backend.tests.integers.engines import every_engine
 from plugins.cpu_sim_backend.tests.integers.one_quantized import (
     ACCUMULATOR,
     OUTPUT,
@@ -60,16 +61,18 @@ def dequantized(engine: str, sums: List[int], scales: List[float], shift_n: List
 
 @settings(max_examples=100)
 @given(values=st.lists(FLOATS, min_size=1, max_size=20), scale=SCALES, offset=OFFSETS)
-def test_quant(engine: str, values: List[float], scale: float, offset: int) -> None:
+def test_quant(values: List[float], scale: float, offset: int) -> None:
     expected = [plain.quantize(value, scale, offset) for value in values]
-    assert quantized(engine, values, scale, offset) == expected
+    for engine in every_engine():
+        assert quantized(engine, values, scale, offset) == expected
 
 
 @settings(max_examples=100)
 @given(values=st.lists(HALVES, min_size=1, max_size=20), offset=OFFSETS)
-def test_quant_at_ties(engine: str, values: List[float], offset: int) -> None:
+def test_quant_at_ties(values: List[float], offset: int) -> None:
     expected = [plain.quantize(value, 1.0, offset) for value in values]
-    assert quantized(engine, values, 1.0, offset) == expected
+    for engine in every_engine():
+        assert quantized(engine, values, 1.0, offset) == expected
 
 
 @pytest.mark.parametrize(
@@ -94,10 +97,11 @@ def test_quant_refuses_nan_and_names_the_layer(engine: str) -> None:
 
 @settings(max_examples=100)
 @given(data=st.data(), sums=st.lists(INT32, min_size=1, max_size=6))
-def test_dequant(engine: str, data: Any, sums: List[int]) -> None:
+def test_dequant(data: Any, sums: List[int]) -> None:
     scales, shift_n = factors(data.draw, len(sums))
     expected = list(map(plain.dequantize, sums, scales, shift_n))
-    assert dequantized(engine, sums, scales, shift_n) == expected
+    for engine in every_engine():
+        assert dequantized(engine, sums, scales, shift_n) == expected
 
 
 @pytest.mark.parametrize(

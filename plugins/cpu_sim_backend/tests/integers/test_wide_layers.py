@@ -15,6 +15,7 @@ from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
 from cpu_sim_backend import Simulator
 from plugins.cpu_sim_backend.tests.integers.drawing import OFFSETS
+from plugins.cpu_sim_backend.tests.integers.engines import every_engine
 from plugins.cpu_sim_backend.tests.integers.one_quantized import (
     ACCUMULATOR,
     OUTPUT,
@@ -63,7 +64,6 @@ def convolution(x: Any, weights: Any, stride: int, pad: int, group: int) -> Any:
     seed=st.integers(0, 2**32 - 1),
 )
 def test_convolution(
-    engine: str,
     outputs: int,
     depth: int,
     kernel: int,
@@ -77,20 +77,21 @@ def test_convolution(
     weights = extreme_bytes(seed + 1, (outputs * group, depth, kernel, kernel))
     bias = np.random.default_rng(seed).integers(-(2**20), 2**20, outputs * group, np.int32)
     pad = kernel // 2
-    simulated = simulator(
-        f'type: "Convolution" convolution_param {{ num_output: {outputs * group} group: {group} '
-        f"kernel_size: {kernel} stride: {stride} pad: {pad} }}",
-        q.shape,
-        [weights, bias],
-        [word(2.0**-10)] * (outputs * group),
-        engine,
-        offset=offset,
-    )
     expected = convolution(q.astype(np.int64) - offset, weights, stride, pad, group)
     expected += bias.reshape(-1, 1, 1)
-    found = run(simulated, q, offset)
-    assert (found[ACCUMULATOR] == expected).all()
-    assert (found[OUTPUT] == expected.astype(np.float32) * np.float32(2.0**-10)).all()
+    for engine in every_engine():
+        simulated = simulator(
+            f'type: "Convolution" convolution_param {{ num_output: {outputs * group} '
+            f"group: {group} kernel_size: {kernel} stride: {stride} pad: {pad} }}",
+            q.shape,
+            [weights, bias],
+            [word(2.0**-10)] * (outputs * group),
+            engine,
+            offset=offset,
+        )
+        found = run(simulated, q, offset)
+        assert (found[ACCUMULATOR] == expected).all()
+        assert (found[OUTPUT] == expected.astype(np.float32) * np.float32(2.0**-10)).all()
 
 
 @settings(max_examples=20)
@@ -101,21 +102,21 @@ def test_convolution(
     offset=OFFSETS,
     seed=st.integers(0, 2**32 - 1),
 )
-def test_inner_product(
-    engine: str, outputs: int, features: int, batch: int, offset: int, seed: int
-) -> None:
+def test_inner_product(outputs: int, features: int, batch: int, offset: int, seed: int) -> None:
     q = extreme_bytes(seed, (batch, features))
     weights = extreme_bytes(seed + 1, (outputs, features))
-    simulated = simulator(
-        f'type: "InnerProduct" inner_product_param {{ num_output: {outputs} bias_term: false }}',
-        q.shape,
-        [weights],
-        [word(1.0)],
-        engine,
-        offset=offset,
-    )
     expected = (q.astype(np.int64) - offset) @ weights.astype(np.int64).T
-    assert (run(simulated, q, offset)[ACCUMULATOR] == expected).all()
+    for engine in every_engine():
+        simulated = simulator(
+            f'type: "InnerProduct" inner_product_param {{ num_output: {outputs} '
+            "bias_term: false }",
+            q.shape,
+            [weights],
+            [word(1.0)],
+            engine,
+            offset=offset,
+        )
+        assert (run(simulated, q, offset)[ACCUMULATOR] == expected).all()
 
 
 def residual_network(channels: int, outputs: int) -> Tuple[str, Dict[str, List[Any]]]:

@@ -9,35 +9,20 @@ add how they are computed.
 
 from __future__ import annotations
 
-from typing import Tuple
+import importlib
+import pkgutil
+from typing import Iterator, Tuple
 
-from amct_caffe.model.layer_types import (
-    activations,
-    convolution,
-    data,
-    elementwise,
-    inner_product,
-    integers,
-    layout,
-    normalization,
-    pooling,
-    reductions,
-    softmax,
-)
 from amct_core.extensions import LayerType
 
-LAYER_TYPES: Tuple[LayerType, ...] = (
-    *activations.LAYER_TYPES,
-    *convolution.LAYER_TYPES,
-    *data.LAYER_TYPES,
-    *elementwise.LAYER_TYPES,
-    *inner_product.LAYER_TYPES,
-    *integers.LAYER_TYPES,
-    *layout.LAYER_TYPES,
-    *normalization.LAYER_TYPES,
-    *pooling.LAYER_TYPES,
-    *reductions.LAYER_TYPES,
-    *softmax.LAYER_TYPES,
-)
+
+def _declared() -> Iterator[LayerType]:
+    """Yield ``LAYER_TYPES`` of each module here: a family is added by adding its file."""
+    for module in pkgutil.iter_modules(__path__):
+        found = importlib.import_module(f"{__name__}.{module.name}")
+        yield from getattr(found, "LAYER_TYPES", ())
+
+
+LAYER_TYPES: Tuple[LayerType, ...] = tuple(_declared())
 
 __all__ = ["LAYER_TYPES"]

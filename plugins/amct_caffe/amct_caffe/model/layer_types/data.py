@@ -1,6 +1,6 @@
 """Layers that bring data in: where from, of what shape, and whether each rank gets its own.
 
-The shapes are told as far as the layers' own parameters tell them.
+The shapes are known as far as the layers' own parameters give them.
 
 Sources: ``LayerSetUp`` of BVLC Caffe's data layers.  What each of them does when it is told of
 several solvers was found out in Caffe, and a test holds it.

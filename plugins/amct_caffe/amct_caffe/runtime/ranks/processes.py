@@ -74,10 +74,10 @@ class MpiProcesses(Processes):
 
 
 def processes() -> Processes:
-    """Return the processes that train together; one, unless Caffe was told of more solvers.
+    """Return the processes that train together; one, unless Caffe has more solvers.
 
     Raises:
-        EnvironmentUnsuitableError: Caffe was told of several solvers, but not by us.
+        EnvironmentUnsuitableError: Caffe has several solvers, but not from us.
     """
     count = getattr(caffe, "solver_count", lambda: 1)()
     if count == 1:
@@ -85,7 +85,7 @@ def processes() -> Processes:
     world = _world()
     if world.size != count:
         raise EnvironmentUnsuitableError(
-            f"Caffe was told of {count} solvers, but MPI knows of {world.size} process(es).",
+            f"Caffe is set to {count} solvers, but MPI has {world.size} process(es).",
             remedy="Train on several processes with: mpiexec -n COUNT amct qat train ...",
         )
     return world

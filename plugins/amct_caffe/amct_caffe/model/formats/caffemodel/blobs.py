@@ -71,7 +71,7 @@ def read_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> NDArray
 
     float32 data is a read-only view of ``buffer``, and so is int8 data; doubles become float32,
     int32 and uint64 are decoded.  The shape is the legacy one (num, channels, height, width) where
-    the blob has it, as in Caffe; gradients (``diff``) are passed over.
+    the blob has it, as in Caffe; gradients (``diff``) are ignored.
 
     Raises:
         FileFormatError: the number of elements is not the product of the shape.

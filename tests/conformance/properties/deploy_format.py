@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from amct_caffe.frontend import CaffeFrontend
 from amct_core import record as records
@@ -20,29 +17,13 @@ from plugins.ascend_backend.tests.wire_reader import (
     float32_bits,
     read_caffemodel,
 )
-from tests.conformance.case import Case
-from tests.conformance.graph_cases import CASES
-from tests.conformance.layer_cases import layer_cases
-from tests.conformance.runner import Inserted, insert, pretend_training
+from tests.conformance.runner import Inserted, Saved
 
 
-def derived(inserted: Inserted) -> QuantizedModel:
-    """Return the model that saving renders."""
-    frontend = CaffeFrontend()
-    files = inserted.path("modified.prototxt"), inserted.path("snapshot.caffemodel")
-    record = records.read(inserted.path("record.txt"))
-    return derive(frontend.read_retrained(*files), record, registries())
-
-
-@pytest.mark.parametrize("case", [*layer_cases(), *CASES], ids=str)
-def test_inputs_are_linked_and_the_integers_are_there(case: Case, tmp_path: Path) -> None:
-    inserted = insert(case, tmp_path)
-    pretend_training(tmp_path, searches=inserted.searches)
-    model = derived(inserted)
-    prefix = inserted.save()
-    text = read_prototxt(f"{prefix}_deploy_model.prototxt")
+def inputs_are_linked_and_a_second_reader_finds_the_integers(saved: Saved) -> None:
+    model = derived(saved.inserted)
+    text, weights = read_prototxt(saved.files[0]), read_caffemodel(saved.files[1])
     layers = {layer.name: layer for layer in text}
-    weights = read_caffemodel(f"{prefix}_deploy_weights.caffemodel")
     check_entries(text, weights)
     check_linked(text, weights)
     for layer in model.layers:
@@ -52,6 +33,14 @@ def test_inputs_are_linked_and_the_integers_are_there(case: Case, tmp_path: Path
     quants = [layer for layer in layers.values() if layer.type == "Quant"]
     assert len(quants) == len({layer.quant_key for layer in model.layers})
     assert set(weights) <= set(layers)
+
+
+def derived(inserted: Inserted) -> QuantizedModel:
+    """Return the model that saving renders."""
+    frontend = CaffeFrontend()
+    files = inserted.path("modified.prototxt"), inserted.path("snapshot.caffemodel")
+    record = records.read(inserted.path("record.txt"))
+    return derive(frontend.read_retrained(*files), record, registries())
 
 
 def check_quant(layer: QuantizedLayer, layers: dict[str, Any]) -> None:

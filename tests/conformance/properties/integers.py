@@ -1,51 +1,39 @@
-"""The half of the suite that needs no Caffe: insert, save, and the integers of the saved model.
+"""The integers of the saved model, recomputed from its own blobs.
 
-Training is stood in for by bounds and shift factors written into the snapshot and the record.  Each
-integer layer is recomputed from the deployable model's own blobs in the plainest way there is: one
-multiplication of Python-like integers (int64) per tap of the kernel.
+In the plainest way there is: one multiplication of Python-like integers (int64) per tap of the
+kernel.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct, Pooling, Quant
 from amct_core.graph.shapes import infer_shapes
-from cpu_sim_backend import Simulator
-from tests.conformance.case import Case
-from tests.conformance.graph_cases import CASES
-from tests.conformance.layer_cases import layer_cases
-from tests.conformance.runner import insert, pretend_training
-
-ALL = [*layer_cases(), *CASES]
+from tests.conformance.runner import Saved
 
 
-@pytest.mark.parametrize("case", ALL, ids=str)
-def test_integers_of_the_saved_model(case: Case, tmp_path: Path) -> None:
-    inserted = insert(case, tmp_path)
-    pretend_training(tmp_path, searches=inserted.searches)
-    prefix = inserted.save()
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    simulator = Simulator(*files, engine="reference")
+def accumulators_are_those_of_plain_loops(saved: Saved) -> None:
+    simulator, blobs = saved.reference, saved.blobs
     nodes = [layer.node for layer in simulator.quantized_layers]
-    assert tuple(node.name for node in nodes) == (case.enable or case.quantized)
-    blobs = {*simulator.integer_blobs, *simulator.outputs}
-    outputs = simulator.run(inserted.inputs(seed=2, spread=1.5), sorted(blobs))
+    assert tuple(node.name for node in nodes) == saved.inserted.expected
     for node in nodes:
         quant = simulator.graph.producer(node.inputs[0])
         assert quant is not None and isinstance(quant.attributes, Quant)
-        centered = outputs[node.bottoms[0]].astype(np.int64) - quant.attributes.offset
+        centered = blobs[node.bottoms[0]].astype(np.int64) - quant.attributes.offset
         expected = accumulate(node, centered)
-        np.testing.assert_array_equal(outputs[node.tops[0]], expected, node.name)
+        np.testing.assert_array_equal(blobs[node.tops[0]], expected, node.name)
+
+
+def outputs_are_finite_and_of_the_inferred_shapes(saved: Saved) -> None:
+    simulator, blobs = saved.reference, saved.blobs
     shapes = infer_shapes(simulator.graph, {})
     for blob in simulator.outputs:
-        assert np.isfinite(outputs[blob]).all()
-        assert shapes[simulator.graph.final_value(blob)] == outputs[blob].shape
+        assert np.isfinite(blobs[blob]).all()
+        assert shapes[simulator.graph.final_value(blob)] == blobs[blob].shape
 
 
 def accumulate(node: Node, x: np.ndarray) -> np.ndarray:
@@ -113,22 +101,3 @@ def _sums(a: Pooling, x: np.ndarray) -> np.ndarray:
         columns = slice(max(left, 0), max(left + a.kernel[1], 0))
         result[:, :, row, column] = x[:, :, rows, columns].sum(axis=(2, 3))
     return result
-
-
-@pytest.mark.parametrize("case", ALL, ids=str)
-def test_the_engines_agree_in_every_bit(case: Case, tmp_path: Path) -> None:
-    """Whether every blob is asked for, so that nothing can be fused, or the outputs alone."""
-    pytest.importorskip("numba")
-    inserted = insert(case, tmp_path)
-    pretend_training(tmp_path, searches=inserted.searches)
-    prefix = inserted.save()
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    reference = Simulator(*files, engine="reference")
-    inputs = inserted.inputs(seed=2, spread=1.5)
-    everything = sorted({v.name for node in reference.graph.nodes for v in node.outputs})
-    expected = reference.run(inputs, everything)
-    for wanted in (everything, list(reference.outputs)):
-        found = Simulator(*files, engine="fast").run(inputs, wanted)
-        for blob in wanted:
-            assert found[blob].dtype == expected[blob].dtype
-            np.testing.assert_array_equal(found[blob], expected[blob], blob)
