@@ -49,9 +49,9 @@ types: setup  ## Check types.
 measure: setup  ## Measure on real models and data; keeps the output in benchmarks/results.
 	$(BIN)/python benchmarks/measure.py
 
-schema: setup  ## Compile Caffe's schema, after a change of its .proto files.
+schema: setup  ## Compile Caffe's schema, after a change of caffe.proto.
 	$(BIN)/python -W ignore -m grpc_tools.protoc -I plugins/amct_caffe \
-	  --descriptor_set_out=$(SCHEMA)/caffe.desc $(SCHEMA)/caffe.proto $(SCHEMA)/ascend.proto
+	  --descriptor_set_out=$(SCHEMA)/caffe.desc $(SCHEMA)/caffe.proto
 
 lock: setup  ## Resolve the locked requirements again.
 	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \

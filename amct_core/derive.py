@@ -35,7 +35,7 @@ def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> Qu
         TrainingError: a layer has no N although a search was asked for.
         QuantizationError: numbers that cannot be quantized.
     """
-    search_runs = plugins.shift_searches.get(network.shift_n_algo).start is not None
+    search = plugins.shift_searches.get(network.shift_n_algo)
     layers: List[QuantizedLayer] = []
     chains: Dict[str, FoldChain] = {}
     for trained in network.layers:
@@ -46,7 +46,7 @@ def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> Qu
             trained, node, plugins, chains.get(node.name), record.find(node.name)
         )
         try:
-            layers.append(builder.build(search_runs, network))
+            layers.append(builder.build(search.searches(node.type), network))
         except QuantizationError as error:
             raise QuantizationError(
                 error.problem, file=network.weights_file, layer=node.name, remedy=error.remedy
@@ -82,7 +82,7 @@ class _LayerBuilder:
         assert found is not None
         return found
 
-    def build(self, search_runs: bool, network: RetrainedNetwork) -> QuantizedLayer:
+    def build(self, searched: bool, network: RetrainedNetwork) -> QuantizedLayer:
         trained = self.trained
         algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
         scale_d, offset = algorithm.factors(trained.clip_max, trained.clip_min, trained.fixed_min)
@@ -93,7 +93,6 @@ class _LayerBuilder:
         integer_bias = None
         if bias is not None:
             integer_bias = bias_numerics.quantize(bias, deq_scale)
-        searched = search_runs and self._quantization.searches_shift
         return QuantizedLayer(
             name=self.node.name,
             op=self.node.op,

@@ -1,16 +1,17 @@
-"""Writing files so that a reader never sees half of one, nor half of a set."""
+"""Reading whole files, and writing them so that nobody sees half of one, nor half of a set."""
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import mmap
 import os
 import shutil
 import tempfile
 from types import TracebackType
 from typing import IO, Dict, Iterator, List, Optional, Set, Tuple, Type, Union
 
-from amct_core.errors import AmctError
+from amct_core.errors import AmctError, FileFormatError
 
 _log = logging.getLogger("amct_core.files")
 
@@ -26,6 +27,22 @@ def read_text(path: Union[str, os.PathLike[str]]) -> str:
             return stream.read()
     except (OSError, UnicodeDecodeError) as error:
         raise AmctError(f"cannot be read: {error}.", file=path, remedy="Check the path.") from error
+
+
+def map_file(path: Union[str, os.PathLike[str]]) -> Union[bytes, mmap.mmap]:
+    """Return the contents of a file as a read-only memory map; of an empty one, no bytes.
+
+    Raises:
+        FileFormatError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as stream:
+            size = os.fstat(stream.fileno()).st_size
+            return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    except OSError as error:
+        raise FileFormatError(
+            f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."
+        ) from error
 
 
 def write_atomically(path: Union[str, os.PathLike[str]], data: Union[str, bytes]) -> None:

@@ -12,13 +12,14 @@ from typing import List, Mapping, Optional, Tuple
 import attrs
 
 from amct_core import record as records
-from amct_core.config import defaults, json_format, simplified
-from amct_core.config.check import check
-from amct_core.config.model import QatConfig
+from amct_core.config import json_format, simplified
+from amct_core.config.check import check, check_inserted, check_names
+from amct_core.config.model import QatConfig, default_config
 from amct_core.derive import derive, updated_record
-from amct_core.errors import AmctError, ConfigError, ModelError
+from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
+from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -26,9 +27,6 @@ from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
 
 _log = logging.getLogger("amct_core.workflow")
-
-SAVE_TYPES = ("Fakequant", "Deploy", "Both")
-"""Values of ``save_type``, as AMCT spells them."""
 
 
 @attrs.frozen
@@ -85,12 +83,12 @@ def create_config(
     views = frontend_for(model_file, plugins).read(model_file, weights_file)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
-        config = defaults.default_config(layers.supported)
+        config = default_config(layers.supported)
     else:
         config = simplified.apply(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
         )
-    _check_names(config, plugins, simplified_config_file or config_file)
+    check_names(config, plugins, simplified_config_file or config_file)
     json_format.write(config_file, config)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
 
@@ -116,11 +114,10 @@ def insert(
     layers = _quantizable(views, plugins, model_file)
     config = json_format.read(config_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
-    _check_names(config, plugins, config_file)
+    check_names(config, plugins, config_file)
     frontend.insert(
         InsertionRequest(
-            model_file=model_file,
-            weights_file=weights_file,
+            views=views,
             config=config,
             config_file=config_file,
             modified_model_file=modified_model_file,
@@ -169,11 +166,12 @@ def save(
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     config = json_format.read(config_file) if config_file is not None else None
-    backend_name = backend or (config.deploy_backend if config is not None else "ascend")
+    backend_name = backend or (config or QatConfig()).deploy_backend
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
     network = frontend.read_retrained(model_file, weights_file)
     if config is not None:
-        _check_config_fits(config, network, plugins, config_file)
+        types = {layer.name: network.graph.node(layer.name).type for layer in network.layers}
+        check_inserted(config, types, network.shift_n_algo, plugins, config_file)
     record_path = record_file if record_file is not None else network.record_file
     record = records.read(record_path)
     _check_record(record, network, record_path)
@@ -205,62 +203,6 @@ def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> Q
 
 def _quantizable_types(plugins: Registries) -> List[str]:
     return [each.name for each in plugins.layer_types if each.quantization is not None]
-
-
-def _check_names(config: QatConfig, plugins: Registries, file: str) -> None:
-    """Look up every plugin that ``config`` names, so that a wrong name is found now."""
-    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
-    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
-        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
-    for name, layer in config.layers.items():
-        data = layer.activation
-        _look_up(
-            plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
-        )
-        _look_up(
-            plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
-        )
-        if layer.weight is not None:
-            _look_up(
-                plugins.weight_algorithms.get,
-                layer.weight.algo,
-                file,
-                name,
-                "retrain_weight_config.algo",
-            )
-
-
-def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
-    assert callable(get)
-    try:
-        get(name)
-    except AmctError as error:
-        raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
-
-
-def _check_config_fits(
-    config: QatConfig, network: RetrainedNetwork, plugins: Registries, file: object
-) -> None:
-    enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
-    trained = {layer.name for layer in network.layers}
-    # Where nothing has an N, as in a network of poolings, the model does not tell how it was to be
-    # searched.
-    kinds = [network.graph.node(name).type.quantization for name in trained]
-    searches = any(kind is not None and kind.searches_shift for kind in kinds)
-    same_search = config.shift_n_algo == network.shift_n_algo or not searches
-    if enabled == trained and same_search:
-        return
-    differences = [f"'{name}' is enabled but was not inserted" for name in enabled - trained]
-    differences += [f"'{name}' was inserted but is not enabled" for name in trained - enabled]
-    if not same_search:
-        differences.append(
-            f"shift_n_algo is '{config.shift_n_algo}' but '{network.shift_n_algo}' was inserted"
-        )
-    raise ConfigError(
-        f"this config is not the one the modified model was made with: {'; '.join(differences)}.",
-        file=file,
-        remedy="Give the config that create_quant_retrain_model got, or insert and train again.",
-    )
 
 
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:

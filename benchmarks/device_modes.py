@@ -21,6 +21,7 @@ from lenet_mnist import SCALE, prepare, quantize
 from numpy.typing import NDArray
 
 from amct_core.extensions import Fact, ProcessorFamily
+from amct_core.file_names import deploy_files
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import registries
 from amct_core.processor_families import find_family
@@ -89,7 +90,7 @@ def compared(found: Dict[str, Array], exact: Dict[str, Array], labels: Array) ->
 
 def measure(save_path: str, soc_versions: Sequence[str], images: Array, labels: Array) -> Any:
     """Return a row for each processor, and for each deviation alone."""
-    files = f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+    files = deploy_files(save_path)
     model = Simulator(*files, engine="reference")
     exact = run(model, images)
     rows = {"exact": compared(exact, exact, labels)}

@@ -31,11 +31,12 @@ from networks import REAL_NETWORKS, Array, Network, load_images
 from real_networks import not_quantized
 
 from amct_core import workflow
+from amct_core.file_names import deploy_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import compare
 
-DEPLOYED = (f"{SAVED}_deploy_model.prototxt", f"{SAVED}_deploy_weights.caffemodel")
+DEPLOYED = deploy_files(SAVED)
 
 
 @attrs.define

@@ -21,6 +21,7 @@ import numpy as np
 
 import amct_caffe as amct
 from amct_core import workflow
+from amct_core.file_names import deploy_files, fake_quant_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 
@@ -112,9 +113,7 @@ def measure(shared: Path, shift_n_algo: str, iterations: int, samples: int) -> d
     save_path = quantize(shared, shift_n_algo, iterations)
     images, labels = load.mnist("test")
     images, labels = images[:samples, None].astype(np.float32) * SCALE, labels[:samples]
-    simulator = Simulator(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
-    )
+    simulator = Simulator(*deploy_files(save_path))
     classes = np.concatenate(
         [
             simulator.run({"data": images[i : i + 500]})["prob"].argmax(axis=1)
@@ -132,9 +131,7 @@ def measure(shared: Path, shift_n_algo: str, iterations: int, samples: int) -> d
     report = verify(save_path, {"data": images})
     return {
         "shift_n_algo": shift_n_algo,
-        "fake_quant_in_caffe": accuracy_in_caffe(
-            f"{save_path}_fake_quant_model.prototxt", f"{save_path}_fake_quant_weights.caffemodel"
-        ),
+        "fake_quant_in_caffe": accuracy_in_caffe(*fake_quant_files(save_path)),
         "fake_quant": float(np.mean(fake_classes == labels)),
         "integer": float(np.mean(classes == labels)),
         "differing_classes": int(np.sum(classes != fake_classes)),

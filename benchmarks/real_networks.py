@@ -29,6 +29,7 @@ from networks import NETWORKS, Array, Network, load_images, write_random_weights
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.extensions.frontend import Executor
+from amct_core.file_names import deploy_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import compare
@@ -109,7 +110,7 @@ def verify(network: Network, images: Array) -> Tuple[VerifyReport, Dict[str, Arr
     """Compare fake-quant model and integers; return the outputs of the former, too."""
     fake_quant = workflow.registries().frontends.get("caffe").fake_quant_executor(SAVED)
     executor = Recording(fake_quant, network.outputs)
-    simulator = Simulator(f"{SAVED}_deploy_model.prototxt", f"{SAVED}_deploy_weights.caffemodel")
+    simulator = Simulator(*deploy_files(SAVED))
     report = compare(executor, simulator, {network.data: images}, network.batch_size)
     return report, executor.kept()
 

@@ -24,6 +24,7 @@ from google.protobuf import text_format
 from networks import CIFAR_DEVIATION, CIFAR_MEAN
 
 import amct_caffe as amct
+from amct_core.file_names import deploy_files, fake_quant_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 
@@ -168,16 +169,13 @@ def measure(
     """Quantize, compare with float32, and compare the fake-quant model with integers."""
     save_path = quantize(weights, batch_norm, iterations)
     images, labels = test["data"], test["label"]
-    simulator = Simulator(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
-    )
+    simulator = Simulator(*deploy_files(save_path))
     classes = [
         simulator.run({"data": images[i : i + TEST_BATCH]})["prob"].argmax(axis=1)
         for i in range(0, len(images), TEST_BATCH)
     ]
     fake_quant = accuracy_in_caffe(
-        f"{save_path}_fake_quant_model.prototxt",
-        f"{save_path}_fake_quant_weights.caffemodel",
+        *fake_quant_files(save_path),
         len(images),
     )
     return {

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.to_graph import to_graph
 from amct_core import workflow
+from amct_core.file_names import deploy_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.fast.engine import FastEngine
 from cpu_sim_backend.fast.instructions import Vnni256, Vnni512, usable
@@ -85,7 +86,7 @@ class Contestants:
 
     def __init__(self, model: Path, folder: Path) -> None:
         prefix = deployed(model, folder)
-        files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
+        files = deploy_files(prefix)
         self.simulator = Simulator(*files, engine="fast", threads=THREADS)
         self.without_vnni = FastEngine(
             self.simulator.graph,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
+
+from amct_core.config.values import given
 
 if TYPE_CHECKING:
     from amct_core.config.model import LayerConfig, QatConfig
@@ -45,19 +46,15 @@ class ConfigChoices:
 
     def apply(self, config: QatConfig) -> QatConfig:
         """Return ``config`` with the choices made."""
-        changes = {
-            "shift_n_algo": self.shift_n_algo,
-            "batch_num": self.batch_num,
-            "batch_norm": self.batch_norm,
-            "deploy_backend": self.deploy_backend,
-        }
+        changes = given(
+            shift_n_algo=self.shift_n_algo,
+            batch_num=self.batch_num,
+            batch_norm=self.batch_norm,
+            deploy_backend=self.deploy_backend,
+        )
         layers = {name: self._apply_to_layer(layer) for name, layer in config.layers.items()}
-        return attrs.evolve(config, layers=layers, **_made(changes))
+        return attrs.evolve(config, layers=layers, **changes)
 
     def _apply_to_layer(self, layer: LayerConfig) -> LayerConfig:
-        changes = {"algo": self.activation_algo, "init_algo": self.init_algo}
-        return attrs.evolve(layer, activation=attrs.evolve(layer.activation, **_made(changes)))
-
-
-def _made(changes: Mapping[str, object]) -> dict[str, Any]:
-    return {key: value for key, value in changes.items() if value is not None}
+        changes = given(algo=self.activation_algo, init_algo=self.init_algo)
+        return attrs.evolve(layer, activation=attrs.evolve(layer.activation, **changes))

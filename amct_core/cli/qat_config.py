@@ -8,6 +8,7 @@ import click
 
 from amct_core.cli.config_choices import ConfigChoices
 from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.config.model import BATCH_NORM_MODES
 
 if TYPE_CHECKING:
     from amct_core.workflow import ConfigReport
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--shift-n-algo", help="Search for the shift factor N.")
 @click.option("--batch-num", type=click.IntRange(min=1), help="Batches to initialise with.")
 @click.option(
-    "--batch-norm", type=click.Choice(("keep", "fold")), help="What becomes of BatchNorm."
+    "--batch-norm", type=click.Choice(BATCH_NORM_MODES), help="What becomes of BatchNorm."
 )
 @click.option("--backend", "deploy_backend", help="Deploy backend.")
 @json_option

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from amct_core.cli.output import json_option, print_files
+from amct_core.file_names import work_files
 
 
 @click.command("insert")
@@ -24,8 +23,6 @@ def command(model: str, weights: str, config_file: str, folder: str, as_json: bo
     """
     from amct_core import workflow
 
-    modified_model = os.path.join(folder, "modified_model.prototxt")
-    modified_weights = os.path.join(folder, "modified_model.caffemodel")
-    record = os.path.join(folder, "record.txt")
-    workflow.insert(model, weights, config_file, modified_model, modified_weights, record)
-    print_files((modified_model, modified_weights, record), as_json)
+    files = work_files(folder)
+    workflow.insert(model, weights, config_file, *files.modified, files.record)
+    print_files((*files.modified, files.record), as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from amct_core.cli.output import json_option, print_files
+from amct_core.file_names import SAVE_TYPES
 
 
 @click.command("save")
@@ -19,7 +20,7 @@ from amct_core.cli.output import json_option, print_files
 )
 @click.option(
     "--save-type",
-    type=click.Choice(("Both", "Fakequant", "Deploy")),
+    type=click.Choice(SAVE_TYPES),
     default="Both",
     show_default=True,
     help="The model to simulate with, the model to deploy, or both.",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from typing import Dict, Optional
+from typing import Dict, Mapping, Optional
 
 import attrs
 
 from amct_core.config.model import Facts, LayerConfig, QatConfig, Reasons, resolved_layer
-from amct_core.errors import ConfigError
+from amct_core.errors import AmctError, ConfigError
+from amct_core.extensions import LayerType
+from amct_core.plugins import Registries
 
 
 def check(config: QatConfig, facts: Facts, reasons: Reasons, file: Optional[str]) -> QatConfig:
@@ -37,6 +39,83 @@ def check(config: QatConfig, facts: Facts, reasons: Reasons, file: Optional[str]
         if name in config.layers
     }
     return attrs.evolve(config, layers=layers)
+
+
+def check_names(config: QatConfig, plugins: Registries, file: str) -> None:
+    """Look up every plugin that ``config`` names, so that a wrong name is found now.
+
+    Raises:
+        ConfigError: there is nothing of this name; the message lists what there is.
+    """
+    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
+    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
+        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
+    for name, layer in config.layers.items():
+        data = layer.activation
+        _look_up(
+            plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
+        )
+        _look_up(
+            plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
+        )
+        if layer.weight is not None:
+            _look_up(
+                plugins.weight_algorithms.get,
+                layer.weight.algo,
+                file,
+                name,
+                "retrain_weight_config.algo",
+            )
+
+
+def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
+    assert callable(get)
+    try:
+        get(name)
+    except AmctError as error:
+        raise ConfigError(error.problem, file=file, layer=layer, field=field) from error
+
+
+def check_inserted(
+    config: QatConfig,
+    inserted: Mapping[str, LayerType],
+    shift_n_algo: str,
+    plugins: Registries,
+    file: Optional[str],
+) -> None:
+    """Check that ``config`` is the one that a modified model was made with.
+
+    Args:
+        config: as read.
+        inserted: the types of the layers that the model quantizes, by name.
+        shift_n_algo: the search for N that its layers run; ``none`` if there is no such layer.
+        plugins: what the names of searches mean.
+        file: the configuration's file, for messages.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    enabled = config.enabled
+    differences = [
+        f"'{name}' is enabled but was not inserted" for name in enabled.keys() - inserted
+    ]
+    differences += [
+        f"'{name}' was inserted but is not enabled" for name in inserted - enabled.keys()
+    ]
+    if config.shift_n_algo != shift_n_algo:
+        named = [plugins.shift_searches.get(name) for name in (config.shift_n_algo, shift_n_algo)]
+        # Where nothing is searched, as in a network of poolings, the model cannot tell how.
+        if any(search.searches(kind) for search in named for kind in inserted.values()):
+            differences.append(
+                f"shift_n_algo is '{config.shift_n_algo}' but '{shift_n_algo}' was inserted"
+            )
+    if differences:
+        raise ConfigError(
+            f"this config is not the one the modified model was made with: "
+            f"{'; '.join(differences)}.",
+            file=file,
+            remedy="Give the config of create_quant_retrain_model, or insert and train again.",
+        )
 
 
 def _unknown(name: str, facts: Facts, reasons: Reasons, file: Optional[str]) -> ConfigError:

@@ -14,23 +14,23 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional
 
 import attrs
 
 from amct_core.config.model import (
+    BATCH_NORM_MODES,
     VERSION,
     ActivationConfig,
     LayerConfig,
     QatConfig,
     WeightConfig,
 )
-from amct_core.config.values import Section
-from amct_core.errors import ConfigError
+from amct_core.config.values import Section, given
 from amct_core.files import FileSet, read_text
 
-BATCH_NORM_MODES = ("keep", "fold")
-_GLOBAL = ("version", "batch_num", "shift_n_algo", "batch_norm", "deploy_backend")
+_OURS = ("shift_n_algo", "batch_norm", "deploy_backend")
+_GLOBAL = ("version", "batch_num", *_OURS)
 _LAYER = ("retrain_enable", "retrain_data_config", "retrain_weight_config")
 _DATA = ("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type")
 _WEIGHT = ("algo", "channel_wise", "dst_type")
@@ -47,44 +47,30 @@ def read(path: str) -> QatConfig:
 
 def parse(text: str, file: Optional[str] = None) -> QatConfig:
     """Return the configuration that JSON ``text`` holds; errors as :func:`read`."""
-    try:
-        data = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}.",
-            file=file,
-            remedy="Mend the file, or create it again with create_quant_retrain_config.",
-        ) from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"it holds a {type(data).__name__}; expected an object.", file=file)
-    top = Section(data, file)
-    version = top.integer("version", VERSION)
-    if version != VERSION:
-        raise top.error("version", f"version should be {VERSION}, but is {version}.")
-    batch_num = top.integer("batch_num", 1)
-    if batch_num < 1:
-        raise top.error("batch_num", f"it is {batch_num}; expected an integer above 0.")
-    batch_norm = top.string("batch_norm", "keep")
-    if batch_norm not in BATCH_NORM_MODES:
-        raise top.error("batch_norm", f"it is '{batch_norm}'; expected 'keep' or 'fold'.")
-    return QatConfig(
-        batch_num=batch_num,
-        shift_n_algo=top.string("shift_n_algo", "search_n_v2"),
-        batch_norm=batch_norm,
-        deploy_backend=top.string("deploy_backend", "ascend"),
-        layers=_layers(top),
+    remedy = "Mend the file, or create it again with create_quant_retrain_config."
+    top = Section.parse(text, file, remedy)
+    whole = given(
+        version=top.integer("version"),
+        batch_num=top.integer("batch_num"),
+        **{key: top.string(key) for key in _OURS},
     )
+    return checked(QatConfig(**whole), top).with_layers(_layers(top))
 
 
-def _unique(pairs: List[Tuple[str, Any]], file: Optional[str]) -> Dict[str, Any]:
-    result: Dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ConfigError(
-                "the key is there twice.", file=file, field=key, remedy="Remove one of the two."
-            )
-        result[key] = value
-    return result
+def checked(config: QatConfig, section: Section) -> QatConfig:
+    """Return ``config`` if its version, ``batch_num`` and ``batch_norm`` are in range.
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    if config.version != VERSION:
+        raise section.error("version", f"version should be {VERSION}, but is {config.version}.")
+    if config.batch_num < 1:
+        raise section.error("batch_num", f"it is {config.batch_num}; expected an integer above 0.")
+    if config.batch_norm not in BATCH_NORM_MODES:
+        modes = " or ".join(f"'{mode}'" for mode in BATCH_NORM_MODES)
+        raise section.error("batch_norm", f"it is '{config.batch_norm}'; expected {modes}.")
+    return config
 
 
 def _layers(top: Section) -> Dict[str, LayerConfig]:
@@ -109,7 +95,7 @@ def _layer(section: Section) -> LayerConfig:
     if "retrain_weight_config" in section.data:
         weight = _weight(section.section("retrain_weight_config"))
     return LayerConfig(
-        retrain_enable=bool(section.boolean("retrain_enable", True)),
+        **given(retrain_enable=section.boolean("retrain_enable")),
         activation=_activation(section.section("retrain_data_config")),
         weight=weight,
     )
@@ -118,14 +104,15 @@ def _layer(section: Section) -> LayerConfig:
 def _activation(section: Section) -> ActivationConfig:
     section.check_keys(_DATA)
     _check_dst_type(section)
-    config = ActivationConfig(
-        algo=section.string("algo", "ulq_quantize"),
-        clip_max=section.number("clip_max", None),
-        clip_min=section.number("clip_min", None),
-        fixed_min=section.boolean("fixed_min", None),
-        init_algo=section.string("init_algo", "ifmr"),
-        clip_lr_mult=section.number("clip_lr_mult", 1.0) or 0.0,
+    values = given(
+        algo=section.string("algo"),
+        clip_max=section.number("clip_max"),
+        clip_min=section.number("clip_min"),
+        fixed_min=section.boolean("fixed_min"),
+        init_algo=section.string("init_algo"),
+        clip_lr_mult=section.number("clip_lr_mult"),
     )
+    config = ActivationConfig(**values)
     check_activation(config, section)
     return config
 
@@ -158,20 +145,19 @@ def _weight(section: Section) -> WeightConfig:
     section.check_keys(_WEIGHT)
     _check_dst_type(section)
     return WeightConfig(
-        algo=section.string("algo", "arq_retrain"),
-        channel_wise=section.boolean("channel_wise", None),
+        **given(algo=section.string("algo"), channel_wise=section.boolean("channel_wise"))
     )
 
 
 def _check_dst_type(section: Section) -> None:
-    if section.string("dst_type", "INT8") != "INT8":
+    if section.string("dst_type") not in (None, "INT8"):
         raise section.error("dst_type", f"it is '{section.data['dst_type']}'; expected 'INT8'.")
 
 
 def format_config(config: QatConfig) -> str:
     """Return the JSON text of ``config``."""
     data: Dict[str, Any] = {"version": config.version, "batch_num": config.batch_num}
-    _add_changed(data, config, QatConfig(), ("shift_n_algo", "batch_norm", "deploy_backend"))
+    _add_changed(data, config, QatConfig(), _OURS)
     for name, layer in config.layers.items():
         data[name] = _layer_data(layer)
     return json.dumps(data, indent=4) + "\n"

@@ -1,15 +1,17 @@
 """The configuration as data.
 
-Keys and defaults are AMCT's; those marked *ours* are left out of the file at their default.
+Keys and defaults are AMCT's; those marked *ours* are left out of the file at their default.  The
+defaults are said here and nowhere else.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional
+from typing import Mapping, Optional
 
 import attrs
 
 VERSION = 1
+BATCH_NORM_MODES = ("keep", "fold")
 
 
 @attrs.frozen
@@ -61,7 +63,7 @@ class QatConfig:
     Attributes:
         batch_num: TRAIN forwards that initialise the bounds; TEST forwards of a search for N.
         shift_n_algo: registered shift-N search (ours).
-        batch_norm: ``keep`` or ``fold`` (ours).
+        batch_norm: one of :data:`BATCH_NORM_MODES` (ours).
         deploy_backend: registered deploy backend (ours).
         layers: entries by layer name, in network order.
     """
@@ -72,6 +74,11 @@ class QatConfig:
     deploy_backend: str = "ascend"
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
     version: int = VERSION
+
+    @property
+    def enabled(self) -> Mapping[str, LayerConfig]:
+        """The entries of the layers that are to be quantized."""
+        return {name: layer for name, layer in self.layers.items() if layer.retrain_enable}
 
     def with_layers(self, layers: Mapping[str, LayerConfig]) -> QatConfig:
         """Return the configuration with other layers."""
@@ -105,6 +112,6 @@ def resolved_layer(layer: LayerConfig, facts: LayerFacts) -> LayerConfig:
     return attrs.evolve(layer, weight=weight)
 
 
-def default_layers(facts: Facts) -> Dict[str, LayerConfig]:
-    """Return an enabled entry with defaults for every layer of ``facts``."""
-    return {name: resolved_layer(LayerConfig(), fact) for name, fact in facts.items()}
+def default_config(facts: Facts) -> QatConfig:
+    """Return the configuration that quantizes every layer of ``facts`` with AMCT's defaults."""
+    return QatConfig(layers={n: resolved_layer(LayerConfig(), fact) for n, fact in facts.items()})

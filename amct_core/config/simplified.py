@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Optional, Tuple
 import attrs
 
 from amct_core.config import check as checks
-from amct_core.config.json_format import BATCH_NORM_MODES, check_activation
+from amct_core.config.json_format import check_activation, checked
 from amct_core.config.model import (
     ActivationConfig,
     Facts,
@@ -22,7 +22,7 @@ from amct_core.config.model import (
     Reasons,
     WeightConfig,
 )
-from amct_core.config.values import Section
+from amct_core.config.values import Section, given
 from amct_core.errors import ConfigError
 from amct_core.files import read_text
 from amct_core.textproto import Message, parse
@@ -57,13 +57,10 @@ class Override:
 
 @attrs.frozen
 class SimplifiedConfig:
-    """A simplified configuration as read."""
+    """A simplified configuration as read; ``whole`` has no layers."""
 
     file: str
-    batch_num: int
-    shift_n_algo: str
-    batch_norm: str
-    deploy_backend: str
+    whole: QatConfig
     activation: ActivationConfig
     weight: WeightConfig
     skip_layers: Tuple[str, ...]
@@ -93,22 +90,15 @@ def from_text(text: str, file: str) -> SimplifiedConfig:
                 field=name,
                 remedy="List the layers in skip_layers.",
             )
-    batch_num = message.integer("batch_num", 1)
-    if batch_num is None or batch_num < 1:
-        raise ConfigError(
-            f"it is {batch_num}; expected an integer above 0.", file=file, field="batch_num"
-        )
-    batch_norm = message.string("batch_norm", "keep") or ""
-    if batch_norm not in BATCH_NORM_MODES:
-        raise ConfigError(
-            f"it is '{batch_norm}'; expected 'keep' or 'fold'.", file=file, field="batch_norm"
-        )
+    whole = given(
+        batch_num=message.integer("batch_num"),
+        shift_n_algo=message.string("shift_n_algo"),
+        batch_norm=message.string("batch_norm"),
+        deploy_backend=message.string("deploy_backend"),
+    )
     return SimplifiedConfig(
         file=file,
-        batch_num=batch_num,
-        shift_n_algo=message.string("shift_n_algo", "search_n_v2") or "",
-        batch_norm=batch_norm,
-        deploy_backend=message.string("deploy_backend", "ascend") or "",
+        whole=checked(QatConfig(**whole), Section({}, file)),
         activation=_activation(_required(message, "retrain_data_quant_config", file), file),
         weight=_weight(_required(message, "retrain_weight_quant_config", file), file),
         skip_layers=(*message.strings("skip_layers"), *message.strings("quant_skip_layers")),
@@ -144,14 +134,7 @@ def apply(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -> QatCo
             # The global configuration speaks about types that allow it.
             weight = attrs.evolve(weight, channel_wise=False)
         layers[name] = LayerConfig(name not in simplified.skip_layers, activation, weight)
-    config = QatConfig(
-        batch_num=simplified.batch_num,
-        shift_n_algo=simplified.shift_n_algo,
-        batch_norm=simplified.batch_norm,
-        deploy_backend=simplified.deploy_backend,
-        layers=layers,
-    )
-    return checks.check(config, facts, reasons, simplified.file)
+    return checks.check(simplified.whole.with_layers(layers), facts, reasons, simplified.file)
 
 
 def _check_names(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -> None:
@@ -230,14 +213,15 @@ def _activation(message: Message, file: str) -> ActivationConfig:
                 field=f"{where}.clip_max_min",
                 remedy="Give both.",
             )
-    config = ActivationConfig(
-        algo=message.string("algo", "ulq_quantize") or "",
+    values = given(
+        algo=message.string("algo"),
         clip_max=high,
         clip_min=low,
         fixed_min=inner.boolean("fixed_min"),
-        init_algo=message.string("init_algo", "ifmr") or "",
-        clip_lr_mult=_or(message.number("clip_lr_mult"), 1.0),
+        init_algo=message.string("init_algo"),
+        clip_lr_mult=message.number("clip_lr_mult"),
     )
+    config = ActivationConfig(**values)
     check_activation(config, Section({}, file, None, where))
     return config
 
@@ -248,13 +232,8 @@ def _weight(message: Message, file: str) -> WeightConfig:
     inner = message.message("arq_retrain") or Message()
     _check_fields(inner, ("channel_wise", "dst_type"), file, where)
     return WeightConfig(
-        algo=message.string("algo", "arq_retrain") or "",
-        channel_wise=inner.boolean("channel_wise"),
+        **given(algo=message.string("algo"), channel_wise=inner.boolean("channel_wise"))
     )
-
-
-def _or(value: Optional[float], default: float) -> float:
-    return default if value is None else value
 
 
 def _check_fields(message: Message, known: Iterable[str], file: str, where: str) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Collection, Dict, Optional
+import json
+from typing import Any, Collection, Dict, List, Optional, Tuple
 
 import attrs
 
 from amct_core.errors import ConfigError
 
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+
+
+def given(**values: Any) -> Dict[str, Any]:
+    """Return the values that are not None: for the others the data classes say the default."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 @attrs.frozen
@@ -27,6 +33,30 @@ class Section:
     file: Optional[str]
     layer: Optional[str] = None
     path: str = ""
+
+    @classmethod
+    def parse(cls, text: str, file: Optional[str], remedy: str = "") -> Section:
+        """Return the object that JSON ``text`` holds.
+
+        Args:
+            text: of the whole file.
+            file: its path, for messages.
+            remedy: what to do about a text that is not valid JSON.
+
+        Raises:
+            ConfigError: it is not valid JSON, is no object, or has a key twice.
+        """
+        try:
+            data = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
+        except json.JSONDecodeError as error:
+            raise ConfigError(
+                f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}.",
+                file=file,
+                remedy=remedy,
+            ) from error
+        if not isinstance(data, dict):
+            raise ConfigError(f"it holds a {type(data).__name__}; expected an object.", file=file)
+        return cls(data, file)
 
     def field(self, key: str) -> str:
         """Return the full name of ``key``."""
@@ -58,29 +88,29 @@ class Section:
             return Section(value, self.file, layer, "")
         return Section(value, self.file, self.layer, self.field(key))
 
-    def boolean(self, key: str, default: Optional[bool]) -> Optional[bool]:
-        """Return a boolean."""
-        value: Optional[bool] = self._typed(key, bool, default)
+    def boolean(self, key: str) -> Optional[bool]:
+        """Return a boolean; None if it is missing."""
+        value: Optional[bool] = self._typed(key, bool)
         return value
 
-    def integer(self, key: str, default: int) -> int:
-        """Return an integer (booleans are none)."""
-        value: int = self._typed(key, int, default)
+    def integer(self, key: str) -> Optional[int]:
+        """Return an integer (booleans are none); None if it is missing."""
+        value: Optional[int] = self._typed(key, int)
         return value
 
-    def number(self, key: str, default: Optional[float]) -> Optional[float]:
-        """Return a float; an integer counts as one, a boolean does not."""
-        value = self._typed(key, float, default)
+    def number(self, key: str) -> Optional[float]:
+        """Return a float, as which an integer counts, but no boolean; None if it is missing."""
+        value = self._typed(key, float)
         return None if value is None else float(value)
 
-    def string(self, key: str, default: str) -> str:
-        """Return a string."""
-        value: str = self._typed(key, str, default)
+    def string(self, key: str) -> Optional[str]:
+        """Return a string; None if it is missing."""
+        value: Optional[str] = self._typed(key, str)
         return value
 
-    def _typed(self, key: str, kind: type, default: Any) -> Any:
+    def _typed(self, key: str, kind: type) -> Any:
         if key not in self.data:
-            return default
+            return None
         value = self.data[key]
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
@@ -90,3 +120,14 @@ class Section:
                 "Correct the value.",
             )
         return value
+
+
+def _unique(pairs: List[Tuple[str, Any]], file: Optional[str]) -> Dict[str, Any]:
+    result: Dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ConfigError(
+                "the key is there twice.", file=file, field=key, remedy="Remove one of the two."
+            )
+        result[key] = value
+    return result

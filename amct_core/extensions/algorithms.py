@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
     from numpy.typing import NDArray
     from typing_extensions import Protocol
 
+    from amct_core.extensions.layer_type import LayerType
     from amct_core.numerics.reduction import Reduction
 
     Array = NDArray[Any]
@@ -161,3 +162,7 @@ class ShiftSearch:
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+
+    def searches(self, layer_type: LayerType) -> bool:
+        """Return whether N of a quantized layer of this type is searched; every step asks here."""
+        return self.start is not None and layer_type.has_shift

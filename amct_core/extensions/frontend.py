@@ -22,18 +22,30 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class NetworkViews:
-    """One network as it is in training and as it is in testing."""
+    """One network as it is in training and as it is in testing.
+
+    Attributes:
+        train, test: the two.
+        source: what the frontend made them of, for its own :meth:`Frontend.insert`.
+    """
 
     train: Graph
     test: Graph
+    source: Any = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
 class InsertionRequest:
-    """What inserting fake quantization reads and where it writes."""
+    """Into what fake quantization is inserted, how, and where the result is written.
 
-    model_file: str
-    weights_file: str
+    Attributes:
+        views: the network, with weights, as :meth:`Frontend.read` returned it.
+        config: checked against it.
+        config_file: where that comes from, for messages.
+        modified_model_file, modified_weights_file, record_file: to write.
+    """
+
+    views: NetworkViews
     config: QatConfig
     config_file: str
     modified_model_file: str

@@ -85,7 +85,7 @@ class Quantization:
         check: ``(node, graph) -> reason``: why this layer does not qualify, or None if it does.
         default_channel_wise: the default of ``channel_wise``.
         channel_wise_allowed: whether ``channel_wise: true`` is legal.
-        searches_shift: whether the layer's output takes part in the search for shift N.
+        searches_shift: whether N is searched, for a type with weights; without, it never is.
         divisor: for a type without weights, ``(node) -> int``: what its sums are divided by, so
             that ``deq_scale = scale_d / divisor`` (AVE pooling: the window's area).
     """
@@ -210,6 +210,12 @@ class LayerType:
     def keeps_shape(self) -> bool:
         """Whether all outputs have the first input's shape."""
         return self.shape is same_shape
+
+    @property
+    def has_shift(self) -> bool:
+        """Whether a quantized layer of this type can have an N other than 0."""
+        found = self.quantization
+        return found is not None and found.searches_shift and self.weights is not None
 
     def is_exact(self, node: Node) -> bool:
         """Return whether ``run`` equals the framework to the last bit for this layer."""

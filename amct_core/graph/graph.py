@@ -8,10 +8,9 @@ so a :class:`Value` is a blob name together with how often that name had been wr
 from __future__ import annotations
 
 import difflib
-from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple, Type, TypeVar, Union
+from typing import Any, Iterable, Iterator, Optional, Sequence, Tuple, Type, TypeVar, Union
 
 import attrs
-import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
@@ -182,8 +181,3 @@ class Graph:
     def replace(self, nodes: Iterable[Node]) -> Graph:
         """Return a graph of the same name and file with other nodes."""
         return Graph(self.name, nodes, self.file)
-
-
-def weights_by_name(graph: Graph) -> Mapping[str, Tuple[NDArray[np.float32], ...]]:
-    """Return the weights of every node that has some, keyed by layer name."""
-    return {node.name: node.weights for node in graph.nodes if node.weights}

@@ -92,12 +92,3 @@ def quantize(
             raise QuantizationError("a weight is NaN.", remedy="Check the weights file.")
         integers[rows] = np.clip(steps, QUANT_MIN, QUANT_MAX, out=steps)
     return integers
-
-
-def fake_quantize(
-    weights: Float32Array, scale: Float32Array, channel_axis: Optional[int] = None
-) -> Float32Array:
-    """Return ``float32(quantize(weights, ...)) * scale``: what the layer trains with."""
-    result = quantize(weights, scale, channel_axis).astype(np.float32)
-    result *= along_channels(np.asarray(scale, np.float32), result, channel_axis)
-    return result

@@ -5,6 +5,8 @@ half away from zero    ARQ weights, offset_d, the round inside ULQ's gradient, I
 half to even           AscendQuant, bias, float32(int32) (C ``rint`` in the default mode)
 =====================  ===================================================================
 
+The second is ``np.rint``; the first is here.
+
 Source: hicann/amct quantize_lib (arq.cpp, ifmr.cpp, ulq.cpp); op specification of AscendQuant.
 """
 
@@ -53,19 +55,6 @@ def half_away_integer(value: Real) -> int:
     the sum goes back to the integer itself.
     """
     return int(math.copysign(math.floor(abs(float(value)) + 0.5), value))
-
-
-def half_even(x: NDArray[F]) -> NDArray[F]:
-    """Round to the nearest integer, halves to the even one, as C ``rint`` does.
-
-    Args:
-        x: float32 or float64, any shape; infinities and NaN pass through.
-
-    Returns:
-        Integer values in the dtype of ``x``.
-    """
-    result: NDArray[F] = np.rint(_floating(x))
-    return result
 
 
 def _floating(x: ArrayLike) -> NDArray[F]:

@@ -57,42 +57,6 @@ _INT16 = np.iinfo(np.int16)
 _INT32 = np.iinfo(np.int32)
 
 
-def search_n(s32: ArrayLike) -> int:
-    """Return N for the accumulators of one channel or group; the quotient is truncated.
-
-    Args:
-        s32: integers within int32, any shape, not empty.
-
-    Raises:
-        QuantizationError: there are no values, or they do not fit int32.
-    """
-    values = np.asarray(s32)
-    if values.size == 0 or values.min() < _INT32.min or values.max() > _INT32.max:
-        raise QuantizationError("expected accumulators within int32, at least one.")
-    errors = ShiftErrors(groups=1, division=np.trunc)
-    errors.add(values.reshape(1, -1))
-    return int(errors.best()[0])
-
-
-def search_n_v2(y: Float32Array, deq_scale: ArrayLike, broadcast: bool = False) -> UInt8Array:
-    """Return N per channel for the outputs of one batch; the quotient is floored.
-
-    Args:
-        y: float32 outputs, (batch, C, ...).
-        deq_scale: float32 ``[C]``, or one value for all outputs as one group.
-        broadcast: all channels share one N.
-
-    Returns:
-        uint8, one per entry of ``deq_scale``, each in 1..16.
-
-    Raises:
-        QuantizationError: see :class:`FlooringShiftSearch`.
-    """
-    search = FlooringShiftSearch(deq_scale, broadcast)
-    search.observe(y)
-    return search.result()
-
-
 @attrs.define(eq=False)
 class ShiftErrors:
     """Squared errors by group and N, added up over batches.

@@ -119,6 +119,7 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
 
     Raises:
         TrainingError: it would not; the message explains every violation.
+        ConfigError: the model was made with another config.
         AmctError: a file cannot be read.
     """
     from amct_caffe.training import solver_check

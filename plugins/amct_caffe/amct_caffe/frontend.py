@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, List, Mapping, Optional, Sequence, Tuple
+from typing import IO, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -32,6 +32,7 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
+from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph import Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
@@ -60,25 +61,25 @@ class CaffeFrontend(Frontend):
 
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
-        network = read_network(request.model_file, request.weights_file)
+        views = request.views
         if request.config.batch_norm == "fold":
-            network = run_passes(network, [FoldBatchNorm(_enabled_layers(request))])
-        views = views_of(network)
+            fold = FoldBatchNorm(tuple(request.config.enabled))
+            views = views_of(run_passes(views.source, [fold]))
+        network: CaffeNetwork = views.source
         plugins = registries()
         plan = make_plan(
             views,
             request.config,
             request.config_file,
             request.record_file,
+            plugins.shift_searches.get(request.config.shift_n_algo),
         )
-        searches = plugins.shift_searches.get(request.config.shift_n_algo).start is not None
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
             InsertActivationQat(plan),
             InsertWeightQat(plan, plugins.weight_algorithms),
+            InsertShiftSearch(plan),
         ]
-        if searches:
-            passes.append(InsertShiftSearch(plan))
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
             check_structure(graph)
@@ -93,19 +94,19 @@ class CaffeFrontend(Frontend):
         return read_retrained_network(read_network(model_file, weights_file))
 
     def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
-        """Stage ``<save_path>_fake_quant_model.prototxt`` and ``_weights.caffemodel``."""
+        """Stage the fake-quant model and its weights."""
         rendered = render_fake_quant(model)
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
-        files.add(f"{save_path}_fake_quant_model.prototxt", document.format())
-        with files.open(f"{save_path}_fake_quant_weights.caffemodel") as stream:
+        names = fake_quant_files(save_path)
+        files.add(names.model, document.format())
+        with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
         from amct_caffe.runtime.executor import CaffeExecutor
 
-        model_file = f"{save_path}_fake_quant_model.prototxt"
-        weights_file = f"{save_path}_fake_quant_weights.caffemodel"
+        model_file, weights_file = fake_quant_files(save_path)
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
@@ -125,7 +126,7 @@ class CaffeFrontend(Frontend):
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
         from amct_caffe.runtime.network_data import CaffeNetworkData
 
-        model_file = f"{save_path}_fake_quant_model.prototxt"
+        model_file = fake_quant_files(save_path).model
         document = documents.read(model_file)
         layers = own_data_layers(document)
         check_files(layers, model_file)
@@ -134,12 +135,12 @@ class CaffeFrontend(Frontend):
 
     def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
-        return image_transform(documents.read(f"{save_path}_fake_quant_model.prototxt"), blob)
+        return image_transform(documents.read(fake_quant_files(save_path).model), blob)
 
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"))
+    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
 
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
@@ -148,12 +149,6 @@ def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
         return []
     reason = reason_to_freeze()
     return [FreezeBatchNorm(reason)] if reason is not None else []
-
-
-def _enabled_layers(request: InsertionRequest) -> Tuple[str, ...]:
-    """Return the names of the layers that the config enables."""
-    layers = request.config.layers.items()
-    return tuple(name for name, layer in layers if layer.retrain_enable)
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 import attrs
+import numpy as np
 import pytest
 
 import amct_caffe
+from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
-from amct_caffe.qat.parameters import ActivationParameters, to_param_str
+from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.training.solver_check import TrainingNeeds
+from amct_core import workflow
 from amct_core.config import json_format
-from amct_core.errors import FileFormatError, ModelError, TrainingError
+from amct_core.errors import ConfigError, FileFormatError, ModelError, TrainingError
+from plugins.amct_caffe.tests.passes import networks
 from plugins.amct_caffe.tests.qat import nets
 
 BATCH_NUM = 2
-MODEL, OTHER = "modified.prototxt", "original.prototxt"
+MODEL, OTHER, WEIGHTS = "modified.prototxt", "original.prototxt", "original.caffemodel"
+CONVOLUTION = networks.conv("conv", "data")
 NAME_IT = f'Set net: "{MODEL}", and leave out train_net and test_net.'
 
 
@@ -28,36 +33,54 @@ class Check:
 
     folder: Path
 
-    def config(self, data_config: Optional[Dict[str, Any]] = None, **keys: Any) -> str:
-        """Write a config for one layer; return its path."""
+    def config(
+        self,
+        data_config: Optional[Dict[str, Any]] = None,
+        layers: Sequence[str] = ("conv",),
+        **keys: Any,
+    ) -> str:
+        """Write a config for ``layers``; return its path."""
         layer = {
             "retrain_enable": True,
             "retrain_data_config": {"algo": "ulq_quantize", **(data_config or {})},
-            "retrain_weight_config": {"algo": "arq_retrain", "channel_wise": True},
         }
-        contents = {"version": 1, "batch_num": BATCH_NUM, **keys, "conv": layer}
+        contents = {"version": 1, "batch_num": BATCH_NUM, **keys, **dict.fromkeys(layers, layer)}
         file = self.folder / "config.json"
         file.write_text(json.dumps(contents))
         return str(file)
 
     def __call__(self, config: Optional[str] = None, **fields: Any) -> List[str]:
-        """Check a good solver in which ``fields`` are replaced; return what is wrong with it."""
+        """Insert, and check a good solver with ``fields`` in it; return what is wrong with it."""
+        config = config or self.config()
+        insert(config)
         values = {"net": MODEL, "max_iter": 6, "test_interval": 6, "test_iter": BATCH_NUM, **fields}
         file = self.folder / "solver.prototxt"
         file.write_text(nets.solver(values.pop("net"), "snapshot", **values))
         try:
-            amct_caffe.check_solver(str(file), config or self.config(), MODEL)
+            amct_caffe.check_solver(str(file), config, MODEL)
         except TrainingError as error:
             return str(error).split("\n  - ")[1:]
         return []
+
+
+def write_model(model: str, layers: str) -> None:
+    """Write a network behind an input of 2 channels, with weights for a ``conv`` of 1 x 1."""
+    Path(model).write_text(networks.INPUT + layers)
+    with Path(WEIGHTS).open("wb") as stream:
+        blobs = [np.ones(shape, np.float32) for shape in networks.CONV]
+        caffemodel.write(stream, "net", [("conv", "Convolution", blobs)])
+
+
+def insert(config: str) -> None:
+    """Make the modified model."""
+    workflow.insert(OTHER, WEIGHTS, config, MODEL, "modified.caffemodel", "r.txt")
 
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     """Return a check in an empty folder with the modified model and another."""
     monkeypatch.chdir(tmp_path)
-    for name in (MODEL, OTHER):
-        Path(name).write_text(f'name: "{name}"\n')
+    write_model(OTHER, CONVOLUTION)
     return Check(tmp_path)
 
 
@@ -78,6 +101,7 @@ def test_a_good_solver_passes(check: Check, fields: Dict[str, Any]) -> None:
 
 
 def test_a_model_may_be_named_by_absolute_path_and_through_a_link(check: Check) -> None:
+    insert(check.config())
     (check.folder / "link.prototxt").symlink_to(check.folder / MODEL)
     assert check(net=str(check.folder / MODEL)) == []
     assert check(net="link.prototxt") == []
@@ -177,6 +201,7 @@ def test_training_must_be_as_long_as_initialisation(check: Check) -> None:
 
 
 def test_the_solver_is_named(check: Check) -> None:
+    insert(check.config())
     Path("solver.prototxt").write_text(nets.solver(OTHER, "snapshot"))
     with pytest.raises(
         TrainingError, match=r"^solver\.prototxt: this solver will not do"
@@ -214,49 +239,72 @@ def test_bounds_from_the_config_may_be_tested_from_the_first_iteration(check: Ch
 
 
 def test_a_network_in_place_of_a_solver_is_told(check: Check) -> None:
+    insert(check.config())
     Path("net.prototxt").write_text('layer { name: "data" type: "Input" top: "data" }')
     with pytest.raises(FileFormatError, match="it is a network; expected a solver"):
         amct_caffe.check_solver("net.prototxt", check.config(), MODEL)
 
 
-@pytest.fixture
-def needs_of_model(tmp_path: Path) -> Callable[[str], TrainingNeeds]:
-    """Return a reader of what a model, given as text, needs."""
+@attrs.frozen
+class Kind:
+    """A network, what the config says of its layers, and whether N is searched in it."""
 
-    def needs_of_text(text: str) -> TrainingNeeds:
-        file = tmp_path / "model.prototxt"
-        file.write_text(text)
-        return TrainingNeeds.of_model(documents.read(str(file)))
-
-    return needs_of_text
+    layers: str
+    names: Sequence[str]
+    searched: bool
 
 
-def python_layer(kind: str, parameters: str = "{}") -> str:
-    """Return the text of one of our layers."""
-    fields = f'module: "amct_caffe.layers" layer: "{kind}" param_str: \'{parameters}\''
-    body = f"python_param {{ {fields} }}"
-    return nets.layer(f"conv_{kind}", "Python", ["data"], body=body)
+POOLING = nets.pooling("pool", "data", "AVE", kernel=2, stride=1)
+KINDS = {
+    "convolution": Kind(CONVOLUTION, ["conv"], True),
+    "pooling": Kind(CONVOLUTION + POOLING, ["pool"], False),
+    "both": Kind(CONVOLUTION + POOLING, ["conv", "pool"], True),
+}
 
 
-@pytest.mark.parametrize("search", ["none", "search_n_v2"])
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("search", ["none", "search_n", "search_n_v2"])
 @pytest.mark.parametrize("bounds", [{}, {"clip_max": 1.0, "clip_min": -1.0}])
-def test_a_modified_model_tells_the_same_needs_as_its_config(
-    check: Check,
-    needs_of_model: Callable[[str], TrainingNeeds],
-    search: str,
-    bounds: Dict[str, float],
+def test_config_and_modified_model_agree_on_what_training_needs(
+    check: Check, kind: Kind, search: str, bounds: Dict[str, float]
 ) -> None:
-    init_algo = None if bounds else "ifmr"
-    parameters = ActivationParameters(
-        ["conv"], "ulq_quantize", init_algo, BATCH_NUM, False, "record.txt"
-    )
-    model = python_layer("ActivationQAT", to_param_str(parameters))
-    if search != "none":
-        model += python_layer("ShiftSearch")
-    config = json_format.read(check.config(bounds, shift_n_algo=search))
-    assert needs_of_model(model) == TrainingNeeds.of_config(config)
+    write_model(OTHER, kind.layers)
+    file = check.config(bounds, layers=kind.names, shift_n_algo=search)
+    insert(file)
+    needs = TrainingNeeds(BATCH_NUM, kind.searched and search != "none", not bounds)
+    assert TrainingNeeds.of_config(json_format.read(file), documents.read(OTHER)) == needs
+    assert TrainingNeeds.of_model(read_inserted(documents.read(MODEL))) == needs
 
 
-def test_an_unmodified_model_is_told(needs_of_model: Callable[[str], TrainingNeeds]) -> None:
+def test_a_network_in_which_nothing_has_an_n_needs_no_test_pass(check: Check) -> None:
+    write_model(OTHER, CONVOLUTION + POOLING)
+    no_tests = {"test_interval": None, "test_iter": None, "test_initialization": None}
+    assert check(check.config(layers=["pool"]), **no_tests) == []
+    assert check(check.config(layers=["pool"], shift_n_algo="search_n"), **no_tests) == []
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"shift_n_algo": "none"}, "shift_n_algo is 'none' but 'search_n_v2' was inserted"),
+        ({"layers": ["pool"]}, "'pool' is enabled but was not inserted; 'conv' was inserted but"),
+    ],
+    ids=str,
+)
+def test_a_config_that_the_model_was_not_made_with_is_told(
+    check: Check, other: Dict[str, Any], difference: str
+) -> None:
+    insert(check.config())
+    config = check.config(**other)
+    Path("solver.prototxt").write_text(nets.solver(MODEL, "snapshot"))
+    with pytest.raises(
+        ConfigError, match="is not the one the modified model was made with"
+    ) as told:
+        amct_caffe.check_solver("solver.prototxt", config, MODEL)
+    assert difference in str(told.value)
+
+
+def test_an_unmodified_model_is_told(check: Check) -> None:
+    Path("solver.prototxt").write_text(nets.solver(OTHER, "snapshot"))
     with pytest.raises(ModelError, match="this model has no ActivationQAT layer"):
-        needs_of_model(nets.relu("relu", "data"))
+        amct_caffe.check_solver("solver.prototxt", check.config(), OTHER)

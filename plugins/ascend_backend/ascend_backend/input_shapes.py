@@ -6,7 +6,6 @@ from typing import Dict, Tuple
 
 from amct_core.errors import ModelError
 from amct_core.graph import Value
-from amct_core.graph.attributes import Data, Input
 from amct_core.graph.shapes import known_shapes
 from amct_core.quantized_model import QuantizedModel
 
@@ -55,9 +54,7 @@ class InputShapes:
         graph = self._graph
         while True:
             node = graph.producer(value)
-            if node is None or len(node.inputs) != 1 or isinstance(node.attributes, (Data, Input)):
-                return value
-            if not node.type.keeps_shape:
+            if node is None or not node.inputs or not node.type.keeps_shape:
                 return value
             value = node.inputs[0]
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
+from amct_core.file_names import deploy_files
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
@@ -27,10 +28,7 @@ def read_deploy_model(save_path: str) -> QuantizedModel:
     Raises:
         AmctError: a file cannot be read, or is no deployable model.
     """
-    network = read_network(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
-    )
-    return quantized_model(network)
+    return quantized_model(read_network(*deploy_files(save_path)))
 
 
 def quantized_model(network: CaffeNetwork) -> QuantizedModel:

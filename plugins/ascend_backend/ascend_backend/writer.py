@@ -12,6 +12,7 @@ from typing import Sequence
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.to_inference import to_inference
+from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
 from ascend_backend.detection_output import ssd_detection_outputs
@@ -46,12 +47,13 @@ def write_deploy_model(
         layers = to_inference(layers, InputShapes(model))
         layers = ssd_detection_outputs(layers, model.graph.file)
     document = NetDocument.create(model.graph.name, layers)
-    files.add(f"{save_path}_deploy_model.prototxt", document.format())
-    with files.open(f"{save_path}_deploy_weights.caffemodel") as stream:
+    names = deploy_files(save_path)
+    files.add(names.model, document.format())
+    with files.open(names.weights) as stream:
         entries = [
             (layer.name, layer.type, rendered.blobs[layer.name])
             for layer in layers
             if layer.name in rendered.blobs
         ]
         caffemodel.write(stream, document.name, entries, entry_fields(layers))
-    files.add(f"{save_path}_quant.json", json.dumps(name_map(model, layers), indent=2) + "\n")
+    files.add(name_map_file(save_path), json.dumps(name_map(model, layers), indent=2) + "\n")

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 
 import click
 
+from amct_core.cli.output import json_option, print_json
+from amct_core.file_names import deploy_files
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
 
@@ -55,7 +57,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 show_default=True,
                 help="What computes; both give the same bits.",
             ),
-            click.option("--json", "as_json", is_flag=True, help="Print JSON."),
+            json_option,
         )
     ):
         command = option(command)
@@ -142,8 +144,7 @@ def _export(prefix: str, onnx_file: str) -> None:
         )
     from cpu_sim_backend.onnx_export import export
 
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    model = export(Simulator(*files, engine="reference").graph)
+    model = export(Simulator(*deploy_files(prefix), engine="reference").graph)
     with FileSet() as staged:
         staged.add(onnx_file, model.SerializeToString())
 
@@ -163,8 +164,7 @@ def _simulate(
     from cpu_sim_backend.simulator import Simulator
 
     source = open_source(prefix, options)
-    files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
-    simulator = Simulator(*files, engine=engine, soc_version=soc_version)
+    simulator = Simulator(*deploy_files(prefix), engine=engine, soc_version=soc_version)
     device = simulator.device
     if device is not None:
         click.echo("\n".join(device.lines()), err=True)
@@ -217,7 +217,7 @@ def verify(
     source = open_source(prefix, options)
     report = verify_models(prefix, source, batch_size, engine, against)
     if as_json:
-        click.echo(json.dumps({**report.as_json(), **_files(source)}, indent=2))
+        print_json({**report.as_json(), **_files(source)})
     else:
         print_report(report)
     sys.exit(0 if report.exact else 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import TYPE_CHECKING, Optional
 
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
@@ -51,10 +50,3 @@ def _quantizes_in_float16(graph: Graph) -> bool:
 
     attributes = (node.attributes for node in graph.nodes)
     return any(isinstance(a, Quant) and a.float16 for a in attributes)
-
-
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

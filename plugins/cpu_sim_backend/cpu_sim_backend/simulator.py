@@ -25,11 +25,12 @@ from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quantized_nodes
 from amct_core.graph.shapes import shapes_of_inputs
+from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
 from amct_core.processor_families import find_family
 from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
-from cpu_sim_backend.engines import available_cores, chosen_engine
+from cpu_sim_backend.engines import chosen_engine
 from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Simulator:
         caffemodel: its weights, with int8, int32 and uint64 blobs.
         engine: ``reference`` (plain NumPy, the specification), ``fast`` (the same bits), or
             ``auto``: fast where its libraries are installed.
-        threads: of the fast engine; None: one per core that this process may use.
+        threads: of the fast engine; None: as many as Caffe's BLAS and our kernels use.
         soc_version: compute what this processor computes otherwise as well; None: the exact
             integers that the model says.
 
@@ -110,7 +111,7 @@ class Simulator:
         if self.engine == "fast":
             from cpu_sim_backend.fast.engine import FastEngine
 
-            self._fast = FastEngine(graph, threads or available_cores())
+            self._fast = FastEngine(graph, threads or thread_count())
 
     @property
     def inputs(self) -> Mapping[str, Tuple[int, ...]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
+from amct_core.file_names import deploy_files, fake_quant_files
 from amct_core.graph import Node
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
@@ -77,9 +78,9 @@ def verify(
         raise ConfigError(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
-    files = f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+    files = deploy_files(save_path)
     if against != "reference":
-        model = f"{save_path}_fake_quant_model.prototxt"
+        model = fake_quant_files(save_path).model
         frontend = frontend_for(files[0] if against is None else model, registries())
         try:
             executor = frontend.fake_quant_executor(save_path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any, Callable, Dict, List
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import QuantizationError
 from amct_core.numerics import arq
+from amct_core.weight_quantization import IntegerWeights
 
 Cases = Callable[[str], List[Dict[str, Any]]]
 
@@ -36,7 +36,7 @@ def test_scales_and_integers_equal_the_reference_library(cases: Cases) -> None:
         np.testing.assert_array_equal(scale, np.array(case["scale"], np.float32))
         q = arq.quantize(master, scale, axis)
         np.testing.assert_array_equal(q.ravel(), np.array(case["int8"], np.int8))
-        fake = arq.fake_quantize(master, scale, axis)
+        fake = IntegerWeights(q, scale, np.ones(1, np.float32), 0).fake_quantized()
         np.testing.assert_array_equal(fake.ravel(), np.array(case["fake_quant"], np.float32))
 
 
@@ -103,30 +103,6 @@ def test_channels_are_independent_of_each_other(master: NDArray[np.float32]) -> 
     scale = arq.scales(master, 0)
     alone = np.concatenate([arq.scales(channel) for channel in master])
     np.testing.assert_array_equal(scale, alone)
-
-
-@given(weights)
-def test_fake_quantized_weights_are_within_half_a_step_or_saturated(
-    master: NDArray[np.float32],
-) -> None:
-    scale = arq.scales(master, 0)
-    q = arq.quantize(master, scale, 0)
-    assert q.dtype == np.int8
-    for step, channel, integers in zip(scale, master, q):
-        for weight, integer in zip(channel.ravel(), integers.ravel()):
-            distance = abs(Fraction(float(weight)) / Fraction(float(step)) - int(integer))
-            # Only the +1.0 of a tie |max| == |min| saturates, by one step.
-            assert distance <= (1 if integer == 127 else Fraction(501, 1000))
-
-
-@given(weights)
-def test_fake_quantized_weights_are_the_integers_times_the_scale(
-    master: NDArray[np.float32],
-) -> None:
-    scale = arq.scales(master)
-    fake = arq.fake_quantize(master, scale)
-    assert fake.dtype == np.float32
-    np.testing.assert_array_equal(fake, arq.quantize(master, scale).astype(np.float32) * scale)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from amct_core.numerics.rounding import half_away, half_away_integer, half_even
+from amct_core.numerics.rounding import half_away, half_away_integer
 
 singles = st.floats(width=32, allow_nan=False, allow_infinity=False)
 doubles = st.floats(allow_nan=False, allow_infinity=False)
@@ -41,39 +41,23 @@ def test_half_away_is_the_nearest_float64_integer_with_halves_outward(value: flo
     assert half_away(np.array([value]))[0] == nearest_away(value)
 
 
-@given(singles)
-def test_half_even_agrees_with_python_round(value: float) -> None:
-    x = np.array([value], np.float32)
-    assert half_even(x)[0] == round(Fraction(float(x[0])))
-
-
-@given(st.integers(-(2**22), 2**22 - 1))
-def test_the_two_differ_only_at_halves_next_to_an_even_integer_nearer_zero(whole: int) -> None:
-    half = np.array([whole + 0.5], np.float32)
-    assert half_away(half)[0] == (whole + 1 if whole >= 0 else whole)
-    assert half_even(half)[0] == (whole if whole % 2 == 0 else whole + 1)
-
-
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_dtype_shape_and_the_sign_of_zero_are_kept(dtype: type) -> None:
-    for function in (half_away, half_even):
-        for shape in ((), (0,), (2, 3)):
-            result = function(np.full(shape, -0.25, dtype))
-            assert result.dtype == dtype
-            assert result.shape == shape
-            assert np.signbit(result).all()
+    for shape in ((), (0,), (2, 3)):
+        result = half_away(np.full(shape, -0.25, dtype))
+        assert result.dtype == dtype
+        assert result.shape == shape
+        assert np.signbit(result).all()
 
 
 def test_infinity_and_nan_pass_through() -> None:
     x = np.array([np.inf, -np.inf, np.nan], np.float32)
     np.testing.assert_array_equal(half_away(x), x)
-    np.testing.assert_array_equal(half_even(x), x)
 
 
 def test_the_input_is_left_alone() -> None:
     x = np.array([0.5, 1.5], np.float32)
     half_away(x)
-    half_even(x)
     np.testing.assert_array_equal(x, np.array([0.5, 1.5], np.float32))
 
 

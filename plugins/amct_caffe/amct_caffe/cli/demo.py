@@ -10,12 +10,13 @@ from typing import Optional
 
 import click
 
+from amct_core.cli.output import json_option
 from amct_core.errors import AmctError
 
 
 @click.command("demo")
 @click.option("--out", default="demo", show_default=True, help="Folder for everything written.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(out: str, as_json: bool) -> None:
     """Train a small LeNet-like network and take it through the whole workflow.
 

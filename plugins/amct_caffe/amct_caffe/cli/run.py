@@ -7,6 +7,7 @@ from typing import Optional
 
 import click
 
+from amct_core.cli.output import json_option, print_files
 from amct_core.errors import EnvironmentUnsuitableError
 
 
@@ -18,7 +19,7 @@ from amct_core.errors import EnvironmentUnsuitableError
 @click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
 @click.option("--simple", help="A simplified config (text proto) to derive the config from.")
 @click.option("--backend", help="Deploy backend; default: as the config says.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(
     model: str,
     weights: str,
@@ -46,7 +47,6 @@ def command(
             ),
         )
     from amct_caffe.training import workflow as training
-    from amct_core.cli.output import print_files
 
     written = training.run_all(model, weights, solver, folder, config_file, simple, backend)
     print_files(written, as_json)

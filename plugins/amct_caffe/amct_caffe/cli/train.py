@@ -8,6 +8,7 @@ from typing import Optional
 
 import click
 
+from amct_core.cli.output import json_option, print_files
 from amct_core.errors import AmctError
 
 
@@ -20,7 +21,7 @@ from amct_core.errors import AmctError
     is_flag=True,
     help="Under mpiexec: the ranks may be fed with the same samples.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -40,7 +41,6 @@ def command(
     """
     from amct_caffe.runtime.ranks.launch import detect
     from amct_core import logging as amct_logging
-    from amct_core.cli.output import print_files
 
     launch = detect(os.environ)
     if launch is None or launch.is_first:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amct_caffe.demo import network
 from amct_caffe.training import workflow as training
 from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.file_names import deploy_files, work_files
 from amct_core.files import write_atomically
 from amct_core.plugins import registries
 
@@ -64,9 +65,9 @@ def run_demo(folder: str) -> DemoResult:
     write_atomically(model, network.train_test_prototxt(train_file, test_file))
     weights = _train_float(folder, model)
     solver = _write_solver(folder, "qat", model, _QAT_ITERATIONS, _BASE_LR / 100)
-    files = training.run_all(model, weights, solver, os.path.join(folder, "qat"))
-    save_path = os.path.join(folder, "qat", "result", "model")
-    return _evaluate(model, weights, save_path, files, test, data_file)
+    quantized = os.path.join(folder, "qat")
+    files = training.run_all(model, weights, solver, quantized)
+    return _evaluate(model, weights, work_files(quantized).result, files, test, data_file)
 
 
 def load_digits_data() -> Tuple[Arrays, Arrays]:
@@ -122,9 +123,7 @@ def _evaluate(
     from amct_caffe.runtime.executor import accuracy_of
 
     data = {"data": test["data"]}
-    simulator = Simulator(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
-    )
+    simulator = Simulator(*deploy_files(save_path))
     executor = registries().frontends.get("caffe").fake_quant_executor(save_path)
     return DemoResult(
         float32=accuracy_of(model, weights, _TEST_SAMPLES // 100),

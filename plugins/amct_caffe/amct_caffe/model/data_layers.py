@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 from typing import Iterator, List, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, read_blob
+from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, array_of, read_stored_blob
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import layer_type, role_of
@@ -19,6 +18,7 @@ from amct_caffe.model.to_inference import data_blobs
 from amct_core.errors import FileFormatError, ModelError
 from amct_core.extensions import Role
 from amct_core.extensions.frontend import ImageTransform
+from amct_core.files import map_file
 
 
 def own_data_layers(document: NetDocument) -> List[Layer]:
@@ -156,15 +156,8 @@ def read_mean(path: str) -> NDArray[np.float32]:
     Raises:
         FileFormatError: the file cannot be read, or holds no image.
     """
-    try:
-        with open(path, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    except OSError as error:
-        raise FileFormatError(
-            f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."
-        ) from error
-    blob = read_blob(buffer, 0, len(buffer), BlobPlace(path, "mean", 0))
+    buffer, place = map_file(path), BlobPlace(path, "mean", 0)
+    blob = array_of(read_stored_blob(buffer, 0, len(buffer), place), place)
     if blob.ndim < 3 or blob.shape[:-3] not in ((), (1,)) or not blob.size:
         raise FileFormatError(
             f"it holds a blob of shape {blob.shape}; expected (1, channels, height, width).",

@@ -20,7 +20,7 @@ from amct_core.graph.attributes import BatchNorm, Scale
 class InsertShiftSearch(Pass[CaffeNetwork]):
     """Insert ShiftSearch layers.
 
-    1. Each quantized layer whose type takes part in the search gets one, named
+    1. Each quantized layer whose N is searched gets one, named
        ``<layer>_shift_search``, in place on its output.
     2. Behind the BatchNorm and Scale that saving will fold, before an in-place ReLU, and so before
        any reader.
@@ -40,7 +40,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
         added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             for planned in group.layers:
-                if planned.searches_shift and planned.output_axis is not None:
+                if planned.searches_shift:
                     added[_last_node(planned).name] = [self._layer(layers, group, planned)]
         network.document.insert_after(added)
         self._check_phases(network)

@@ -9,6 +9,7 @@ import attrs
 
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig
 from amct_core.errors import ConfigError, ModelError
+from amct_core.extensions import ShiftSearch
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.batch_norm import FoldChain, NotFoldable, find_chain
@@ -25,7 +26,7 @@ class PlannedLayer:
         node: the layer in the TEST phase, with its float weights.
         config: its entry of the config.
         chain: the BatchNorm and Scale that saving will fold into it.
-        searches_shift: whether its output takes part in the search for N.
+        searches_shift: whether N is searched on its output.
     """
 
     node: Node
@@ -80,15 +81,18 @@ def make_plan(
     config: QatConfig,
     config_file: str,
     record_file: str,
+    search: ShiftSearch,
 ) -> QatPlan:
     """Return what has to be inserted for the enabled layers of ``config``.
+
+    ``search`` is the one that ``config.shift_n_algo`` names.
 
     Raises:
         ConfigError: consumers of one blob have different ``retrain_data_config``; ``fixed_min``
             contradicts the graph; nothing is enabled.
         ModelError: TRAIN and TEST feed the layers differently.
     """
-    enabled = {name for name, layer in config.layers.items() if layer.retrain_enable}
+    enabled = config.enabled.keys()
     if not enabled:
         raise ConfigError(
             "no layer has retrain_enable: true.",
@@ -98,7 +102,7 @@ def make_plan(
     groups = []
     for value, nodes in _by_input(views.test, enabled).items():
         _check_phases_agree(views, enabled, nodes)
-        layers = tuple(_planned(views, config, node) for node in nodes)
+        layers = tuple(_planned(views, config, node, search) for node in nodes)
         activation = _common_activation(layers, config_file)
         fixed_min = _fixed_min(views.test, value, layers[0], activation, config_file)
         groups.append(ActivationGroup(value, layers, activation, fixed_min))
@@ -133,13 +137,14 @@ def _check_phases_agree(views: NetworkViews, enabled: AbstractSet[str], nodes: L
         )
 
 
-def _planned(views: NetworkViews, config: QatConfig, node: Node) -> PlannedLayer:
-    quantization = node.type.quantization
+def _planned(
+    views: NetworkViews, config: QatConfig, node: Node, search: ShiftSearch
+) -> PlannedLayer:
     return PlannedLayer(
         node=node,
         config=config.layers[node.name],
         chain=_chain(views, node) if node.type.weights is not None else None,
-        searches_shift=quantization is not None and quantization.searches_shift,
+        searches_shift=search.searches(node.type),
     )
 
 

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Set, Tuple
-
-import attrs
+from typing import Dict, List
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
-from amct_caffe.passes.python_layers import is_python_layer, param_str
+from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import BoundState
-from amct_caffe.qat.parameters import (
-    ActivationParameters,
-    ShiftParameters,
-    WeightParameters,
-    from_param_str,
-)
+from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
 from amct_core.graph import Pass, run_passes
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork
-
-
-@attrs.frozen
-class _QatLayers:
-    """The parameters of the QAT layers of a modified model."""
-
-    activations: Tuple[Tuple[Layer, ActivationParameters], ...]
-    weights: Dict[str, WeightParameters]
-    searches: Tuple[ShiftParameters, ...]
 
 
 def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
@@ -42,7 +26,7 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
         ModelError: this is not a modified model, or the snapshot is not one of it.
         TrainingError: the snapshot is from before the end of initialisation.
     """
-    qat = _qat_layers(network)
+    qat = read_inserted(network.document)
     learned: Dict[str, RetrainedLayer] = {}
     for layer, parameters in qat.activations:
         bounds = _bounds(network, layer, parameters).repaired(parameters.fixed_min)
@@ -63,34 +47,10 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
     return RetrainedNetwork(
         graph=graph,
         layers=tuple(learned[node.name] for node in graph.nodes if node.name in learned),
-        shift_n_algo=_shift_n_algo(network, qat.searches),
+        shift_n_algo=qat.shift_n_algo,
         record_file=qat.activations[0][1].record_file,
         weights_file=str(network.weights_file),
     )
-
-
-def _qat_layers(network: CaffeNetwork) -> _QatLayers:
-    activations = []
-    weights: Dict[str, WeightParameters] = {}
-    searches = []
-    for layer in network.document.layers:
-        if is_python_layer(layer, "ActivationQAT"):
-            found = from_param_str(ActivationParameters, param_str(layer), layer.name)
-            activations.append((layer, found))
-        elif is_python_layer(layer, "WeightQAT"):
-            owner = from_param_str(WeightParameters, param_str(layer), layer.name)
-            weights[owner.layer] = owner
-        elif is_python_layer(layer, "ShiftSearch"):
-            searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
-    if not activations:
-        raise ModelError(
-            "this model has no ActivationQAT layer; expected the modified model that "
-            "create_quant_retrain_model wrote.",
-            file=network.model_file,
-            field="retrained_model_file",
-            remedy="Give the modified_model_file, not the original model.",
-        )
-    return _QatLayers(tuple(activations), weights, tuple(searches))
 
 
 def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameters) -> BoundState:
@@ -117,15 +77,3 @@ def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameter
             ),
         )
     return state
-
-
-def _shift_n_algo(network: CaffeNetwork, searches: Tuple[ShiftParameters, ...]) -> str:
-    names: Set[str] = {search.search for search in searches}
-    if len(names) > 1:
-        raise ModelError(
-            f"its layers search N in different ways ({sorted(names)}); expected one.",
-            file=network.model_file,
-            remedy="Insert again with create_quant_retrain_model.",
-        )
-    first: Optional[str] = next(iter(names), None)
-    return first if first is not None else "none"

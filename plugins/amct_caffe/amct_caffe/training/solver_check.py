@@ -7,14 +7,17 @@ from typing import Iterator, List, Optional, Tuple
 
 import attrs
 
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
-from amct_caffe.passes.python_layers import is_python_layer, param_str
-from amct_caffe.qat.parameters import ActivationParameters, from_param_str
+from amct_caffe.model.layer_type import layer_type
+from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_core.config import json_format
+from amct_core.config.check import check_inserted
 from amct_core.config.model import QatConfig
-from amct_core.errors import ModelError, TrainingError
+from amct_core.errors import TrainingError
+from amct_core.plugins import registries
 
 
 @attrs.frozen
@@ -32,35 +35,24 @@ class TrainingNeeds:
     calibrates: bool
 
     @classmethod
-    def of_config(cls, config: QatConfig) -> TrainingNeeds:
-        """Return the needs of the model that ``config`` makes."""
-        calibrates = any(
-            layer.retrain_enable and layer.activation.clip_max is None
-            for layer in config.layers.values()
+    def of_config(cls, config: QatConfig, document: NetDocument) -> TrainingNeeds:
+        """Return the needs of the model that ``config`` will make of ``document``."""
+        search = registries().shift_searches.get(config.shift_n_algo)
+        enabled = config.enabled
+        types = [layer_type(layer) for layer in document.layers if layer.name in enabled]
+        return cls(
+            config.batch_num,
+            any(search.searches(each) for each in types),
+            any(layer.activation.clip_max is None for layer in enabled.values()),
         )
-        return cls(config.batch_num, config.shift_n_algo != "none", calibrates)
 
     @classmethod
-    def of_model(cls, document: NetDocument) -> TrainingNeeds:
-        """Return the needs of a modified model.
-
-        Raises:
-            ModelError: it has no ActivationQAT layer.
-        """
-        activations = [
-            from_param_str(ActivationParameters, param_str(layer), layer.name)
-            for layer in document.layers
-            if is_python_layer(layer, "ActivationQAT")
-        ]
-        if not activations:
-            raise ModelError(
-                "this model has no ActivationQAT layer; expected the modified model that "
-                "create_quant_retrain_model wrote.",
-                file=document.file,
-            )
+    def of_model(cls, inserted: InsertedLayers) -> TrainingNeeds:
+        """Return the needs of a modified model."""
+        activations = [parameters for _, parameters in inserted.activations]
         return cls(
             max(parameters.batch_num for parameters in activations),
-            any(is_python_layer(layer, "ShiftSearch") for layer in document.layers),
+            bool(inserted.searches),
             any(parameters.init_algo is not None for parameters in activations),
         )
 
@@ -88,10 +80,13 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
     Raises:
         TrainingError: the solver would not initialise the clip bounds or not search shift N; the
             message explains every violation.
+        ConfigError: the model was made with another config.
         AmctError: a file cannot be read.
     """
-    needs = TrainingNeeds.of_config(json_format.read(config_file))
-    require_fit(solver_file, needs, modified_model_file)
+    config = json_format.read(config_file)
+    inserted = read_inserted(documents.read(modified_model_file))
+    check_inserted(config, inserted.types, inserted.shift_n_algo, registries(), config_file)
+    require_fit(solver_file, TrainingNeeds.of_model(inserted), modified_model_file)
 
 
 def require_fit(solver_file: str, needs: TrainingNeeds, modified_model_file: str) -> None:

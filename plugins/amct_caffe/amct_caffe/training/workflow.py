@@ -10,10 +10,15 @@ from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
-from amct_caffe.training.solver_check import TrainingNeeds, check_solver, require_fit
+from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
+from amct_core.config import json_format
+from amct_core.config.check import check_names
 from amct_core.errors import ConfigError, ModelError
+from amct_core.file_names import work_files
 from amct_core.files import write_atomically
+from amct_core.plugins import registries
 
 
 def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
@@ -55,7 +60,7 @@ def check_training(
             remedy="Set net to the modified model.",
         )
     document = documents.read(model_file)
-    require_fit(solver_file, TrainingNeeds.of_model(document), model_file)
+    require_fit(solver_file, TrainingNeeds.of_model(read_inserted(document)), model_file)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
@@ -90,29 +95,20 @@ def run_all(
             file=config_file,
             remedy="Leave one of them out.",
         )
-    config = os.path.join(folder, "config.json")
-    modified_model = os.path.join(folder, "modified_model.prototxt")
-    modified_weights = os.path.join(folder, "modified_model.caffemodel")
-    record = os.path.join(folder, "record.txt")
-    own_solver = os.path.join(folder, "solver.prototxt")
+    files = work_files(folder)
     os.makedirs(folder, exist_ok=True)
     if config_file is None:
-        workflow.create_config(model_file, weights_file, config, simplified_config_file)
-    elif os.path.abspath(config_file) != os.path.abspath(config):
-        shutil.copyfile(config_file, config)
-    redirected = solvers.redirect(
-        solvers.read(solver_file), modified_model, os.path.join(folder, "snapshot")
-    )
-    write_atomically(own_solver, redirected.format())
-    check_solver(own_solver, config, modified_model)
-    workflow.insert(model_file, weights_file, config, modified_model, modified_weights, record)
-    snapshot = train(own_solver, modified_weights)
+        workflow.create_config(model_file, weights_file, files.config, simplified_config_file)
+    elif os.path.abspath(config_file) != os.path.abspath(files.config):
+        shutil.copyfile(config_file, files.config)
+    redirected = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
+    write_atomically(files.solver, redirected.format())
+    config = json_format.read(files.config)
+    check_names(config, registries(), files.config)
+    needs = TrainingNeeds.of_config(config, documents.read(model_file))
+    require_fit(files.solver, needs, files.modified.model)
+    workflow.insert(model_file, weights_file, files.config, *files.modified, files.record)
+    snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
-        modified_model,
-        snapshot,
-        os.path.join(folder, "result", "model"),
-        "Both",
-        record,
-        config,
-        backend,
+        files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
     )

@@ -15,12 +15,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from amct_caffe.model import schema
 from amct_caffe.model.schema import fields
 from amct_caffe.model.schema.encoding import encode
-from amct_caffe.model.schema.pool import ASCEND, CAFFE, message_class, message_descriptor
+from amct_caffe.model.schema.pool import message_class, message_descriptor
 from amct_core.textproto import parse
 
 FOLDER = Path(schema.__file__).parent
 LABELS = {"optional": 1, "required": 2, "repeated": 3}
-DIALECTS = pytest.mark.parametrize("dialect", [CAFFE, ASCEND])
 
 
 @pytest.fixture(scope="session")
@@ -75,12 +74,11 @@ def caffes_own(caffe_pb2: Any) -> FileDescriptorProto:
     return file
 
 
-def test_the_checked_in_descriptors_are_those_of_the_proto_files(tmp_path: Path) -> None:
+def test_the_checked_in_descriptors_are_those_of_the_proto_file(tmp_path: Path) -> None:
     target = tmp_path / "caffe.desc"
     protoc = [sys.executable, "-W", "ignore", "-m", "grpc_tools.protoc"]
     paths = [f"-I{FOLDER.parent.parent.parent}", f"--descriptor_set_out={target}"]
-    files = [str(FOLDER / name) for name in ("caffe.proto", "ascend.proto")]
-    subprocess.run([*protoc, *paths, *files], check=True)
+    subprocess.run([*protoc, *paths, str(FOLDER / "caffe.proto")], check=True)
     assert FileDescriptorSet.FromString(target.read_bytes()) == compiled(), "run make schema"
 
 
@@ -135,15 +133,20 @@ def test_ascends_messages_are_those_of_amct(tables: Dict[str, Any]) -> None:
     assert checked > 50
 
 
-def test_ascends_dialect_has_the_numbers_that_atc_reads_files_by(tables: Dict[str, Any]) -> None:
+def test_atc_numbers_three_fields_otherwise(tables: Dict[str, Any]) -> None:
     read_by_atc = {
         message: {row["name"]: row["number"] for row in rows if row["label"] != "enum"}
         for message, rows in tables["quant_messages_ATC_2026"].items()
     }
     read_by_atc["LayerParameter"] = tables["LayerParameter_numbers"]["ATC_2026"]
-    for message in ("LayerParameter", "BlobProto", "QuantParameter", "PoolingParameter"):
-        for field in message_descriptor(message, ASCEND).fields:
-            assert read_by_atc[message].get(field.name, field.number) == field.number, field.name
+    others = {
+        field.name: read_by_atc[message][field.name]
+        for message in ("LayerParameter", "BlobProto", "QuantParameter", "PoolingParameter")
+        for field in message_descriptor(message).fields
+        if read_by_atc[message].get(field.name, field.number) != field.number
+    }
+    expected = {"reverse_param": 157, "continuation_indicator_param": 5002, "round_mode": 14}
+    assert others == expected
 
 
 @pytest.mark.parametrize(
@@ -174,20 +177,15 @@ def test_ascends_additions_have_ascends_numbers(
     assert field.type == getattr(FieldDescriptor, f"TYPE_{type_.upper()}")
 
 
-@DIALECTS
-def test_numbers_are_unique_within_each_message(dialect: str) -> None:
+def test_numbers_are_unique_within_each_message() -> None:
     for message in facts(compiled().file[0]):
-        numbers = [field.number for field in message_descriptor(message, dialect).fields]
+        numbers = [field.number for field in message_descriptor(message).fields]
         assert len(set(numbers)) == len(numbers), message
 
 
-def test_round_mode_has_caffes_number_and_ascends() -> None:
+def test_round_mode_has_caffes_number() -> None:
     assert fields.field_number("PoolingParameter", "round_mode") == 13
-    assert fields.field_number("PoolingParameter", "round_mode", ASCEND) == 14
-    assert fields.field_number("PoolingParameter", "pool", ASCEND) == 1
-    pooling = parse("round_mode: FLOOR")
-    assert encode(pooling, "PoolingParameter") == bytes([13 << 3, 1])
-    assert encode(pooling, "PoolingParameter", ASCEND) == bytes([14 << 3, 1])
+    assert encode(parse("round_mode: FLOOR"), "PoolingParameter") == bytes([13 << 3, 1])
 
 
 def test_enum_values_have_caffes_numbers() -> None:

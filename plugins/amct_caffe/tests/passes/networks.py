@@ -15,8 +15,8 @@ from amct_caffe.frontend import views_of
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.qat.plan import QatPlan, make_plan
-from amct_core.config import defaults
-from amct_core.config.model import QatConfig
+from amct_core.config.model import QatConfig, default_config
+from amct_core.plugins import registries
 from amct_core.quantizable import find_quantizable
 from amct_core.textproto import format_message, parse
 
@@ -42,8 +42,9 @@ def plan_of(state: CaffeNetwork, **config: Any) -> QatPlan:
     """Return the plan that quantizes every layer that can be; ``config`` changes the defaults."""
     views = views_of(state)
     found = find_quantizable(views)
-    settings: QatConfig = attrs.evolve(defaults.default_config(found.supported), **config)
-    return make_plan(views, settings, "c.json", "r.txt")
+    settings: QatConfig = attrs.evolve(default_config(found.supported), **config)
+    search = registries().shift_searches.get(settings.shift_n_algo)
+    return make_plan(views, settings, "c.json", "r.txt", search)
 
 
 def text_of(state: CaffeNetwork) -> str:

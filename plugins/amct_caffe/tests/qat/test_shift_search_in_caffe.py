@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import amct_caffe
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.passes.python_layers import is_python_layer
+from amct_caffe.training.workflow import check_training
 from amct_core.errors import AmctError, TrainingError
 from amct_core.numerics import shift_search
 from plugins.amct_caffe.tests.qat import nets
@@ -90,14 +92,14 @@ def accumulators(net: Any, layer: str) -> NDArray[np.int64]:
 
 def found_by_numpy(strategy: str, layer: str, s32: NDArray[np.int64]) -> List[int]:
     """Return N for the accumulators of all batches."""
-    channels = s32.shape[1]
-    if strategy == "search_n_v2":
-        scales = np.ones(1 if layer == "ip" else channels)  # s32 is in units of deq_scale
-        found = shift_search.search_n_v2(s32.astype(np.float32), scales, layer == "global")
-        return [int(n) for n in found]
-    if layer == "conv":
-        return [shift_search.search_n(s32[:, channel]) for channel in range(channels)]
-    return [shift_search.search_n(s32)] * (1 if layer == "ip" else channels)
+    searches = {
+        "search_n": shift_search.TruncatingShiftSearch,
+        "search_n_v2": shift_search.FlooringShiftSearch,
+    }
+    scales = np.ones(1 if layer == "ip" else s32.shape[1])  # s32 is in units of deq_scale
+    search = searches[strategy](scales, layer == "global")
+    search.observe(s32.astype(np.float32))
+    return [int(n) for n in search.result()]
 
 
 def shifts(modified: Modified) -> Dict[str, List[int]]:
@@ -202,6 +204,28 @@ def test_strategy_none_inserts_no_search_and_saves_without_n(bench: Bench) -> No
     saved_shifts = [saved.params[name][1].data for name in python_layers(model, "DeQuant")]
     assert len(saved_shifts) == len(LAYERS)
     assert not any(shift_n.any() for shift_n in saved_shifts)
+
+
+@pytest.mark.parametrize("strategy", ["search_n_v2", "search_n", "none"])
+def test_a_network_of_poolings_needs_no_test_pass_in_any_step(bench: Bench, strategy: str) -> None:
+    random = np.random.default_rng(23)
+    file = bench.data(data=random.normal(0, 1, (BATCH, 3, 6, 6)), label=np.zeros((BATCH, 2)))
+    modified = bench.modify(
+        nets.batches(file, ["data", "label"], BATCH),
+        nets.pooling("pool", "data", "AVE", 2, 2),
+        nets.inner_product("ip", "pool", 2),
+        nets.euclidean_loss("ip"),
+        enable=["pool"],
+        shift_n_algo=strategy,
+    )
+    fields = {**RUN, "test_interval": None, "test_iter": None}
+    solver = modified.solver(**fields)
+    solver_file = str(modified.folder / "solver.prototxt")
+    amct_caffe.check_solver(solver_file, modified.config, modified.model)
+    check_training(solver_file, modified.weights, None)
+    solver.step(MAX_ITER)
+    modified.save(modified.snapshot(MAX_ITER), "Both")
+    assert shifts(modified) == {"pool": []}
 
 
 def trained_by_step(bench: Bench) -> Tuple[Modified, Any]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Optional, Tuple
 
 import click
 
+from amct_core.file_names import deploy_files, name_map_file
 from ascend_backend.atc.command import Conversion
 from ascend_backend.atc.find import Atc
 
@@ -67,8 +68,7 @@ def command(
 
     output = output or prefix
     conversion = Conversion(
-        model=f"{prefix}_deploy_model.prototxt",
-        weights=f"{prefix}_deploy_weights.caffemodel",
+        *deploy_files(prefix),
         output=output[: -len(SUFFIX)] if output.endswith(SUFFIX) else output,
         soc_version=soc_version,
         input_shape=input_shape,
@@ -117,7 +117,9 @@ def _convert(conversion: Conversion, atc: Atc, log_file: str, timeout: Optional[
     from ascend_backend.atc.convert import convert
 
     click.echo(f"Running {atc.path} (found by {atc.origin}); log: {log_file}", err=True)
-    made = convert(conversion, atc, log_file, lambda line: click.echo(line, nl=False, err=True))
+    made = convert(
+        conversion, atc, log_file, lambda line: click.echo(line, nl=False, err=True), timeout
+    )
     click.echo(made)
 
 
@@ -125,7 +127,7 @@ def _bundle(conversion: Conversion, prefix: str) -> None:
     from ascend_backend.atc.bundle import SCRIPT, write_bundle
 
     path = f"{prefix}_atc_bundle.tar.gz"
-    bundle = write_bundle(conversion, f"{prefix}_quant.json", path)
+    bundle = write_bundle(conversion, name_map_file(prefix), path)
     name = os.path.basename(path)
     click.echo(
         "atc was not found: neither on PATH, nor below ASCEND_TOOLKIT_HOME, ASCEND_HOME_PATH or "

@@ -8,12 +8,12 @@ from typing import Dict, Iterator, Tuple
 import numpy as np
 
 from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.caffemodel.scan import StoredLayer
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import expected_blobs
 from ascend_backend.lint.linking import SKIPPED_ENTRIES, LinkedLayer, param_names
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
-from ascend_backend.lint.weights_file import StoredLayer
 
 _INT32_MAX = 2**31 - 1
 

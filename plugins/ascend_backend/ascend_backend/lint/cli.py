@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Optional, Tuple
 
 import click
 
+from amct_core.cli.output import json_option, print_json
 from amct_core.errors import AmctError
+from amct_core.file_names import deploy_files
 
 
 @click.command("lint")
@@ -31,7 +32,7 @@ from amct_core.errors import AmctError
     help="A layer type for which you have installed a custom operator; may be repeated.",
 )
 @click.option("--explain", metavar="ID", help="Print the explanation of a rule, such as A001.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(
     prefix: Optional[str],
     model_file: Optional[str],
@@ -50,7 +51,6 @@ def command(
     from rich.console import Console
 
     from ascend_backend.lint import find, read_model, with_type_names
-    from ascend_backend.lint.explanations import page
     from ascend_backend.lint.report import as_json as document
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.lint.rule import ERROR
@@ -60,7 +60,7 @@ def command(
 
     try:
         if explain is not None:
-            click.echo(page(rule(explain)), nl=False)
+            click.echo(rule(explain).page(), nl=False)
             return
         target = None if soc_version is None else find_target(soc_version)
     except AmctError as error:
@@ -70,7 +70,7 @@ def command(
         model = with_type_names(model, OpNameMap.read(op_name_map))
     findings = find(model, custom_ops)
     if as_json:
-        click.echo(json.dumps(document(model, findings), indent=2))
+        print_json(document(model, findings))
     else:
         print_report(findings, Console())
     sys.exit(1 if count(findings, ERROR) else 0)
@@ -81,7 +81,5 @@ def _files(
 ) -> Tuple[str, str]:
     if prefix is None and (model_file is None or weights_file is None):
         raise click.UsageError("Give PREFIX, or both --model and --weights.")
-    return (
-        model_file or f"{prefix}_deploy_model.prototxt",
-        weights_file or f"{prefix}_deploy_weights.caffemodel",
-    )
+    saved = deploy_files(str(prefix))
+    return model_file or saved.model, weights_file or saved.weights

@@ -28,10 +28,10 @@ from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_caffe.model.formats.caffemodel.scan import StoredLayer
 from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.layer_types import CONVERTED_TYPES
 from ascend_backend.lint.operators import OPERATORS, Operator
-from ascend_backend.lint.weights_file import StoredLayer
 
 SKIPPED_ENTRIES = frozenset(
     {

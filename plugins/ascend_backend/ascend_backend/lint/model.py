@@ -8,10 +8,11 @@ import attrs
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
+from amct_caffe.model.formats.caffemodel.scan import StoredLayer
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.textproto import Message
 from ascend_backend.lint.linking import LinkedLayer, link
-from ascend_backend.lint.weights_file import StoredLayer, WeightsFile
+from ascend_backend.lint.weights_file import WeightsFile
 from ascend_backend.lint.wiring import Wiring
 from ascend_backend.targets import Target
 

@@ -5,27 +5,18 @@ Only a file that is no prototxt or no protobuf message at all is an error here.
 
 from __future__ import annotations
 
-import mmap
-import os
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Iterator, Optional
 
-from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
-from amct_caffe.model.formats.caffemodel.wire import LENGTH_DELIMITED, Buffer, WireField, walk
+from amct_caffe.model.formats.caffemodel.scan import scan
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.schema.fields import field_number
-from amct_core.errors import FileFormatError
-from amct_core.files import read_text
+from amct_core.files import map_file, read_text
 from amct_core.textproto import Message, parse
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.weights_file import StoredLayer, WeightsFile
+from ascend_backend.lint.weights_file import WeightsFile
 from ascend_backend.targets import Target
 
 _INPUT_DIMS = 4
 """Net-level ``input_dim`` has four numbers per input."""
-_NAME, _TYPE, _BOTTOM, _TOP, _BLOBS = (
-    field_number("LayerParameter", field) for field in ("name", "type", "bottom", "top", "blobs")
-)
-_TEXTS = (_NAME, _TYPE, _BOTTOM, _TOP)
 
 
 def read_model(model_file: str, weights_file: str, target: Optional[Target] = None) -> DeployModel:
@@ -78,64 +69,8 @@ def read_weights(path: str) -> WeightsFile:
     Raises:
         FileFormatError: it is missing or no protobuf message.
     """
-    try:
-        with open(path, "rb") as stream:
-            size = os.fstat(stream.fileno()).st_size
-            buffer: Buffer = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
-    except OSError as error:
-        raise FileFormatError(
-            f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."
-        ) from error
-    layers: List[StoredLayer] = []
-    v1_layers = 0
-    for field in walk(buffer, 0, len(buffer), path):
-        if field.number == field_number("NetParameter", "layer"):
-            layers.append(_layer(buffer, field, path))
-        elif field.number == field_number("NetParameter", "layers"):
-            v1_layers += 1
-    return WeightsFile(tuple(layers), v1_layers, path)
-
-
-def _layer(buffer: Buffer, layer: WireField, path: str) -> StoredLayer:
-    texts: Dict[int, List[str]] = {number: [] for number in _TEXTS}
-    blobs: List[WireField] = []
-    for field in _inside(buffer, layer, path):
-        if field.number in texts:
-            texts[field.number].append(_text(buffer, field, path))
-        elif field.number == _BLOBS:
-            blobs.append(field)
-    # Of a field that is not repeated the last value counts.
-    name, kind = ((texts[number] or [""])[-1] for number in (_NAME, _TYPE))
-    return StoredLayer(
-        name,
-        kind,
-        tuple(_blobs(buffer, blobs, name, path)),
-        bottoms=tuple(texts[_BOTTOM]),
-        tops=tuple(texts[_TOP]),
-    )
-
-
-def _blobs(buffer: Buffer, fields: List[WireField], layer: str, path: str) -> Iterator[StoredBlob]:
-    for index, field in enumerate(fields):
-        _require_message(field, path)
-        yield read_stored_blob(buffer, field.start, field.end, BlobPlace(path, layer, index))
-
-
-def _inside(buffer: Buffer, field: WireField, path: str) -> Tuple[WireField, ...]:
-    _require_message(field, path)
-    return tuple(walk(buffer, field.start, field.end, path))
-
-
-def _text(buffer: Buffer, field: WireField, path: str) -> str:
-    _require_message(field, path)
-    return bytes(buffer[field.start : field.end]).decode("utf-8", errors="replace")
-
-
-def _require_message(field: WireField, path: str) -> None:
-    if field.wire_type != LENGTH_DELIMITED:
-        raise FileFormatError(
-            f"byte {field.begin}: field {field.number} has wire type {field.wire_type}; expected "
-            f"{LENGTH_DELIMITED}.",
-            file=path,
-            remedy="Check that the file is a binary Caffe model, and complete.",
-        )
+    layers = scan(map_file(path), path).layers
+    present = tuple(layer for layer in layers if not layer.is_v1)
+    for layer in present:
+        _ = layer.blobs  # so that one that is no message at all is found now
+    return WeightsFile(present, len(layers) - len(present), path)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Callable, Dict, Iterable, Optional
 
 import attrs
 
 from ascend_backend.lint.model import DeployModel
+
+PAGES = Path(__file__).with_name("pages")
 
 ERROR, WARNING = "error", "warning"
 """``error``: ATC refuses the model, or what it makes computes something else than the model says.
@@ -45,6 +48,10 @@ class Rule:
     title: str
     fix: str
     check: Callable[[DeployModel], Iterable[Problem]] = attrs.field(repr=False)
+
+    def page(self) -> str:
+        """Return its page in Markdown: what ATC does, why, what to do, and where it is written."""
+        return (PAGES / f"{self.id}.md").read_text(encoding="utf-8")
 
 
 @attrs.frozen

@@ -6,26 +6,7 @@ from typing import Tuple
 
 import attrs
 
-from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
-
-
-@attrs.frozen(eq=False)
-class StoredLayer:
-    """An entry of the weights file.
-
-    Attributes:
-        name: of the layer.
-        type: of the layer; it chooses the parser of the blobs.
-        blobs: in the file's order.
-        bottoms: their number decides to which input the first blob is linked.
-        tops: not used by ATC.
-    """
-
-    name: str
-    type: str
-    blobs: Tuple[StoredBlob, ...] = attrs.field(repr=False)
-    bottoms: Tuple[str, ...] = ()
-    tops: Tuple[str, ...] = ()
+from amct_caffe.model.formats.caffemodel.scan import StoredLayer
 
 
 @attrs.frozen(eq=False)
@@ -45,5 +26,5 @@ class WeightsFile:
     @property
     def names_no_bottoms(self) -> bool:
         """Whether no entry with blobs has bottoms, as in files that our first versions saved."""
-        with_blobs: Tuple[StoredLayer, ...] = tuple(each for each in self.layers if each.blobs)
+        with_blobs = [each for each in self.layers if each.blobs]
         return bool(with_blobs) and not any(each.bottoms for each in with_blobs)

@@ -158,6 +158,14 @@ def test_an_interruption_ends_atc_and_its_children_and_leaves_no_om(
     assert saved.files() == {"net.atc.log"}
 
 
+def test_the_timeout_of_the_command_line_ends_atc(amct_atc, saved, on_path, acts, processes):
+    acts("hang")
+    ended = amct_atc(saved.prefix, *SOC, "--timeout", "2", path=on_path)
+    assert ended.status == 1
+    assert "not ended after 2 seconds" in ended.err
+    assert processes.gone()
+
+
 def test_the_log_of_an_interrupted_run_says_how_far_it_came(
     start_amct, saved, on_path, acts, processes
 ):

@@ -6,7 +6,6 @@ import pytest
 
 from ascend_backend.atc.error_codes import explain, known_codes
 from ascend_backend.lint import RULES
-from ascend_backend.lint.explanations import page
 
 RAISED_BY_THE_CAFFE_PARSER = [
     "E10501",
@@ -93,7 +92,7 @@ def test_a_code_of_today_tells_those_of_older_releases():
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_page_that_names_a_code_names_those_of_other_releases(rule):
-    named = {code.id: code for code in explain(page(rule))}
+    named = {code.id: code for code in explain(rule.page())}
     for code in named.values():
         others = {code.today} if code.today else set(code.formerly)
         assert not others or others & set(named), code.heading

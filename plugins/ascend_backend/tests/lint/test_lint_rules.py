@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ascend_backend.lint import RULES, find
-from ascend_backend.lint.explanations import FOLDER, page
+from ascend_backend.lint.rule import PAGES
 from plugins.ascend_backend.tests.lint.broken_models import (
     CASES,
     DETECTIONS,
@@ -116,12 +116,12 @@ def test_ids_are_unique_and_in_order() -> None:
 
 
 def test_there_is_a_page_for_each_rule_and_no_other() -> None:
-    assert {path.stem for path in FOLDER.iterdir()} == {rule.id for rule in RULES}
+    assert {path.stem for path in PAGES.iterdir()} == {rule.id for rule in RULES}
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_page_tells_what_atc_does_why_what_to_do_and_the_source(rule) -> None:
-    first, *rest = page(rule).splitlines()
+    first, *rest = rule.page().splitlines()
     assert first == f"# {rule.id}: {rule.title}"
     assert f"Severity: {rule.severity}" in rest
     headings = [line for line in rest if line.startswith("#")]

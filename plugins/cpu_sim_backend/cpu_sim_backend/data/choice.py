@@ -8,6 +8,7 @@ from typing import Optional
 import attrs
 
 from amct_core.errors import ConfigError, ModelError
+from amct_core.file_names import deploy_files, fake_quant_files
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
@@ -45,7 +46,7 @@ def open_source(save_path: str, options: DataOptions) -> DataSource:
         AmctError: a file, folder or data layer cannot be used; the message names it.
     """
     if options.data is None:
-        model_file = f"{save_path}_fake_quant_model.prototxt"
+        model_file = fake_quant_files(save_path).model
         frontend = frontend_for(model_file, registries())
         return DataLayerSource(frontend.network_data(save_path), options.iterations)
     if not options.is_folder:
@@ -55,7 +56,7 @@ def open_source(save_path: str, options: DataOptions) -> DataSource:
 
 
 def _image_folder(save_path: str, folder: str, declaration: str) -> DataSource:
-    deployed = f"{save_path}_deploy_model.prototxt"
+    deployed = deploy_files(save_path).model
     frontend = frontend_for(deployed, registries())
     preprocessing = preprocessings.read(
         declaration, lambda blob: frontend.image_transform(save_path, blob)

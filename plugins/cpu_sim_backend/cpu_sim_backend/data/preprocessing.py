@@ -6,16 +6,15 @@ In this order: decode to 8 bits per channel, resize, crop the centre, ``(pixel -
 
 from __future__ import annotations
 
-import json
 import math
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Callable, Mapping, Optional, Tuple, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.config.values import Section
-from amct_core.errors import ConfigError, ModelError
+from amct_core.config.values import Section, given
+from amct_core.errors import ModelError
 from amct_core.extensions.frontend import ImageTransform
 from amct_core.files import read_text
 
@@ -141,18 +140,18 @@ def parse(
     text: str, file: Optional[str] = None, transform_of: Optional[TransformOf] = None
 ) -> Preprocessing:
     """Return the preprocessing that JSON ``text`` declares; errors as :func:`read`."""
-    top = Section(_object(text, file), file)
+    top = Section.parse(text, file)
     top.check_keys(_KEYS)
     network = _network(top, transform_of)
-    channels = top.string("channels", network.channels or "" if network else "")
+    channels = top.string("channels") or (network.channels if network else None) or ""
     if channels not in CHANNELS:
         found = f"it is {channels!r}" if channels else "it is missing"
         raise top.error("channels", f"{found}; expected one of {', '.join(CHANNELS)}.")
     declared = Preprocessing(
         channels=channels,
-        input=top.string("input", "") or None,
+        input=top.string("input") or None,
         resize=_resize(top),
-        filter=_filter(top),
+        **given(filter=_filter(top)),
     )
     if network is None:
         return _with_own_numbers(declared, top)
@@ -167,29 +166,10 @@ def parse(
     return attrs.evolve(declared, mean=mean, scale=network.scale, crop=crop)
 
 
-def _object(text: str, file: Optional[str]) -> Dict[str, Any]:
-    def unique(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
-        found = dict(pairs)
-        for key in found:
-            if [name for name, _ in pairs].count(key) > 1:
-                raise ConfigError("the key is there twice.", file=file, field=key)
-        return found
-
-    try:
-        data = json.loads(text, object_pairs_hook=unique)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}.", file=file
-        ) from error
-    if not isinstance(data, dict):
-        raise ConfigError(f"it holds a {type(data).__name__}; expected an object.", file=file)
-    return data
-
-
 def _network(top: Section, transform_of: Optional[TransformOf]) -> Optional[ImageTransform]:
     if "transform" not in top.data:
         return None
-    if top.string("transform", "") != "network":
+    if top.string("transform") != "network":
         raise top.error("transform", f"it is {top.data['transform']!r}; expected 'network'.")
     for key in _GIVEN_BY_NETWORK:
         if key in top.data:
@@ -198,13 +178,12 @@ def _network(top: Section, transform_of: Optional[TransformOf]) -> Optional[Imag
             )
     if transform_of is None:
         raise top.error("transform", "there is no network here to take it from.")
-    return transform_of(top.string("input", "") or None)
+    return transform_of(top.string("input") or None)
 
 
 def _with_own_numbers(declared: Preprocessing, top: Section) -> Preprocessing:
-    scale = top.number("scale", 1.0)
-    assert scale is not None
-    if not math.isfinite(scale) or scale == 0:
+    scale = top.number("scale")
+    if scale is not None and (not math.isfinite(scale) or scale == 0):
         raise top.error("scale", f"it is {scale}; expected a finite number other than 0.")
     if "scale" in top.data and "std" in top.data:
         raise top.error("std", "it is given, and so is scale; expected one of them.")
@@ -213,10 +192,12 @@ def _with_own_numbers(declared: Preprocessing, top: Section) -> Preprocessing:
         raise top.error("std", f"it is {top.data['std']}; expected numbers above 0.")
     return attrs.evolve(
         declared,
-        crop=_sides(top, "crop") if "crop" in top.data else None,
-        mean=declared.mean if mean is None else mean,
-        scale=scale,
-        std=std,
+        **given(
+            crop=_sides(top, "crop") if "crop" in top.data else None,
+            mean=mean,
+            scale=scale,
+            std=std,
+        ),
     )
 
 
@@ -254,15 +235,15 @@ def _sides(top: Section, key: str) -> Tuple[int, int]:
 def _pixels(section: Section, key: str) -> int:
     if key not in section.data:
         raise section.error(key, "it is missing; expected a number of pixels.")
-    value = section.integer(key, 0)
+    value = section.integer(key) or 0
     if value < 1:
         raise section.error(key, f"it is {value}; expected an integer above 0.")
     return value
 
 
-def _filter(top: Section) -> str:
-    name = top.string("filter", "bilinear")
-    if name not in FILTERS:
+def _filter(top: Section) -> Optional[str]:
+    name = top.string("filter")
+    if name is not None and name not in FILTERS:
         raise top.error("filter", f"it is {name!r}; expected one of {', '.join(FILTERS)}.")
     if "filter" in top.data and "resize" not in top.data:
         raise top.error("filter", "it is given, and nothing is resized.", "Add resize.")

@@ -15,6 +15,7 @@ from amct_core.extensions import WeightAxes
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
+from amct_core.numerics.windows import convolved_size, deconvolved_size
 from cpu_sim_backend.execution import QuantizedTensor, accumulators
 from cpu_sim_backend.fast.convolve import Window, convolve
 from cpu_sim_backend.fast.depthwise import depthwise
@@ -173,12 +174,7 @@ class _InnerProduct:
 
 def _window(a: Convolution, height: int, width: int) -> Window:
     """Return the window of a convolution on an input of this size."""
-    out = (
-        (size + 2 * pad - (dilation * (kernel - 1) + 1)) // stride + 1
-        for size, kernel, stride, pad, dilation in zip(
-            (height, width), a.kernel, a.stride, a.pad, a.dilation
-        )
-    )
+    out = map(convolved_size, (height, width), a.kernel, a.stride, a.pad, a.dilation)
     return Window(*a.kernel, *a.stride, *a.pad, *a.dilation, *out)
 
 
@@ -268,12 +264,7 @@ class _Deconvolution:
         last = x.channels_last()
         batch, height, width, channels = last.shape
         a, instructions = self.a, self.product.instructions
-        out = tuple(
-            stride * (size - 1) + dilation * (kernel - 1) + 1 - 2 * pad
-            for size, kernel, stride, pad, dilation in zip(
-                (height, width), a.kernel, a.stride, a.pad, a.dilation
-            )
-        )
+        out = tuple(map(deconvolved_size, (height, width), a.kernel, a.stride, a.pad, a.dilation))
         taps = np.empty((batch * height * width, self.product.outputs), np.int32)
         pixels = self.product.readable(last.reshape(-1, 1, 1, channels))
         self.product.run(pixels, _ONE_POSITION, only_accumulators(taps))

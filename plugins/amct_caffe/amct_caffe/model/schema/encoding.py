@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, FrozenSet, List
 from google.protobuf.descriptor import FieldDescriptor
 
 from amct_caffe.model.schema.fields import enum_values, is_repeated
-from amct_caffe.model.schema.pool import CAFFE, message_class
+from amct_caffe.model.schema.pool import message_class
 from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.model.schema")
@@ -29,7 +29,6 @@ _GETTERS: Dict[int, Callable[[Message, str], List[Any]]] = {
 def encode(
     message: Message,
     type_name: str,
-    dialect: str = CAFFE,
     leave_out: FrozenSet[str] = frozenset(),
 ) -> bytes:
     """Return ``message`` in binary format, fields in order of their numbers.
@@ -39,13 +38,12 @@ def encode(
     Args:
         message: a tree that :func:`amct_caffe.model.schema.validation.validate` accepts.
         type_name: its type in the schema.
-        dialect: ``pool.CAFFE`` or ``pool.ASCEND``.
         leave_out: fields (of the outermost message) that are not written.
 
     Raises:
         FileFormatError: a value has another type than the schema says.
     """
-    proto = message_class(type_name, dialect)()
+    proto = message_class(type_name)()
     _fill(proto, message, leave_out)
     encoded: bytes = proto.SerializePartialToString(deterministic=True)
     return encoded

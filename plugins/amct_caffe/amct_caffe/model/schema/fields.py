@@ -7,19 +7,17 @@ from typing import Any, Dict, Mapping
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from amct_caffe.model.schema.pool import CAFFE, message_descriptor
+from amct_caffe.model.schema.pool import message_descriptor
 from amct_core.textproto.scalars import float_text
 
 
-def field_number(message: str, name: str, dialect: str = CAFFE) -> int:
-    """Return a field's number in a dialect (``pool.CAFFE`` or ``pool.ASCEND``).
-
-    They differ in the fields of ``ascend.proto``.
+def field_number(message: str, name: str) -> int:
+    """Return a field's number.
 
     Raises:
         KeyError: the schema does not know the field.
     """
-    number: int = message_descriptor(message, dialect).fields_by_name[name].number
+    number: int = message_descriptor(message).fields_by_name[name].number
     return number
 
 

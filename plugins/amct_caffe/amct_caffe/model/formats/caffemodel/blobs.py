@@ -66,17 +66,12 @@ class StoredBlob:
         return math.prod(self.shape)
 
 
-def read_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> NDArray[Any]:
-    """Return the array of the BlobProto in ``buffer[start:end]``.
-
-    float32 data is a read-only view of ``buffer``, and so is int8 data; doubles become float32,
-    int32 and uint64 are decoded.  The shape is the legacy one (num, channels, height, width) where
-    the blob has it, as in Caffe; gradients (``diff``) are ignored.
+def array_of(blob: StoredBlob, place: BlobPlace) -> NDArray[Any]:
+    """Return the elements of ``blob`` in its shape.
 
     Raises:
         FileFormatError: the number of elements is not the product of the shape.
     """
-    blob = read_stored_blob(buffer, start, end, place)
     count = blob.expected_elements
     if blob.elements.size != count or any(dim < 0 for dim in blob.shape):
         raise place.error(
@@ -88,6 +83,9 @@ def read_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> NDArray
 
 def read_stored_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> StoredBlob:
     """Return what the BlobProto in ``buffer[start:end]`` holds, even if it contradicts itself.
+
+    float32 data is a read-only view of ``buffer``, and so is int8 data; doubles become float32,
+    int32 and uint64 are decoded; gradients (``diff``) are ignored.
 
     Raises:
         FileFormatError: the bytes are no BlobProto.

@@ -1,0 +1,68 @@
+"""What the files are called that the steps write and read, by prefix or by folder."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+SAVE_TYPES = ("Fakequant", "Deploy", "Both")
+"""Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
+
+
+class ModelFiles(NamedTuple):
+    """The two files of one model."""
+
+    model: str
+    weights: str
+
+
+def fake_quant_files(save_path: str) -> ModelFiles:
+    """Return the files of the fake-quant model saved under the prefix ``save_path``."""
+    return ModelFiles(
+        f"{save_path}_fake_quant_model.prototxt", f"{save_path}_fake_quant_weights.caffemodel"
+    )
+
+
+def deploy_files(save_path: str) -> ModelFiles:
+    """Return the files of the deployable model saved under the prefix ``save_path``."""
+    return ModelFiles(
+        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+    )
+
+
+def name_map_file(save_path: str) -> str:
+    """Return the file that maps the deployable model's layers to those of the float model."""
+    return f"{save_path}_quant.json"
+
+
+class WorkFiles(NamedTuple):
+    """What the commands write into one folder on the way from a float model to a saved one.
+
+    Attributes:
+        config: of the quantization.
+        modified: the model to train.
+        record: what training fills.
+        solver: the user's, made to train the modified model.
+        snapshots: prefix of the snapshots.
+        result: prefix of the saved models.
+    """
+
+    config: str
+    modified: ModelFiles
+    record: str
+    solver: str
+    snapshots: str
+    result: str
+
+
+def work_files(folder: str) -> WorkFiles:
+    """Return the files below ``folder``."""
+    modified = os.path.join(folder, "modified_model")
+    return WorkFiles(
+        config=os.path.join(folder, "config.json"),
+        modified=ModelFiles(f"{modified}.prototxt", f"{modified}.caffemodel"),
+        record=os.path.join(folder, "record.txt"),
+        solver=os.path.join(folder, "solver.prototxt"),
+        snapshots=os.path.join(folder, "snapshot"),
+        result=os.path.join(folder, "result", "model"),
+    )

@@ -1,0 +1,81 @@
+"""Reads the QAT layers of a modified model: what was inserted, and how."""
+
+from __future__ import annotations
+
+from typing import Dict, List, Mapping, Tuple
+
+import attrs
+
+from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.layer_type import layer_type
+from amct_caffe.passes.python_layers import is_python_layer, param_str
+from amct_caffe.qat.parameters import (
+    ActivationParameters,
+    ShiftParameters,
+    WeightParameters,
+    from_param_str,
+)
+from amct_core.errors import ModelError
+from amct_core.extensions import LayerType
+
+
+@attrs.frozen
+class InsertedLayers:
+    """The QAT layers of a modified model.
+
+    Attributes:
+        activations: each ActivationQAT with its parameters.
+        weights: the parameters of each WeightQAT, by quantized layer.
+        searches: the parameters of each ShiftSearch.
+        types: the types of the quantized layers, by name.
+        shift_n_algo: the search that every ShiftSearch runs; ``none`` if there is none.
+    """
+
+    activations: Tuple[Tuple[Layer, ActivationParameters], ...]
+    weights: Mapping[str, WeightParameters]
+    searches: Tuple[ShiftParameters, ...]
+    types: Mapping[str, LayerType]
+    shift_n_algo: str
+
+
+def read_inserted(document: NetDocument) -> InsertedLayers:
+    """Return the QAT layers of a modified model.
+
+    Raises:
+        ModelError: this is not a modified model, or its layers search N in different ways.
+    """
+    activations = []
+    weights: Dict[str, WeightParameters] = {}
+    searches = []
+    for layer in document.layers:
+        if is_python_layer(layer, "ActivationQAT"):
+            found = from_param_str(ActivationParameters, param_str(layer), layer.name)
+            activations.append((layer, found))
+        elif is_python_layer(layer, "WeightQAT"):
+            owner = from_param_str(WeightParameters, param_str(layer), layer.name)
+            weights[owner.layer] = owner
+        elif is_python_layer(layer, "ShiftSearch"):
+            searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
+    if not activations:
+        raise ModelError(
+            "this model has no ActivationQAT layer; expected the modified model that "
+            "create_quant_retrain_model wrote.",
+            file=document.file,
+            remedy="Give the modified_model_file, not the original model.",
+        )
+    quantized = {name for _, parameters in activations for name in parameters.layers}
+    types = {each.name: layer_type(each) for each in document.layers if each.name in quantized}
+    return InsertedLayers(
+        tuple(activations), weights, tuple(searches), types, _one_search(document, searches)
+    )
+
+
+def _one_search(document: NetDocument, searches: List[ShiftParameters]) -> str:
+    names = sorted({search.search for search in searches})
+    if len(names) > 1:
+        raise ModelError(
+            f"its layers search N in different ways ({names}); expected one.",
+            file=document.file,
+            remedy="Insert again with create_quant_retrain_model.",
+        )
+    return names[0] if names else "none"

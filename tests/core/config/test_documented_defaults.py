@@ -1,0 +1,62 @@
+"""The user guide's table of keys says the defaults that the data classes have."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
+
+GUIDE = Path(__file__).resolve().parents[3] / "docs/user-guide.md"
+FROM_ELSEWHERE = {"clip_max", "clip_min", "fixed_min", "channel_wise"}
+"""The data classes have None: the default comes from data, network or layer type."""
+
+SECTIONS = {"layers", "activation", "weight"}
+
+
+def documented() -> dict[str, str]:
+    """Return the default that the table gives each key, by path."""
+    table = GUIDE.read_text().split("| key | values | default |\n")[1].split("\n\n")[0]
+    found, section = {}, ""
+    for row in table.splitlines()[1:]:
+        keys, *_, default = (cell.strip() for cell in row.strip("|").split("|"))
+        for key in re.findall(r"`([^`]+)`", keys):
+            section = key.rpartition(".")[0] if key.startswith("<layer>") else section
+            path = key.replace("….", f"{section}.")
+            found[path] = default.strip("`")
+    return found
+
+
+def defaults() -> dict[str, Any]:
+    """Return the defaults of the data classes, by path."""
+    sections = {
+        "": QatConfig(),
+        "<layer>.": LayerConfig(),
+        "<layer>.retrain_data_config.": ActivationConfig(),
+        "<layer>.retrain_weight_config.": WeightConfig(),
+    }
+    return {
+        prefix + key: value
+        for prefix, config in sections.items()
+        for key in attrs.fields_dict(type(config))
+        if key not in SECTIONS
+        for value in [getattr(config, key)]
+    }
+
+
+@pytest.mark.parametrize("path", defaults())
+def test_the_guide_says_the_default_of_each_key(path: str) -> None:
+    said, is_so = documented()[path], defaults()[path]
+    if path.rpartition(".")[2] in FROM_ELSEWHERE:
+        assert is_so is None
+    else:
+        assert said == (is_so if isinstance(is_so, str) else json.dumps(is_so).removesuffix(".0"))
+
+
+def test_the_guide_names_no_other_key() -> None:
+    assert documented().keys() == defaults().keys()
