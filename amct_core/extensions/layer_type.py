@@ -158,6 +158,8 @@ class LayerType:
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
         identity: whether each output is the first input, unchanged.
+        selects_values: whether each number that it gives is one of its inputs', or 0, or
+            ``(node) -> bool``.
         accumulate: ``(node, centered) -> accumulator`` of a quantized layer: ``centered`` is int32
             ``q - offset``; ``node.weights`` holds int8 weights and, if there is one, the int32
             bias; the result is int64, with the bias added.  The caller checks its range.
@@ -188,6 +190,7 @@ class LayerType:
     exact: Union[bool, Callable[[Node], bool]] = True
     by_sample: bool = False
     identity: bool = False
+    selects_values: Union[bool, Callable[[Node], bool]] = False
     accumulate: Optional[Callable[[Node, Any], Any]] = None
     onnx: Optional[OnnxForm] = None
     onnx_accumulate: Optional[Callable[[OnnxWriter, Node, str, int], str]] = None
@@ -220,6 +223,11 @@ class LayerType:
     def is_exact(self, node: Node) -> bool:
         """Return whether ``run`` equals the framework to the last bit for this layer."""
         return self.exact(node) if callable(self.exact) else self.exact
+
+    def makes_values(self, node: Node) -> bool:
+        """Return whether this layer gives numbers that are neither in its inputs nor 0."""
+        selects = self.selects_values
+        return not (self.identity or (selects(node) if callable(selects) else selects))
 
     def sign_of(self, node: Node) -> Sign:
         """Return whether the outputs of this layer can be negative."""

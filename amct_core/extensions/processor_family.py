@@ -84,6 +84,9 @@ class Merged:
 FLOAT32, FLOAT16, FLOAT16_SCALE = "float32", "float16", "float16 scale"
 """What DeQuant gives: float32; float16; or float16 with a deq_scale in float16, too."""
 
+INTEGERS = "integers"
+"""What a DeQuant that is requantized gives: ``q - offset`` of the Quants behind it."""
+
 SEPARATE, MERGED, REQUANTIZED = "separate", "merged", "requantized"
 """What becomes of a DeQuant and the Quants behind it: nothing; the scale of the Quants moves into
 deq_scale; or one operation from int32 to int8."""

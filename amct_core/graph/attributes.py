@@ -11,6 +11,8 @@ from typing import Optional, Tuple
 
 import attrs
 
+from amct_core.extensions.processor_family import FLOAT32
+
 Pair = Tuple[int, int]
 """(height, width), in elements."""
 
@@ -47,28 +49,48 @@ class Data(Attributes):
 class Quant(Attributes):
     """AscendQuant: ``clamp(rint(x * scale + offset), -128, 127)`` with float32 ``scale``.
 
-    ``float16``: product and sum are rounded to float16, as some processors do.  No file says so;
-    a graph that stands for what a processor computes does.
+    ``float16``: product and sum are rounded to float16, as some processors do.  ``added``: what is
+    added in place of the offset that the readers take off again; None: the same.  No file says
+    either; a graph that stands for what a processor computes does.
     """
 
     scale: float
     offset: int
     float16: bool = False
+    added: Optional[int] = None
+
+    @property
+    def zero_point(self) -> int:
+        """What is added."""
+        return self.offset if self.added is None else self.added
 
 
 @attrs.frozen
 class DeQuant(Attributes):
-    """AscendDequant: everything it needs is in its one packed uint64 weight blob."""
+    """AscendDequant: its factors are in its one packed uint64 weight blob.
+
+    The attributes are what a processor makes of it; no file says them.
+
+    ``gives``: float32 as the blob says; float16, from a deq_scale in float16 or not; or integers:
+    ``q - offset`` of the Quants behind it that it is merged with.  ``quant_scale`` and ``offset``
+    are theirs: one scale multiplies deq_scale, one offset is added.
+    """
+
+    gives: str = FLOAT32
+    quant_scale: float = 1.0
+    offset: int = 0
 
 
 @attrs.frozen
 class Float16(Attributes):
     """Rounds to float16; found only in a graph that stands for what a processor computes.
 
-    ``through``: the input goes through this Quant and back into numbers first (AntiQuant).
+    ``through``: the input goes through this Quant and back into numbers first (AntiQuant), which
+    takes the scale of the Quant to be ``scale``, as the model says.
     """
 
     through: Optional[Quant] = None
+    scale: float = 1.0
 
 
 @attrs.frozen

@@ -57,6 +57,8 @@ class Node:
         bottoms, tops: the blob names it reads and writes, in order.
         attributes: the typed parameters of the layer; :class:`Opaque` for types core does not know.
         weights: float32 (or, in deployed models, integer) arrays in the framework's own layout.
+        float16: whether what it gives is rounded to float16.  No file says so; a graph that stands
+            for what a processor computes does.
         source: the frontend's own handle of the layer, for extensions that know that frontend.
         inputs, outputs: the values behind ``bottoms`` and ``tops``; filled in by :class:`Graph`.
     """
@@ -68,6 +70,7 @@ class Node:
     attributes: Attributes = attrs.field(factory=Opaque)
     weights: Tuple[NDArray[Any], ...] = attrs.field(default=(), converter=_arrays, repr=False)
     source: Any = attrs.field(default=None, repr=False)
+    float16: bool = False
     inputs: Tuple[Value, ...] = ()
     outputs: Tuple[Value, ...] = ()
 

@@ -114,12 +114,17 @@ def dequantize_sum(sums: Array, deq_scale: Real, areas: Int64Array, kernel: Pair
     Returns:
         float32 of the shape of ``sums``.
     """
-    window = kernel[0] * kernel[1]
     result: Float32Array = np.asarray(sums).astype(np.float32)
     result *= np.float32(deq_scale)
     # Multiplying by 1 changes nothing, so one multiplication serves full and clipped windows alike.
-    result *= np.float32(window) / areas.astype(np.float32)
+    result *= area_factors(areas, kernel)
     return result
+
+
+def area_factors(areas: Int64Array, kernel: Pair) -> Float32Array:
+    """Return ``float32(kh*kw / area)`` of each window: 1 except where the padding ends."""
+    factors: Float32Array = np.float32(kernel[0] * kernel[1]) / areas.astype(np.float32)
+    return factors
 
 
 def _length(size: int, kernel: int, stride: int, pad: int, padded: bool, ceil_mode: bool) -> int:

@@ -6,14 +6,24 @@ with weights, by the channels of their input) and in pooling_quant_process_fusio
 
 from __future__ import annotations
 
-from typing import Iterator, List, Mapping, Optional
+from typing import Collection, Iterator, List, Mapping, Optional
+
+import attrs
 
 from amct_core.extensions import RolledBack
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import Convolution, InnerProduct, Input, Pooling
+from amct_core.graph.attributes import (
+    Convolution,
+    DeQuant,
+    Float16,
+    InnerProduct,
+    Pooling,
+    Quant,
+)
 from amct_core.graph.deployed_layers import quantized_nodes
 from amct_core.graph.shapes import Shape, known_shapes
 from amct_core.numerics.pooling import window_areas
+from ascend_backend.channels import channels
 
 FEW_CHANNELS = 16
 """Layers with weights whose input has at most so many channels are rolled back."""
@@ -45,12 +55,12 @@ def few_channels(graph: Graph) -> Iterator[RolledBack]:
     for node in quantized_nodes(graph):
         if not isinstance(node.attributes, (Convolution, InnerProduct)):
             continue
-        channels = _filter_channels(node)
-        if channels is None:
+        count = _filter_channels(node)
+        if count is None:
             shapes = known_shapes(graph) if shapes is None else shapes
-            channels = _input_channels(graph, node, shapes)
-        if channels is not None and channels <= FEW_CHANNELS:
-            yield RolledBack(node.name, f"its input has {channels} channels")
+            count = channels(graph, node.inputs[0], shapes)
+        if count is not None and count <= FEW_CHANNELS:
+            yield RolledBack(node.name, f"its input has {count} channels")
 
 
 def pooling_windows(graph: Graph, isa: Optional[str]) -> Iterator[RolledBack]:
@@ -79,29 +89,42 @@ def pooling_windows(graph: Graph, isa: Optional[str]) -> Iterator[RolledBack]:
             )
 
 
+def taken_out(graph: Graph, layers: Collection[str]) -> Graph:
+    """Return ``graph`` without the Quants and DeQuants of ``layers``, to ask what ATC does next.
+
+    Their DeQuants become roundings to float16, and so do Quants that nothing else reads.  A layer
+    with weights reads what a Quant that stays reads, as well; a Pooling reads the Quant, through an
+    AntiQuant.  The integers stay as they are: such a graph is not for computing.
+
+    Source: ``ChangeQuantNodeEdge`` in bias_optimize_quant_rollback_base.cc, ``AddAntiQuantNode`` in
+    pooling_quant_process_fusion_pass.cc.
+    """
+    nodes: List[Node] = []
+    for node in graph.nodes:
+        readers = [use.node for value in node.outputs for use in graph.uses(value)]
+        own = [reader for reader in readers if reader.name in layers]
+        producer = graph.producer(node.inputs[0]) if node.inputs else None
+        if isinstance(node.attributes, Quant) and own:
+            if len(own) == len(readers):
+                node = attrs.evolve(node, attributes=Float16())
+            else:
+                nodes.extend(_direct(r, node) for r in own if not isinstance(r.attributes, Pooling))
+        elif isinstance(node.attributes, DeQuant) and producer and producer.name in layers:
+            node = attrs.evolve(node, attributes=Float16())
+        nodes.append(node)
+    return graph.replace(nodes)
+
+
+def _direct(layer: Node, quant: Node) -> Node:
+    name = f"{layer.name}_float16"
+    return Node(name, "Float16", quant.bottoms, (name,), Float16())
+
+
 def _filter_channels(node: Node) -> Optional[int]:
     """Return the input channels of a convolution by the shape of its filter."""
     a, axes = node.attributes, node.type.weights
     if not isinstance(a, Convolution) or not node.weights or node.weights[0].ndim < 2:
         return None
     assert axes is not None and axes.input is not None
-    channels: int = node.weights[0].shape[axes.input]
-    return channels if axes.input == 0 else channels * a.group
-
-
-def _input_channels(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> Optional[int]:
-    """Return the size of axis 1 of what ``node`` reads; None where it does not follow."""
-    value = node.inputs[0]
-    while True:
-        shape = shapes.get(value)
-        if shape is not None and len(shape) > 1:
-            return shape[1]
-        producer = graph.producer(value)
-        if producer is None:
-            return None
-        a = producer.attributes
-        if isinstance(a, (Convolution, InnerProduct)):
-            return a.num_output
-        if isinstance(a, Input) or not producer.type.keeps_channels:
-            return None
-        value = producer.inputs[0]
+    count: int = node.weights[0].shape[axes.input]
+    return count if axes.input == 0 else count * a.group

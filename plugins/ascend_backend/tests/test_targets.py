@@ -40,7 +40,7 @@ def test_every_listed_name_is_found_in_one_family_only():
 @pytest.mark.parametrize("family", families(), ids=lambda family: family.name)
 def test_every_fact_has_a_source_and_only_unknown_ones_have_no_value(family):
     facts = family.facts()
-    assert len(facts) == 10
+    assert len(facts) == 9
     for fact in facts.values():
         assert fact.source
         assert (fact.value is None) == (fact.status == UNKNOWN)
@@ -54,6 +54,53 @@ def test_caffe_is_refused_where_atcs_documentation_says_so():
 def test_shift_n_counts_on_v200_alone():
     honoured = {family.isa.value for family in families() if family.honours_shift_n.value}
     assert honoured == {"v200"}
+
+
+def values(fact: str) -> dict[str, object]:
+    """Return the value of a fact by the ISA; every family of one ISA has the same."""
+    found: dict[str, set[object]] = {}
+    for family in families():
+        facts = family.facts()
+        found.setdefault(facts["isa"].value, set()).add(facts[fact].value)
+    return {isa: value for isa, (value,) in found.items()}
+
+
+def test_int8_is_merged_on_the_two_isas_whose_passes_are_public():
+    merges = {"v100": "merged", "v200": "requantized", "v220": None, "v300": None, "v350": None}
+    assert values("merges") == merges
+
+
+def test_dequant_gives_float16_everywhere_and_multiplies_in_it_on_v100():
+    others = dict.fromkeys(("v200", "v220", "v300", "v350"), "float16")
+    assert values("dequantizes_to") == {"v100": "float16 scale", **others}
+
+
+def test_whether_layers_are_rolled_back_is_known_of_v100_and_v200_alone():
+    rolls = {"v100": True, "v200": True, "v220": None, "v300": None, "v350": None}
+    assert values("rolls_back") == rolls
+
+
+@pytest.mark.parametrize(
+    ("soc_version", "value"),
+    [
+        ("Ascend310", True),
+        ("Ascend310P3", True),
+        ("Ascend310B1", True),
+        ("Ascend910B3", True),
+        ("Ascend950", False),
+        ("Ascend035", None),
+    ],
+)
+def test_where_quant_computes_in_float16(soc_version, value):
+    assert find_target(soc_version).family.quantizes_in_fp16.value is value
+
+
+@pytest.mark.parametrize(
+    ("soc_version", "value"),
+    [("Ascend310", False), ("Ascend310P3", None), ("Ascend310B1", True), ("Ascend910B3", True)],
+)
+def test_the_fix_pipe_cuts_deq_scale(soc_version, value):
+    assert find_target(soc_version).family.cuts_deq_scale.value is value
 
 
 @pytest.mark.parametrize("wrong", ["ascend310p3", "Ascend310P", "Ascend301P3", "310P3"])

@@ -192,6 +192,11 @@ def _simulate(
     help="What to compare with: the fake-quant model in its framework, or the deployable model in "
     "the reference engine.  Default: the framework if it is installed.",
 )
+@click.option(
+    "--soc-version",
+    help="Do not prove, but show how far this processor, such as Ascend310P3, departs from the "
+    "exact integers.",
+)
 def verify(
     prefix: str,
     data: Optional[str],
@@ -201,6 +206,7 @@ def verify(
     batch_size: int,
     engine: str,
     against: Optional[str],
+    soc_version: Optional[str],
     as_json: bool,
 ) -> None:
     """Prove that the models saved as PREFIX compute alike.
@@ -208,8 +214,17 @@ def verify(
     Runs the fake-quant model in Caffe and the deployable model in integers, and compares every int8
     input and int32 accumulator of every quantized layer, and the outputs.  Where there is no Caffe,
     compares the two engines.  Exits with 0 if nothing differs, else with 1.
+
+    With --soc-version, runs the deployable model exactly and as that processor computes it, and
+    shows per layer, in the outputs and in the decisions what differs, which layers are merged or
+    rolled back, and how well each of these facts is known.  That informs: it exits with 0.
     """
+    if soc_version is not None and against is not None:
+        raise click.UsageError("give --soc-version or --against.")
     options = _data_options(data, preprocess, data_layer, iterations)
+    if soc_version is not None:
+        _show_departure(prefix, options, batch_size, engine, soc_version, as_json)
+        return
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.report_table import print_report
     from cpu_sim_backend.verify import verify as verify_models
@@ -221,6 +236,29 @@ def verify(
     else:
         print_report(report)
     sys.exit(0 if report.exact else 1)
+
+
+def _show_departure(
+    prefix: str,
+    options: DataOptions,
+    batch_size: int,
+    engine: str,
+    soc_version: str,
+    as_json: bool,
+) -> None:
+    from cpu_sim_backend.data.choice import open_source
+    from cpu_sim_backend.device.departure import departure
+    from cpu_sim_backend.report_table import print_departure
+    from cpu_sim_backend.simulator import Simulator
+
+    source = open_source(prefix, options)
+    files = deploy_files(prefix)
+    device = Simulator(*files, engine=engine, soc_version=soc_version)
+    found = departure(Simulator(*files, engine=engine), device, source, batch_size)
+    if as_json:
+        print_json({**found.as_json(), **_files(source)})
+    else:
+        print_departure(found)
 
 
 def _folder_of(path: str) -> Optional[str]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING, Optional
 
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
-
-if TYPE_CHECKING:  # the command line reads this module before it needs NumPy
-    from amct_core.graph import Graph
 
 ENGINES = ("auto", "fast", "reference")
 """What a user may ask for."""
@@ -16,15 +12,14 @@ ENGINES = ("auto", "fast", "reference")
 _LIBRARIES = ("numba",)
 
 
-def chosen_engine(name: str, graph: Optional[Graph] = None) -> str:
+def chosen_engine(name: str) -> str:
     """Return ``fast`` or ``reference``.
 
     Args:
         name: one of :data:`ENGINES`.
-        graph: what it is to run, if that is known: the fast engine does not quantize in float16.
 
     Raises:
-        ConfigError: there is no engine of this name, or it cannot run the graph.
+        ConfigError: there is no engine of this name.
         EnvironmentUnsuitableError: ``fast`` is asked for, and its libraries are missing.
     """
     if name not in ENGINES:
@@ -35,18 +30,4 @@ def chosen_engine(name: str, graph: Optional[Graph] = None) -> str:
             f"the fast engine needs {' and '.join(missing)}.",
             remedy="Install amct-cpu-sim-backend[fast], or use the reference engine.",
         )
-    in_float16 = graph is not None and _quantizes_in_float16(graph)
-    if name == "fast" and in_float16:
-        raise ConfigError(
-            "the fast engine does not compute Quant in float16, which this processor does.",
-            field="engine",
-            remedy="Use the engine 'reference' or 'auto', or leave the soc version out.",
-        )
-    return "reference" if name == "reference" or missing or in_float16 else "fast"
-
-
-def _quantizes_in_float16(graph: Graph) -> bool:
-    from amct_core.graph.attributes import Quant
-
-    attributes = (node.attributes for node in graph.nodes)
-    return any(isinstance(a, Quant) and a.float16 for a in attributes)
+    return "reference" if name == "reference" or missing else "fast"

@@ -12,6 +12,7 @@ from amct_core.errors import AmctError, ModelError, QuantizationError
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
 from amct_core.numerics import affine, dequant, float16, pooling
+from cpu_sim_backend.device.dequantizing import dequantized
 
 Array = NDArray[Any]
 _INT32 = np.iinfo(np.int32)
@@ -107,18 +108,19 @@ class Execution:
     def _compute(self, node: Node) -> Sequence[Tensor]:
         a = node.attributes
         if isinstance(a, Input):
-            return [input_array(self.inputs, top, shape) for top, shape in zip(node.tops, a.shapes)]
+            given = zip(node.tops, a.shapes)
+            return _in_float16(node, [input_array(self.inputs, top, each) for top, each in given])
         arguments = [self.tensors[value] for value in node.inputs]
         if isinstance(a, Quant):
             quantize = float16.quantize if a.float16 else affine.quantize
-            q = quantize(as_array(arguments[0]), a.scale, a.offset)
+            q = quantize(as_array(arguments[0]), a.scale, a.zero_point)
             return [QuantizedTensor(q, a.offset)]
         if isinstance(a, DeQuant):
             return [_dequantize(node, arguments[0])]
         if arguments and isinstance(arguments[0], QuantizedTensor):
             return [_integer_layer(node, arguments[0])]
         assert node.type.run is not None
-        return list(node.type.run(node, [as_array(x) for x in arguments]))
+        return _in_float16(node, node.type.run(node, [as_array(x) for x in arguments]))
 
 
 def _integer_layer(node: Node, tensor: QuantizedTensor) -> Tensor:
@@ -152,8 +154,14 @@ def accumulators(node: Node, tensor: QuantizedTensor) -> NDArray[np.int32]:
     return np.asarray(accumulator, np.int32)
 
 
+def _in_float16(node: Node, outputs: Sequence[Array]) -> Sequence[Array]:
+    return [float16.rounded(array) for array in outputs] if node.float16 else list(outputs)
+
+
 def _dequantize(node: Node, tensor: Tensor) -> NDArray[np.float32]:
     deq_scale, shift_n, _ = dequant.unpack(node.weights[0])
+    a = node.typed(DeQuant)
+    factors = None
     if isinstance(tensor, PooledSum):
-        return pooling.dequantize_sum(tensor.sums, deq_scale[0], tensor.areas, tensor.kernel)
-    return dequant.dequantize(as_array(tensor), deq_scale, shift_n, 1)
+        factors = pooling.area_factors(tensor.areas, tensor.kernel)
+    return dequantized(a, as_array(tensor), deq_scale, shift_n, factors)

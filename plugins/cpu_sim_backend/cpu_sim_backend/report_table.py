@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amct_core.numerics.exactness import EXACT_LIMIT
+from cpu_sim_backend.device.departure import Departure, remarks
 from cpu_sim_backend.report import VerifyReport
 
 _HEADINGS = (
@@ -46,6 +47,38 @@ def print_report(report: VerifyReport) -> None:
     for line in (*_remarks(report), "exact" if report.exact else "NOT exact"):
         # As it is: what stands in brackets is no markup, and a line is not broken.
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_departure(found: Departure) -> None:
+    """Print how far a processor departs as tables on standard output."""
+    console = Console()
+    title = f"{found.samples} samples: {found.device.soc_version} beside the exact integers"
+    layers = Table(title=title)
+    for heading in ("quantized layer", "computed", "int8 inputs differ", "by up to"):
+        layers.add_column(heading, justify="left" if heading != "by up to" else "right")
+    for layer in found.layers:
+        rolled_back = not layer.values
+        share = "-" if rolled_back else _share(layer.differing, layer.values)
+        layers.add_row(layer.name, layer.how, share, "-" if rolled_back else str(layer.largest))
+    outputs = Table()
+    for heading in ("output", "numbers differ", "by up to", "largest number", "decisions differ"):
+        outputs.add_column(heading, justify="left" if heading == "output" else "right")
+    for output in found.outputs:
+        outputs.add_row(
+            output.blob,
+            _share(output.differing, output.values),
+            f"{output.largest:.4g}",
+            f"{output.largest_value:.4g}",
+            _share(output.decisions, output.places) if output.places else "-",
+        )
+    console.print(layers)
+    console.print(outputs)
+    for line in remarks(found):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part} of {whole} ({100 * part / max(whole, 1):.3f} %)"
 
 
 def _remarks(report: VerifyReport) -> Iterator[str]:

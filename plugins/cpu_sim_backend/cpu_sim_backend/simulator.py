@@ -106,7 +106,7 @@ class Simulator:
         for node in graph.nodes:
             self._check(node, node in integer)
         self._layers = deployed_layers(graph)
-        self.engine = chosen_engine(engine, graph)
+        self.engine = chosen_engine(engine)
         self._fast: Optional[FastEngine] = None
         if self.engine == "fast":
             from cpu_sim_backend.fast.engine import FastEngine

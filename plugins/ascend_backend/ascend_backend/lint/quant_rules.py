@@ -6,6 +6,8 @@ import math
 from typing import Dict, Iterator, List, Tuple
 
 from amct_caffe.model.formats.prototxt.layer import Layer
+from ascend_backend.lint.facts import target_of
+from ascend_backend.lint.fusion import fused
 from ascend_backend.lint.merging import merged_with_another_offset, merges
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.quantized import (
@@ -43,14 +45,23 @@ def check_scale(model: DeployModel) -> Iterator[Problem]:
 
 def check_scale_range(model: DeployModel) -> Iterator[Problem]:
     """Find scales that are no normal numbers in float16."""
+    target = target_of(model)
+    found = None if target is None else fused(model, target.family)
+    merged = frozenset() if found is None else found.merged_quants
     for layer in model.of_type("Quant"):
         scale = quant_scale(layer)
-        if scale is None or not (math.isfinite(scale) and scale > 0):
+        if scale is None or not (math.isfinite(scale) and scale > 0) or layer.name in merged:
             continue
-        if not _SMALLEST <= scale <= _LARGEST:
+        if scale < _SMALLEST:
             yield Problem(
-                f"its scale is {scale:g}, outside 2^-14 to 65504; ATC multiplies twice with the "
-                "square root.",
+                f"its scale is {scale:g}, below 2^-14; ATC multiplies twice with the square root.",
+                layer.name,
+                "quant_param.scale",
+            )
+        if scale > _LARGEST:
+            yield Problem(
+                f"its scale is {scale:g}, above 65504, the largest float16; ATC takes 65504, or "
+                "multiplies twice with the square root, depending on its version (unknown).",
                 layer.name,
                 "quant_param.scale",
             )

@@ -7,6 +7,7 @@ from typing import Callable, Dict, Iterable, Optional
 
 import attrs
 
+from ascend_backend.lint.fact_lines import with_facts
 from ascend_backend.lint.model import DeployModel
 
 PAGES = Path(__file__).with_name("pages")
@@ -50,8 +51,11 @@ class Rule:
     check: Callable[[DeployModel], Iterable[Problem]] = attrs.field(repr=False)
 
     def page(self) -> str:
-        """Return its page in Markdown: what ATC does, why, what to do, and where it is written."""
-        return (PAGES / f"{self.id}.md").read_text(encoding="utf-8")
+        """Return its page in Markdown: what ATC does, why, what to do, and where it is written.
+
+        Where it names a fact of the table of targets, the page tells what the table says.
+        """
+        return with_facts((PAGES / f"{self.id}.md").read_text(encoding="utf-8"))
 
 
 @attrs.frozen

@@ -11,6 +11,8 @@ from ascend_backend.lint import (
     convolution_rules,
     dequant_rules,
     detection_rules,
+    eltwise_rules,
+    fusion_rules,
     inputs,
     linking_rules,
     merging_rules,
@@ -39,6 +41,8 @@ RULES: Tuple[Rule, ...] = (
     *dequant_rules.RULES,
     *target_rules.RULES,
     *detection_rules.RULES,
+    *eltwise_rules.RULES,
+    *fusion_rules.RULES,
 )
 """In the order of their ids."""
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, 
 
 import attrs
 
-from amct_core.extensions import Fact, ProcessorFamily, RolledBack
-from amct_core.extensions.processor_family import INFERRED, UNKNOWN, VERIFIED
+from amct_core.extensions import Fact, Merged, ProcessorFamily, RolledBack
+from amct_core.extensions.processor_family import INFERRED, REQUANTIZED, UNKNOWN, VERIFIED
 from amct_core.processor_families import families_of
 
 if TYPE_CHECKING:
@@ -33,12 +33,10 @@ class AscendFamily(ProcessorFamily):
     Attributes:
         isa: the instruction set of the AI cores: ``v100``, ``v200``, ``v220``, ``v300``, ``v350``.
         accepts_caffe: whether ATC converts Caffe models for it.
-        requant: how DeQuant and a Quant behind it are merged.
     """
 
     isa: Fact[str]
     accepts_caffe: Fact[bool]
-    requant: Fact[str]
 
     def facts(self) -> Dict[str, Fact[Any]]:
         """Return every fact by its name."""
@@ -93,6 +91,7 @@ def _family(entry: Mapping[str, Any]) -> AscendFamily:
         pattern=entry["pattern"],
         examples=entry["examples"],
         rolled_back=_rolled_back_on(facts["isa"].value),
+        merged=_merged_on(facts["merges"].value),
         not_simulated=_not_simulated(**facts),
         **facts,
     )
@@ -107,11 +106,21 @@ def _rolled_back_on(isa: Optional[str]) -> Callable[[Graph], Sequence[RolledBack
     return rolled_back
 
 
-def _not_simulated(requant: Fact[str], accepts_caffe: Fact[bool], **others: object) -> List[str]:
-    notes = [
-        "DeQuant gives float16, and float layers compute in it.",
-        f"A DeQuant and the Quant behind it are merged: {requant.value} ({requant.status}).",
-    ]
+def _merged_on(merges: Optional[str]) -> Callable[[Graph], Sequence[Merged]]:
+    def merged(graph: Graph) -> Sequence[Merged]:
+        from ascend_backend.merging import merged as find
+
+        return find(graph, merges)
+
+    return merged
+
+
+def _not_simulated(merges: Fact[str], accepts_caffe: Fact[bool], **others: object) -> List[str]:
+    notes = ["The order in which float16 products are added is not public."]
+    if merges.value == REQUANTIZED:
+        notes.append(
+            f"An Eltwise of DeQuants with N and equal words adds int16 numbers ({merges.status})."
+        )
     if accepts_caffe.value is False:
         notes.append(f"ATC takes no Caffe models for it ({accepts_caffe.status}).")
     return notes

@@ -26,7 +26,7 @@ class Deviation:
 
     field: str
     title: str
-    fact: Fact[bool]
+    fact: Fact[Any]
     behaviour: str
     departs: bool
     layers: Tuple[str, ...] = ()

@@ -16,17 +16,17 @@ Array = NDArray[Any]
 
 
 def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return the input rounded to float16, through int8 and back first if the layer says so."""
+    """Return the input in float16, or what Quant and AntiQuant make of it, if the layer says so."""
     a = node.attributes
     assert isinstance(a, Float16)
     x = inputs[0]
     if a.through is not None:
         quantize = float16.quantize if a.through.float16 else affine.quantize
-        q = quantize(x, a.through.scale, a.through.offset)
-        scale_d = np.float32(1) / np.float32(a.through.scale)
-        x = affine.dequantize(q, a.through.offset, scale_d)
+        q = quantize(x, a.through.scale, a.through.zero_point)
+        scale_d = np.float32(1) / np.float32(a.scale)
+        return [float16.dequantize(q, a.through.offset, scale_d)]
     return [float16.rounded(x)]
 
 
-FLOAT16_LAYER = LayerType("Float16", shape=same_shape, run=run)
+FLOAT16_LAYER = LayerType("Float16", shape=same_shape, run=run, by_sample=True)
 """How the layer type that a rewriting puts in is computed; no Caffe has it."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Callable, Tuple
+from typing import Callable, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import ProcessorFamily
+from amct_core.extensions import Merged, ProcessorFamily
+from amct_core.extensions.processor_family import (
+    FLOAT16,
+    FLOAT16_SCALE,
+    FLOAT32,
+    MERGED,
+    REQUANTIZED,
+    SEPARATE,
+)
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import DeQuant, Float16, Quant
+from amct_core.graph.attributes import DeQuant, Float16, Input, Quant
+from amct_core.graph.deployed_layers import quantized_nodes
 from amct_core.numerics import dequant, fixpipe
 from cpu_sim_backend.device.deviations import Deviation, DeviceGraph
+from cpu_sim_backend.device.merging import dequantize_to, merge
 from cpu_sim_backend.device.rollback import roll_back
 
 Words = NDArray[np.uint64]
@@ -31,9 +41,13 @@ def as_computed_by(graph: Graph, family: ProcessorFamily, soc_version: str) -> D
             DeQuant of its own behind it.
     """
     steps: Tuple[Callable[[Graph, ProcessorFamily], Tuple[Graph, Deviation]], ...] = (
-        # Layers that are rolled back have no Quant and no DeQuant any more: they come first.
+        # Layers that are rolled back have no Quant and no DeQuant any more: they come first.  What
+        # is merged tells the following steps which Quants and DeQuants are left.
         _rolled_back,
+        _merged,
+        _dequantized,
         _quantized_in_float16,
+        _floats_in_float16,
         _cut_deq_scale,
         _applied_shift,
     )
@@ -60,12 +74,47 @@ def _rolled_back(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviatio
     return graph, Deviation("rolls_back", title, fact, behaviour, departs, layers, open_point)
 
 
+def _merged(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.merges
+    found: Sequence[Merged] = ()
+    if fact.value in (MERGED, REQUANTIZED):
+        found = family.merged(graph)
+        graph = merge(graph, found, fact.value)
+    layers = tuple(name for each in found for name in each.quants)
+    behaviours = {
+        SEPARATE: "computed one after the other",
+        MERGED: "the scale of the Quant moves into deq_scale",
+        REQUANTIZED: "one operation from int32 to int8",
+        None: "not known; computed one after the other",
+    }
+    departs = fact.value in (MERGED, REQUANTIZED)
+    title = "DeQuant and Quant"
+    return graph, Deviation("merges", title, fact, behaviours[fact.value], departs, layers)
+
+
+def _dequantized(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.dequantizes_to
+    layers: Tuple[str, ...] = ()
+    if fact.value in (FLOAT16, FLOAT16_SCALE):
+        graph, layers = dequantize_to(graph, fact.value)
+    behaviours = {
+        FLOAT32: "gives float32",
+        FLOAT16: "gives float16",
+        FLOAT16_SCALE: "gives float16, with deq_scale (or its root) in float16",
+        None: "not known; gives float32",
+    }
+    departs = fact.value in (FLOAT16, FLOAT16_SCALE)
+    behaviour = behaviours[fact.value]
+    return graph, Deviation("dequantizes_to", "DeQuant", fact, behaviour, departs, layers)
+
+
 def _quantized_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
     fact = family.quantizes_in_fp16
     layers: Tuple[str, ...] = ()
     if fact.value:
-        layers = tuple(n.name for n in graph.nodes if isinstance(n.attributes, Quant))
         graph = graph.replace([_in_float16(node) for node in graph.nodes])
+        quants = ((n.name, n.attributes) for n in graph.nodes)
+        layers = tuple(name for name, a in quants if isinstance(a, Quant) and a.float16)
     behaviour = _behaviour(
         fact.value, "computed in float16", "computed in float32", "not known; computed in float32"
     )
@@ -74,12 +123,44 @@ def _quantized_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph,
 
 def _in_float16(node: Node) -> Node:
     a = node.attributes
-    if isinstance(a, Quant):
+    if isinstance(a, Quant) and a.added is None:  # else it reads integers
         return attrs.evolve(node, attributes=attrs.evolve(a, float16=True))
-    if isinstance(a, Float16) and a.through is not None:
+    if isinstance(a, Float16) and a.through is not None and a.through.added is None:
         through = attrs.evolve(a.through, float16=True)
-        return attrs.evolve(node, attributes=Float16(through))
+        return attrs.evolve(node, attributes=attrs.evolve(a, through=through))
     return node
+
+
+def _floats_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.floats_in_fp16
+    layers: Tuple[str, ...] = ()
+    if fact.value:
+        integer = {*quantized_nodes(graph)}
+        floats = [n for n in graph.nodes if n not in integer and _makes_floats(graph, n)]
+        layers = tuple(node.name for node in floats)
+        chosen = set(floats)
+        nodes = [attrs.evolve(n, float16=True) if n in chosen else n for n in graph.nodes]
+        graph = graph.replace(nodes)
+    behaviour = _behaviour(
+        fact.value,
+        "results rounded to float16",
+        "computed in float32",
+        "not known; computed in float32",
+    )
+    open_point = "in which order the sums are taken is not public" if layers else ""
+    departs = bool(fact.value)
+    return graph, Deviation(
+        "floats_in_fp16", "float layers", fact, behaviour, departs, layers, open_point
+    )
+
+
+def _makes_floats(graph: Graph, node: Node) -> bool:
+    if isinstance(node.attributes, (Quant, DeQuant, Float16)):
+        return False
+    readers = [use.node.attributes for value in node.outputs for use in graph.uses(value)]
+    if readers and all(isinstance(a, Float16) and a.through is None for a in readers):
+        return False  # rolled back: a rounding stands behind it already
+    return isinstance(node.attributes, Input) or node.type.makes_values(node)
 
 
 def _cut_deq_scale(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:

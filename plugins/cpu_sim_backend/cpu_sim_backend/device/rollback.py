@@ -89,7 +89,13 @@ def _casts(
 
 
 def _rounding(name: str, bottom: str, top: str, through: Optional[Quant] = None) -> Node:
-    return Node(name, FLOAT16_LAYER, (bottom,), (top,), Float16(through))
+    return Node(
+        name,
+        FLOAT16_LAYER,
+        (bottom,),
+        (top,),
+        Float16(through, through.scale if through is not None else 1.0),
+    )
 
 
 def _in_float16(layer: DeployedLayer, bottom: str) -> Node:

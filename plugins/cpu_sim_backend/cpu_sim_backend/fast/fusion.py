@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Tuple
 
 import attrs
 
@@ -87,11 +87,15 @@ def _same_quant(
     for operation in operations:
         if (
             isinstance(operation, QuantizeOperation)
-            and (operation.scale, operation.offset) == (wanted.scale, wanted.offset)
+            and _numbers(operation) == _numbers(wanted)
             and (value is None or operation.inputs == [value])
         ):
             return operation
     return None
+
+
+def _numbers(quantize: QuantizeOperation) -> Tuple[float, int, bool]:
+    return quantize.scale, quantize.offset, quantize.float16
 
 
 def _move_before(plan: Plan, value: Value, reader: Operation) -> None:
@@ -138,6 +142,7 @@ def _take_over(plan: Plan, operation: IntegerOperation, follower: Operation) -> 
         if other is None:
             return False
         operation.residual = other
+        operation.rounds_sum = follower.float16
         operation.inputs.append(other)
     else:
         return False

@@ -11,17 +11,22 @@ from typing import Dict, FrozenSet, List, Optional, Tuple
 import attrs
 
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import Concat, DeQuant, Input, Pooling, Quant
+from amct_core.graph.attributes import Concat, DeQuant, Float16, Input, Pooling, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 
 
 @attrs.define(eq=False)
 class Operation:
-    """One step, of the layer ``name``: reads values, and makes values."""
+    """One step, of the layer ``name``: reads values, and makes values.
+
+    Attributes:
+        float16: whether those are rounded to float16, or computed in it by a Quant.
+    """
 
     name: str
     inputs: List[Value]
     outputs: List[Value]
+    float16: bool = attrs.field(default=False, kw_only=True)
 
 
 @attrs.define(eq=False)
@@ -50,6 +55,7 @@ class IntegerOperation(Operation):
         layer: the layer with its Quant and its DeQuant.
         relu: a ReLU follows DeQuant.
         residual: a float value that is added then.
+        rounds_sum: that sum is rounded to float16.
         relu_after: a ReLU follows that.
         floats: the result as float32.
         quantize: the Quant of the result.
@@ -60,10 +66,18 @@ class IntegerOperation(Operation):
     layer: DeployedLayer
     relu: bool = False
     residual: Optional[Value] = None
+    rounds_sum: bool = False
     relu_after: bool = False
     floats: Optional[Value] = None
     quantize: Optional[QuantizeOperation] = None
     column: Optional[int] = None
+
+    @property
+    def as_device(self) -> bool:
+        """Whether something here is not exact float32, as it is on a processor."""
+        exact = self.layer.dequant.typed(DeQuant) == DeQuant()
+        in_float16 = self.quantize is not None and self.quantize.float16
+        return not exact or self.rounds_sum or in_float16
 
 
 @attrs.define(eq=False)
@@ -96,6 +110,11 @@ class ConcatOperation(Operation):
     """
 
     channels: Optional[int] = None
+
+
+@attrs.define(eq=False)
+class RoundingOperation(Operation):
+    """Rounding to float16."""
 
 
 @attrs.define(eq=False)
@@ -157,9 +176,10 @@ def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
     a, name = node.attributes, node.name
     inputs, outputs = list(node.inputs), list(node.outputs)
     if isinstance(a, Input):
-        return InputOperation(name, inputs, outputs, a.shapes)
+        return InputOperation(name, inputs, outputs, a.shapes, float16=node.float16)
     if isinstance(a, Quant):
-        return QuantizeOperation(name, inputs, outputs, a.scale, a.offset)
+        own = a.scale, a.zero_point
+        return QuantizeOperation(name, inputs, outputs, *own, float16=a.float16)
     if layer is not None:
         (result,) = layer.dequant.outputs
         outputs = [layer.accumulator, result]
@@ -169,7 +189,9 @@ def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
     if isinstance(a, Pooling) and a.method == "MAX" and len(node.tops) == 1:
         return MaxPoolOperation(name, inputs, outputs, node)
     if isinstance(a, Pooling) and a.method == "AVE":
-        return AveragePoolOperation(name, inputs, outputs, node)
+        return AveragePoolOperation(name, inputs, outputs, node, float16=node.float16)
     if isinstance(a, Concat) and a.axis == 1:
         return ConcatOperation(name, inputs, outputs)
-    return LayerOperation(name, inputs, outputs, node)
+    if isinstance(a, Float16) and a.through is None:
+        return RoundingOperation(name, inputs, outputs, float16=True)
+    return LayerOperation(name, inputs, outputs, node, float16=node.float16)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amct_core.graph.attributes import Convolution
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import dequant
+from cpu_sim_backend.fast.device import DeviceDequant, device_dequant
 from cpu_sim_backend.fast.instructions import Instructions
 from cpu_sim_backend.fast.layers import LayerKernel, per_channel, prepare
 
@@ -24,6 +25,7 @@ class Prepared:
     kernel: LayerKernel
     shift: NDArray[np.int32]
     deq_scale: NDArray[np.float32]
+    as_device: DeviceDequant
 
 
 @attrs.frozen(eq=False)
@@ -61,4 +63,5 @@ def _with_factors(layer: DeployedLayer, kernel: LayerKernel) -> Prepared:
         kernel,
         per_channel(layer.shift_n, channels, np.int32) if layer.shift_n.any() else _NO_SHIFT,
         per_channel(layer.deq_scale, channels, np.float32),
+        device_dequant(layer, channels),
     )

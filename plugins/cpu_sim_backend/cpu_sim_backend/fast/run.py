@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Set, Tuple, Type
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple, Type
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Node, Value
-from amct_core.graph.attributes import Pooling
-from amct_core.numerics import dequant, pooling
+from amct_core.graph.attributes import DeQuant, Pooling
+from amct_core.numerics import pooling
+from cpu_sim_backend.device.dequantizing import dequantized
 from cpu_sim_backend.execution import input_array
 from cpu_sim_backend.fast.convolve import Window
-from cpu_sim_backend.fast.finish import Finish
+from cpu_sim_backend.fast.device import (
+    DeviceQuant,
+    device_quant,
+    finish_as_device,
+    quantize_as_device,
+    round_to_half,
+)
+from cpu_sim_backend.fast.finish import Finish, only_accumulators
 from cpu_sim_backend.fast.layers import accumulate
 from cpu_sim_backend.fast.plan import (
     AveragePoolOperation,
@@ -26,6 +34,7 @@ from cpu_sim_backend.fast.plan import (
     Operation,
     Plan,
     QuantizeOperation,
+    RoundingOperation,
     UnweightedOperation,
 )
 from cpu_sim_backend.fast.pooling import average_pool, max_pool
@@ -72,6 +81,8 @@ class Run:
                 _STEPS[type(operation)](self, operation)
             except AmctError as error:
                 raise error.at(layer=operation.name) from error
+            if operation.float16 and not isinstance(operation, QuantizeOperation):
+                self._round(operation)
             for value in operation.outputs:
                 if value in self._tensors:
                     self._largest = max(self._largest, self._tensors[value].size)
@@ -107,6 +118,15 @@ class Run:
     def _arrays(self, operation: Operation) -> List[Array]:
         return [self._tensors[value].channels_first() for value in operation.inputs]
 
+    def _round(self, operation: Operation) -> None:
+        for value in operation.outputs:
+            tensor = self._tensors[value]
+            array = tensor.last if tensor.last is not None else tensor.channels_first()
+            result = np.empty(array.shape, np.float32)
+            round_to_half(np.ascontiguousarray(array, np.float32).reshape(-1), result.reshape(-1))
+            rounded = Tensor(last=result) if tensor.last is not None else Tensor(first=result)
+            self._tensors[value] = rounded
+
     def _input(self, operation: InputOperation) -> None:
         for value, shape in zip(operation.outputs, operation.shapes):
             array = input_array(self._inputs, value.name, shape)
@@ -117,7 +137,12 @@ class Run:
         x = source.last if source.last is not None else source.channels_first()
         result = np.empty(x.shape, np.uint8)
         scale, offset = np.float32(operation.scale), np.float32(operation.offset)
-        if quantize(self._layers.instructions, x.reshape(-1), scale, offset, result.reshape(-1)):
+        values, integers = x.reshape(-1), result.reshape(-1)
+        if operation.float16:
+            nans = quantize_as_device(values, _device_quant(operation), integers)
+        else:
+            nans = quantize(self._layers.instructions, values, scale, offset, integers)
+        if nans:
             raise _nan_in(operation)
         tensor = Tensor(last=result) if source.last is not None else Tensor(first=result)
         self._keep_integers(operation.outputs[0], tensor)
@@ -128,13 +153,34 @@ class Run:
 
     def _integer(self, operation: IntegerOperation) -> None:
         prepared = self._layers.prepared(operation.layer)
+        if operation.as_device:
+            nans = self._integer_as_device(operation, prepared)
+        else:
+            nans = self._integer_exactly(operation, prepared)
+        if nans and operation.quantize is not None:
+            raise _nan_in(operation.quantize)
 
+    def _integer_exactly(self, operation: IntegerOperation, prepared: Prepared) -> int:
         def begin(shape: Tuple[int, ...]) -> Finish:
             return self._finish(operation, prepared, shape)
 
-        nans = prepared.kernel(self._tensors[operation.inputs[0]], begin)
-        if nans and operation.quantize is not None:
-            raise _nan_in(operation.quantize)
+        return prepared.kernel(self._tensors[operation.inputs[0]], begin)
+
+    def _integer_as_device(self, operation: IntegerOperation, prepared: Prepared) -> int:
+        finishes: List[Tuple[Finish, Array]] = []
+
+        def begin(shape: Tuple[int, ...]) -> Finish:
+            finish = self._finish(operation, prepared, shape)
+            sums = finish.accumulators
+            if not sums.size:
+                sums = np.empty((math.prod(shape) // shape[1], shape[1]), np.int32)
+            finishes.append((finish, sums))
+            return only_accumulators(sums)
+
+        prepared.kernel(self._tensors[operation.inputs[0]], begin)
+        ((finish, sums),) = finishes
+        quant = _device_quant(operation.quantize)
+        return finish_as_device(sums, prepared.as_device, quant, operation.rounds_sum, finish)
 
     def _finish(
         self, operation: IntegerOperation, prepared: Prepared, shape: Tuple[int, ...]
@@ -187,14 +233,14 @@ class Run:
         sums = accumulate(layer, x)
         if layer.accumulator in self._plan.wanted:
             self._tensors[layer.accumulator] = Tensor(first=sums)
-        a = layer.node.attributes
+        a, factors = layer.node.attributes, None
         if isinstance(a, Pooling):
             assert a.kernel is not None
             height, width = x.shape[2:]
             areas = pooling.window_areas(height, width, a.kernel, a.stride, a.pad, a.ceil_mode)
-            floats = pooling.dequantize_sum(sums, layer.deq_scale[0], areas, a.kernel)
-        else:
-            floats = dequant.dequantize(sums, layer.deq_scale, layer.shift_n)
+            factors = pooling.area_factors(areas, a.kernel)
+        own = layer.dequant.typed(DeQuant)
+        floats = dequantized(own, sums, layer.deq_scale, layer.shift_n, factors)
         self._tensors[operation.outputs[1]] = Tensor(first=floats)
 
     def _max_pool(self, operation: MaxPoolOperation) -> None:
@@ -230,12 +276,22 @@ class Run:
         if operation.inputs[0] in self._integers:
             self._integers.add(value)
 
+    def _rounding(self, operation: RoundingOperation) -> None:
+        # What all operations have in common rounds it.
+        self._tensors[operation.outputs[0]] = self._tensors[operation.inputs[0]]
+
     def _layer(self, operation: LayerOperation) -> None:
         run = operation.node.type.run
         assert run is not None
         outputs = run(operation.node, self._arrays(operation))
         for value, array in zip(operation.outputs, outputs):
             self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
+
+
+def _device_quant(quantize: Optional[QuantizeOperation]) -> DeviceQuant:
+    if quantize is None:
+        return device_quant(1.0, 0, False)
+    return device_quant(quantize.scale, quantize.offset, quantize.float16)
 
 
 def _nan_in(quantize: QuantizeOperation) -> QuantizationError:
@@ -270,4 +326,5 @@ _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     AveragePoolOperation: Run._average_pool,
     ConcatOperation: Run._concat,
     LayerOperation: Run._layer,
+    RoundingOperation: Run._rounding,
 }

@@ -19,6 +19,7 @@ from cpu_sim_backend.fast.plan import (
     Operation,
     Plan,
     QuantizeOperation,
+    RoundingOperation,
     UnweightedOperation,
 )
 
@@ -32,6 +33,7 @@ _ANY_LAYER = (
     MaxPoolOperation,
     UnweightedOperation,
     QuantizeOperation,
+    RoundingOperation,
 )
 
 

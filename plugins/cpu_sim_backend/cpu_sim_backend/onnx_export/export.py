@@ -9,7 +9,13 @@ from amct_core.graph import Graph, Value
 from amct_core.graph.attributes import Input, Quant
 from amct_core.graph.deployed_layers import deployed_layers
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
-from cpu_sim_backend.onnx_export.layers import dequant_layer, float_layer, integer_layer, quant
+from cpu_sim_backend.onnx_export.layers import (
+    check_exact,
+    dequant_layer,
+    float_layer,
+    integer_layer,
+    quant,
+)
 from cpu_sim_backend.onnx_export.shapes import all_shapes
 
 
@@ -31,6 +37,7 @@ def export(graph: Graph) -> Any:
     by_dequant = {layer.dequant: layer for layer in layers.values()}
     inputs: List[Value] = []
     for node in graph.nodes:
+        check_exact(node)
         if isinstance(node.attributes, Input):
             inputs.extend(node.outputs)
         elif isinstance(node.attributes, Quant):

@@ -14,13 +14,33 @@ from onnx import TensorProto
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType
 from amct_core.graph import Node
-from amct_core.graph.attributes import Pooling, Quant
+from amct_core.graph.attributes import DeQuant, Pooling, Quant
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import pooling
 from amct_core.plugins import registries
 from cpu_sim_backend.onnx_export.builder import GraphBuilder
 
 _SIGN = 128
+
+
+def check_exact(node: Node) -> None:
+    """Check that a node computes as the model says, and not as some processor does.
+
+    Raises:
+        ModelError: it computes in float16, or is merged with another layer.
+    """
+    a = node.attributes
+    exact = not node.float16
+    if isinstance(a, Quant):
+        exact = not a.float16 and a.added is None
+    elif isinstance(a, DeQuant):
+        exact = a == DeQuant()
+    if not exact:
+        raise ModelError(
+            "it computes as a processor does; the ONNX model holds exact integers only.",
+            layer=node.name,
+            remedy="Export the simulator of the model without a soc version.",
+        )
 
 
 def float_layer(builder: GraphBuilder, node: Node) -> None:
@@ -68,12 +88,6 @@ def _known(part: str) -> str:
 def quant(builder: GraphBuilder, node: Node) -> None:
     """Write ``clamp(rint(x * scale + offset), -128, 127) + 128`` as uint8; Round is to even."""
     a = node.typed(Quant)
-    if a.float16:
-        raise ModelError(
-            "it quantizes in float16; the ONNX model holds exact integers only.",
-            layer=node.name,
-            remedy="Export the simulator of the model without a soc version.",
-        )
     x = builder.name(node.inputs[0])
     scaled = builder.add("Mul", [x, builder.constant(a.scale, np.float32)])
     moved = builder.add("Add", [scaled, builder.constant(a.offset, np.float32)])

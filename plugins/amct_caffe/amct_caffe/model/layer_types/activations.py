@@ -300,6 +300,7 @@ LAYER_TYPES = (
         sign=_relu_sign,
         run=relu,
         by_sample=True,
+        selects_values=lambda node: node.typed(ReLU).negative_slope == 0,
         onnx=_relu_onnx,
     ),
     LayerType("ReLU6", shape=same_shape),

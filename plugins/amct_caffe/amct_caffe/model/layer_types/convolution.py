@@ -282,6 +282,7 @@ LAYER_TYPES = (
         ),
         run=lambda node, inputs: [convolve(node, x) for x in inputs],
         exact=False,
+        by_sample=True,
         accumulate=convolve,
         onnx=_onnx("Conv"),
         onnx_accumulate=_onnx_convolve,

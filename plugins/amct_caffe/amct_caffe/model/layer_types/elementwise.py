@@ -159,6 +159,7 @@ LAYER_TYPES = (
         sign=_eltwise_sign,
         run=eltwise,
         by_sample=True,
+        selects_values=lambda node: node.typed(Eltwise).operation == "MAX",
         onnx=_eltwise_onnx,
     ),
     LayerType(

@@ -335,7 +335,11 @@ def _permute_onnx(
 
 LAYER_TYPES = (
     LayerType(
-        "BatchReindex", shape=_batch_reindex_shape, needs_every_shape=True, run=batch_reindex
+        "BatchReindex",
+        shape=_batch_reindex_shape,
+        needs_every_shape=True,
+        run=batch_reindex,
+        selects_values=True,
     ),
     LayerType(
         "Concat",
@@ -344,6 +348,7 @@ LAYER_TYPES = (
         needs_every_shape=True,
         sign=Sign.KEPT,
         run=concat,
+        selects_values=True,
         onnx=_concat_onnx,
     ),
     LayerType(
@@ -354,6 +359,7 @@ LAYER_TYPES = (
         sign=Sign.KEPT,
         data_inputs=1,  # the second one is a shape
         run=crop,
+        selects_values=True,
     ),
     LayerType(
         "Dropout",
@@ -369,6 +375,7 @@ LAYER_TYPES = (
         shape=_flatten_shape,
         sign=Sign.KEPT,
         run=flatten,
+        selects_values=True,
         onnx=_reshape_onnx,
     ),
     LayerType(
@@ -377,6 +384,7 @@ LAYER_TYPES = (
         shape=_permute_shape,
         sign=Sign.KEPT,
         run=permute,
+        selects_values=True,
         onnx=_permute_onnx,
     ),
     LayerType(
@@ -385,6 +393,7 @@ LAYER_TYPES = (
         shape=_reshape_shape,
         sign=Sign.KEPT,
         run=reshape,
+        selects_values=True,
         onnx=_reshape_onnx,
     ),
     LayerType("Silence", role=Role.SINK, run=silence, onnx=_nothing_onnx),
@@ -394,6 +403,7 @@ LAYER_TYPES = (
         shape=_slice_shape,
         sign=Sign.KEPT,
         run=slices,
+        selects_values=True,
         onnx=_slice_onnx,
     ),
     LayerType(
@@ -404,5 +414,5 @@ LAYER_TYPES = (
         identity=True,
         onnx=_same_onnx,
     ),
-    LayerType("Tile", attributes=_read_tile, shape=_tile_shape, run=tile),
+    LayerType("Tile", attributes=_read_tile, shape=_tile_shape, run=tile, selects_values=True),
 )

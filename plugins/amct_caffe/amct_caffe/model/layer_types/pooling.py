@@ -231,6 +231,7 @@ LAYER_TYPES = (
         sign=Sign.KEPT,
         quantization=Quantization(check_pooling, searches_shift=False, divisor=divisor),
         run=run,
+        selects_values=lambda node: node.typed(Pooling).method == "MAX",
         accumulate=accumulate,
         onnx=_onnx,
         onnx_accumulate=_onnx_accumulate,
