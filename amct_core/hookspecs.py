@@ -24,7 +24,7 @@ from amct_core.extensions import (
     DeployBackend,
     Frontend,
     LayerType,
-    Processor,
+    ProcessorFamily,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -275,14 +275,14 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 
 
 @hookspec
-def amct_processors() -> Iterable[Processor]:
+def amct_processor_families() -> Iterable[ProcessorFamily]:
     """Register families of processors, and where they depart from what a deployable model says.
 
     ``amct simulate --soc-version`` and ``Simulator(soc_version=...)`` find one by its pattern.
 
     Example, a processor that computes the first quantized layer in float16 and all else exactly::
 
-        from amct_core.extensions import Fact, Processor, RolledBack
+        from amct_core.extensions import Fact, ProcessorFamily, RolledBack
         from amct_core.graph.deployed_layers import quantized_nodes
         from amct_core.hookspecs import hookimpl
 
@@ -292,9 +292,9 @@ def amct_processors() -> Iterable[Processor]:
             return [RolledBack(n.name, "it is the first layer") for n in quantized_nodes(graph)[:1]]
 
         @hookimpl
-        def amct_processors():
+        def amct_processor_families():
             return [
-                Processor(
+                ProcessorFamily(
                     name="Example1",
                     description="a processor made up for this page",
                     pattern="Example1[A-C]?",
@@ -308,7 +308,7 @@ def amct_processors() -> Iterable[Processor]:
             ]
 
     Returns:
-        Instances of :class:`~amct_core.extensions.Processor`.
+        Instances of :class:`~amct_core.extensions.ProcessorFamily`.
     """
     return ()
 

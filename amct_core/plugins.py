@@ -25,7 +25,7 @@ from amct_core.extensions import (
     DeployBackend,
     Frontend,
     LayerType,
-    Processor,
+    ProcessorFamily,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -176,9 +176,11 @@ class Registries:
         return self._host.collect("amct_deploy_backends", DeployBackend, "deploy backend")
 
     @functools.cached_property
-    def processors(self) -> Registry[Processor]:
+    def processor_families(self) -> Registry[ProcessorFamily]:
         """Families of processors that ``--soc-version`` names."""
-        return self._host.collect("amct_processors", Processor, "family of processors")
+        return self._host.collect(
+            "amct_processor_families", ProcessorFamily, "family of processors"
+        )
 
     @functools.cached_property
     def cli_commands(self) -> Registry[CliCommand]:

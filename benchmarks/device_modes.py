@@ -25,7 +25,7 @@ from networks import REAL_NETWORKS, Array, Network, load_images
 
 from amct_core.file_names import deploy_files
 from cpu_sim_backend import ArraySource, Simulator
-from cpu_sim_backend.device.departure import departure
+from cpu_sim_backend.departure import departure
 
 SOC_VERSIONS = ("Ascend310", "Ascend310P3", "Ascend310B1")
 """ISA v100, v200, and one with a fix-pipe."""

@@ -24,7 +24,7 @@ from amct_core.extensions.layer_type import (
     WeightAxes,
     same_shape,
 )
-from amct_core.extensions.processor import Fact, Merged, Processor, RolledBack
+from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
 
 __all__ = [
     "ActivationAlgorithm",
@@ -37,7 +37,7 @@ __all__ = [
     "Merged",
     "OnnxWriter",
     "PartInput",
-    "Processor",
+    "ProcessorFamily",
     "Quantization",
     "Role",
     "RolledBack",

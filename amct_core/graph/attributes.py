@@ -11,7 +11,7 @@ from typing import Optional, Tuple
 
 import attrs
 
-from amct_core.extensions.processor import FLOAT32
+from amct_core.extensions.processor_family import FLOAT32
 
 Pair = Tuple[int, int]
 """(height, width), in elements."""

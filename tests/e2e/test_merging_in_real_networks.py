@@ -36,6 +36,7 @@ def test_the_first_pattern(name: str, shared: Path, tmp_path: Path) -> None:
     graph = to_graph(read_network(*files), "TEST")
     quants = {node.name for node in graph.nodes if isinstance(node.attributes, Quant)}
     for soc_version in ("Ascend310", "Ascend310P3"):
-        groups = [each for each in merged(graph, find_target(soc_version)) if not each.concat]
+        merges = find_target(soc_version).family.merges.value
+        groups = [each for each in merged(graph, merges) if not each.concat]
         found = {name for each in groups for name in each.quants}
         assert (len(found), len(quants)) == COUNTS[name], soc_version

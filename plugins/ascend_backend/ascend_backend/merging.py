@@ -43,13 +43,12 @@ import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.extensions import Merged
-from amct_core.extensions.processor import MERGED, REQUANTIZED
+from amct_core.extensions.processor_family import MERGED, REQUANTIZED
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Concat, DeQuant, Float16, Quant, ReLU
 from amct_core.graph.shapes import known_shapes
 from amct_core.numerics import ascend_v100
 from ascend_backend.channels import channels
-from ascend_backend.targets import Target
 
 ALIGNMENT = 32
 """A Concat along channels is merged on v200 only if each input has a multiple of so many."""
@@ -77,7 +76,7 @@ class Group:
     concat: Optional[Node]
     scale: float
 
-    def as_merged(self, graph: Graph, target: Target) -> Merged:
+    def as_merged(self, graph: Graph, merges: Optional[str]) -> Merged:
         """Return the names of the group, and what else the simulation needs."""
         keeps = [not is_removable(relu) for relu in self.relus]
         return Merged(
@@ -87,35 +86,36 @@ class Group:
             concat=None if self.concat is None else self.concat.name,
             scale=self.scale,
             offset=self.quants[-1].typed(Quant).offset,
-            keeps_relu=any(keeps[:1] if target.merges.value == REQUANTIZED else keeps),
+            keeps_relu=any(keeps[:1] if merges == REQUANTIZED else keeps),
         )
 
 
-def merged(graph: Graph, target: Target) -> List[Merged]:
-    """Return what ATC merges for ``target``: by pattern 0 first, each in the order of the network.
+def merged(graph: Graph, merges: Optional[str]) -> List[Merged]:
+    """Return what ATC merges: by pattern 0 first, each in the order of the network.
 
     Args:
         graph: a deployable model in which the DeQuants of layers that are rolled back are none any
             more.  Weights may be missing.
-        target: one of ISA v100 or v200; for others nothing is merged, as far as is known.
+        merges: of the processor, :data:`~amct_core.extensions.processor_family.MERGED` (ISA v100)
+            or ``REQUANTIZED`` (v200); for others nothing is merged, as far as is known.
 
     Raises:
         ModelError: the shapes of the network contradict each other.
     """
-    if target.merges.value not in (MERGED, REQUANTIZED):
+    if merges not in (MERGED, REQUANTIZED):
         return []
     found = list(_pattern_0(graph))
     taken: Set[Node] = set()
     for group in _pattern_1(graph):
         # None of them is in a group of pattern 0, whose DeQuants no Concat reads.
-        fits = target.merges.value == MERGED or (_unshared(graph, group) and _aligned(graph, group))
+        fits = merges == MERGED or (_unshared(graph, group) and _aligned(graph, group))
         if fits and taken.isdisjoint(group.dequants):
             taken.update(group.dequants)
             found.append(group)
-    return [group.as_merged(graph, target) for group in found]
+    return [group.as_merged(graph, merges) for group in found]
 
 
-def misaligned(graph: Graph, target: Target) -> List[Tuple[Merged, Tuple[int, ...]]]:
+def misaligned(graph: Graph, merges: Optional[str]) -> List[Tuple[Merged, Tuple[int, ...]]]:
     """Return what would be merged over a Concat if its inputs had multiples of 32 channels.
 
     Each comes with the channels of the inputs.  Nothing is returned on v100, which does not look at
@@ -124,13 +124,13 @@ def misaligned(graph: Graph, target: Target) -> List[Tuple[Merged, Tuple[int, ..
     Raises:
         ModelError: the shapes of the network contradict each other.
     """
-    if target.merges.value != REQUANTIZED:
+    if merges != REQUANTIZED:
         return []
     found = []
     for group in _pattern_1(graph):
         counts = [count for count in _concatenated(graph, group) if count is not None]
         if _unshared(graph, group) and any(count % ALIGNMENT for count in counts):
-            found.append((group.as_merged(graph, target), tuple(counts)))
+            found.append((group.as_merged(graph, merges), tuple(counts)))
     return found
 
 

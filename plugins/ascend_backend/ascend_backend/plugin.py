@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Iterable
 
-from amct_core.extensions import CliCommand, DeployBackend, Processor
+from amct_core.extensions import CliCommand, DeployBackend, ProcessorFamily
 from amct_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def amct_cli_commands() -> Iterable[CliCommand]:
 
 
 @hookimpl
-def amct_processors() -> Iterable[Processor]:
+def amct_processor_families() -> Iterable[ProcessorFamily]:
     """Register the Ascend processors of the table of targets."""
-    from ascend_backend.processors import processors
+    from ascend_backend.targets import families
 
-    return processors()
+    return families()

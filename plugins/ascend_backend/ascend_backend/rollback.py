@@ -24,33 +24,33 @@ from amct_core.graph.deployed_layers import quantized_nodes
 from amct_core.graph.shapes import Shape, known_shapes
 from amct_core.numerics.pooling import window_areas
 from ascend_backend.channels import channels
-from ascend_backend.targets import Target
 
 FEW_CHANNELS = 16
 """Layers with weights whose input has at most so many channels are rolled back."""
 
 
-def rolled_back(graph: Graph, target: Target) -> List[RolledBack]:
-    """Return the layers of a deployable model that run in float16 on ``target``, in no order.
+def rolled_back(graph: Graph, isa: Optional[str]) -> List[RolledBack]:
+    """Return the layers of a deployable model that run in float16, in no order.
+
+    Args:
+        graph: a deployable model.
+        isa: of a processor that rolls back, such as ``v200``.
 
     Raises:
         ModelError: the shapes of the network contradict each other.
     """
-    return [*few_channels(graph, target), *pooling_windows(graph, target)]
+    return [*few_channels(graph), *pooling_windows(graph, isa)]
 
 
-def few_channels(graph: Graph, target: Optional[Target]) -> Iterator[RolledBack]:
+def few_channels(graph: Graph) -> Iterator[RolledBack]:
     """Yield the quantized layers with weights that are rolled back.
 
     Args:
         graph: a deployable model; weights may be missing, then shapes are inferred.
-        target: None: a processor that rolls back.
 
     Raises:
         ModelError: the shapes of the network contradict each other.
     """
-    if target is not None and not target.rolls_back_few_channels.value:
-        return
     shapes: Optional[Mapping[Value, Shape]] = None
     for node in quantized_nodes(graph):
         if not isinstance(node.attributes, (Convolution, InnerProduct)):
@@ -63,18 +63,16 @@ def few_channels(graph: Graph, target: Optional[Target]) -> Iterator[RolledBack]
             yield RolledBack(node.name, f"its input has {count} channels")
 
 
-def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBack]:
+def pooling_windows(graph: Graph, isa: Optional[str]) -> Iterator[RolledBack]:
     """Yield the quantized AVE Poolings that are rolled back.
 
     Args:
         graph: a deployable model; Poolings whose input size is not known are ignored.
-        target: None: a processor that rolls back and is not of ISA v200.
+        isa: of a processor that rolls back; None where that is not known.
 
     Raises:
         ModelError: the shapes of the network contradict each other.
     """
-    if target is not None and not target.rolls_back_few_channels.value:
-        return
     poolings = [node for node in quantized_nodes(graph) if isinstance(node.attributes, Pooling)]
     shapes = known_shapes(graph) if poolings else {}
     for node in poolings:
@@ -85,7 +83,7 @@ def pooling_windows(graph: Graph, target: Optional[Target]) -> Iterator[RolledBa
         areas = window_areas(shape[2], shape[3], a.kernel, a.stride, a.pad, a.ceil_mode)
         if areas.shape[1] == 1:
             yield RolledBack(node.name, "its output has a width of 1")
-        elif target is not None and target.isa.value == "v200" and (areas != areas[0, 0]).any():
+        elif isa == "v200" and (areas != areas[0, 0]).any():
             yield RolledBack(
                 node.name, f"its windows have areas from {areas.min()} to {areas.max()}"
             )

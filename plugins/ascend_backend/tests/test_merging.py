@@ -12,7 +12,7 @@ from amct_caffe.model.to_graph import to_graph
 from amct_core.extensions import Merged
 from amct_core.graph import Graph
 from amct_core.plugins import registries
-from amct_core.processors import find_processor
+from amct_core.processor_families import find_family
 from ascend_backend.merging import merged, misaligned
 from ascend_backend.rollback import taken_out
 from ascend_backend.targets import find_target
@@ -58,7 +58,7 @@ def graph(*layers: str, head: str = HEAD) -> Graph:
 
 
 def found(network: Graph, soc_version: str) -> List[Merged]:
-    return merged(network, find_target(soc_version))
+    return merged(network, find_target(soc_version).family.merges.value)
 
 
 def quants(network: Graph, soc_version: str) -> List[Tuple[str, ...]]:
@@ -271,14 +271,14 @@ def test_channels_follow_from_the_layers_where_no_shape_is_known() -> None:
 
 
 def test_what_only_the_channels_prevent_is_told() -> None:
-    target = find_target(V200)
-    ((group, counts),) = misaligned(graph(branches(32, 48)), target)
+    merges = find_target(V200).family.merges.value
+    ((group, counts),) = misaligned(graph(branches(32, 48)), merges)
     assert (group.concat, group.quants, counts) == ("cat", ("q",), (32, 48))
-    assert misaligned(graph(branches(32, 64)), target) == []
-    assert misaligned(graph(branches(16, 16, axis=2)), target) == []
+    assert misaligned(graph(branches(32, 64)), merges) == []
+    assert misaligned(graph(branches(16, 16, axis=2)), merges) == []
     shared = branches(32, 48) + layer("x", "b0_d", 'type: "Sigmoid"')
-    assert misaligned(graph(shared), target) == [], "the second reader prevents it, too"
-    assert misaligned(graph(branches(32, 48)), find_target(V100)) == []
+    assert misaligned(graph(shared), merges) == [], "the second reader prevents it, too"
+    assert misaligned(graph(branches(32, 48)), find_target(V100).family.merges.value) == []
 
 
 def test_a_dequant_of_two_concats_is_merged_with_the_first() -> None:
@@ -295,8 +295,8 @@ def test_nothing_is_merged_where_the_passes_are_not_public(soc_version: str) -> 
 @pytest.mark.parametrize("soc_version", [*BOTH, "Ascend310B1"])
 def test_the_simulation_is_told_what_is_merged(soc_version: str) -> None:
     network = graph(layer("r", FIRST, RELU), quant("q", "r"))
-    processor = find_processor(registries().processors, soc_version)
-    assert list(processor.merged(network)) == found(network, soc_version)
+    family = find_family(registries().processor_families, soc_version)
+    assert list(family.merged(network)) == found(network, soc_version)
 
 
 CHAIN = [layer("r", FIRST, RELU), quant("q", "r"), quant("q2", "q_c_d")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 import pytest
@@ -12,8 +12,8 @@ from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
 from amct_core.graph import Graph
 from amct_core.plugins import registries
-from amct_core.processors import find_processor
-from ascend_backend.rollback import few_channels, pooling_windows, rolled_back
+from amct_core.processor_families import find_family
+from ascend_backend.rollback import few_channels, pooling_windows
 from ascend_backend.targets import find_target, soc_versions
 
 INPUT = """
@@ -45,7 +45,7 @@ def test_a_filter_tells_the_channels_of_a_convolution(
 ) -> None:
     weights = np.zeros((32, channels, 1, 1), np.int8)
     graph = network(layer("Convolution", CONVOLUTION % group), weights=weights)
-    reasons = [each.reason for each in few_channels(graph, None)]
+    reasons = [each.reason for each in few_channels(graph)]
     count = channels * group
     assert reasons == ([f"its input has {count} channels"] if count <= 16 else [])
     assert group == 2 or bool(reasons) == found
@@ -56,12 +56,12 @@ def test_a_deconvolution_has_its_input_channels_first() -> None:
     for shape, expected in shapes.items():
         weights = np.zeros((*shape, 1, 1), np.int8)
         graph = network(layer("Deconvolution", CONVOLUTION % 1), weights=weights)
-        assert [each.layer for each in few_channels(graph, None)] == expected
+        assert [each.layer for each in few_channels(graph)] == expected
 
 
 @pytest.mark.parametrize(("shape", "found"), [((1, 16, 9, 9), True), ((1, 17), False)])
 def test_axis_1_of_its_input_counts_for_an_inner_product(shape: Sequence[int], found: bool) -> None:
-    assert bool(list(few_channels(network(INNER_PRODUCT, shape), None))) == found
+    assert bool(list(few_channels(network(INNER_PRODUCT, shape)))) == found
 
 
 def test_where_shapes_are_not_known_the_layers_before_it_tell() -> None:
@@ -75,13 +75,13 @@ def test_where_shapes_are_not_known_the_layers_before_it_tell() -> None:
         """
         + layer("InnerProduct", "inner_product_param { num_output: 32 }", "q2")
     )
-    (found,) = few_channels(graph, None)
+    (found,) = few_channels(graph)
     assert found.reason == "its input has 8 channels"
 
 
 def test_a_layer_that_reads_no_quant_is_a_float_layer_already() -> None:
     fc = layer("InnerProduct", "inner_product_param { num_output: 32 }", "data")
-    assert list(few_channels(network(fc, (1, 3)), None)) == []
+    assert list(few_channels(network(fc, (1, 3)))) == []
 
 
 def pooling(width: int, kernel: int) -> Graph:
@@ -89,32 +89,25 @@ def pooling(width: int, kernel: int) -> Graph:
     return network(layer("Pooling", window), (1, 64, 8, width))
 
 
-@pytest.mark.parametrize("soc_version", ["Ascend310", "Ascend310P3", "Ascend310B1"])
-def test_poolings(soc_version: str) -> None:
-    target = find_target(soc_version)
-    rolls = soc_version != "Ascend310B1"
-    assert bool(list(pooling_windows(pooling(2, 2), target))) == rolls, "a width of 1"
-    cut = list(pooling_windows(pooling(8, 3), target))
-    assert bool(cut) == (soc_version == "Ascend310P3"), "windows of different areas"
-    assert not list(pooling_windows(pooling(8, 2), target))
+@pytest.mark.parametrize("isa", [None, "v100", "v200"])
+def test_poolings(isa: Optional[str]) -> None:
+    assert list(pooling_windows(pooling(2, 2), isa)), "a width of 1"
+    cut = list(pooling_windows(pooling(8, 3), isa))
+    assert bool(cut) == (isa == "v200"), "windows of different areas"
+    assert not list(pooling_windows(pooling(8, 2), isa))
+
+
+def test_a_family_names_few_channels_and_the_poolings_of_its_isa() -> None:
+    cut = pooling(8, 3)
+    for soc_version, found in {"Ascend310": [], "Ascend310P3": ["layer"]}.items():
+        family = find_target(soc_version).family
+        assert [each.layer for each in family.rolled_back(cut)] == found
+        assert [each.layer for each in family.rolled_back(network(INNER_PRODUCT, (1, 3)))]
 
 
 @pytest.mark.parametrize("soc_version", soc_versions())
 def test_the_simulation_is_told_what_the_table_says(soc_version: str) -> None:
-    target = find_target(soc_version)
-    processor = find_processor(registries().processors, soc_version)
-    assert processor.name == target.family
-    assert processor.rolls_back == target.rolls_back_few_channels
-    for name in (
-        "quantizes_in_fp16",
-        "cuts_deq_scale",
-        "honours_shift_n",
-        "dequantizes_to",
-        "merges",
-        "floats_in_fp16",
-    ):
-        assert getattr(processor, name) == getattr(target, name)
-    graph = network(INNER_PRODUCT, (1, 3))
-    assert list(processor.rolled_back(graph)) == rolled_back(graph, target)
-    refused = [note for note in processor.not_simulated if "takes no Caffe models" in note]
-    assert bool(refused) == (target.accepts_caffe.value is False)
+    family = find_target(soc_version).family
+    assert find_family(registries().processor_families, soc_version) is family
+    refused = [note for note in family.not_simulated if "takes no Caffe models" in note]
+    assert bool(refused) == (family.accepts_caffe.value is False)

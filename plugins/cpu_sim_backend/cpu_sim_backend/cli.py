@@ -247,7 +247,7 @@ def _show_departure(
     as_json: bool,
 ) -> None:
     from cpu_sim_backend.data.choice import open_source
-    from cpu_sim_backend.device.departure import departure
+    from cpu_sim_backend.departure import departure
     from cpu_sim_backend.report_table import print_departure
     from cpu_sim_backend.simulator import Simulator
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from amct_core.numerics.exactness import EXACT_LIMIT
-from cpu_sim_backend.device.departure import Departure, remarks
+from cpu_sim_backend.departure import Departure, remarks
 from cpu_sim_backend.report import VerifyReport
 
 _HEADINGS = (

@@ -27,7 +27,7 @@ from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quan
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
-from amct_core.processors import find_processor
+from amct_core.processor_families import find_family
 from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 from cpu_sim_backend.engines import chosen_engine
@@ -98,8 +98,8 @@ class Simulator:
     ) -> None:
         self.device: Optional[DeviceGraph] = None
         if soc_version is not None:
-            processor = find_processor(plugins.processors, soc_version)
-            self.device = as_computed_by(graph, processor, soc_version)
+            family = find_family(plugins.processor_families, soc_version)
+            self.device = as_computed_by(graph, family, soc_version)
             graph = self.device.graph
         self.graph = graph
         integer = quantized_nodes(graph)

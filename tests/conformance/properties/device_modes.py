@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from amct_core.extensions.processor import INTEGERS
+from amct_core.extensions.processor_family import INTEGERS
 from amct_core.graph import Node
 from amct_core.graph.attributes import DeQuant, Quant
 from ascend_backend.lint import lint

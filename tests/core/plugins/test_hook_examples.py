@@ -16,7 +16,7 @@ from amct_core import hookspecs
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import Registries, create_host
-from amct_core.processors import find_processor
+from amct_core.processor_families import find_family
 from amct_core.registry import Registry
 
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("amct_"))
@@ -193,14 +193,14 @@ class Writer:
         return output
 
 
-def test_processors(install: Callable[[str], Registry[Any]]) -> None:
-    processor = find_processor(install("amct_processors"), "Example1B")
-    assert processor.name == "Example1"
+def test_processor_families(install: Callable[[str], Registry[Any]]) -> None:
+    family = find_family(install("amct_processor_families"), "Example1B")
+    assert family.name == "Example1"
     quant = Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0))
     first = Node("first", "InnerProduct", ("q",), ("acc",))
-    (found,) = processor.rolled_back(Graph("net", [quant, first]))
+    (found,) = family.rolled_back(Graph("net", [quant, first]))
     assert (found.layer, found.reason) == ("first", "it is the first layer")
-    assert list(processor.rolled_back(Graph("net", []))) == []
+    assert list(family.rolled_back(Graph("net", []))) == []
 
 
 def test_cli_commands(provided: Provided, capsys: pytest.CaptureFixture[str]) -> None:

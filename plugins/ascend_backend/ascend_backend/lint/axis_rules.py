@@ -13,7 +13,7 @@ from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.graph import Node
 from ascend_backend.lint.extra_axes import Axes, axes_of
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.quantized import quantized_layers
+from ascend_backend.lint.quantized import quantized_groups
 from ascend_backend.lint.rule import ERROR, Problem, Rule
 
 _INNER_PRODUCT_AXES = (1, 2)
@@ -35,7 +35,7 @@ _PARAMETERS: Dict[str, str] = {
 def check_inner_product(model: DeployModel) -> Iterator[Problem]:
     """Find float InnerProducts along an axis that ATC's operator does not take."""
     # For quantized ones A065 allows axis 1 alone.
-    quantized = {group.layer.name for group in quantized_layers(model)}
+    quantized = {group.layer.name for group in quantized_groups(model)}
     for layer in model.of_type("InnerProduct"):
         axis = _axis(layer, "inner_product_param")
         if layer.name in quantized or axis is None or axis in _INNER_PRODUCT_AXES:

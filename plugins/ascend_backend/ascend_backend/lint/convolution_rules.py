@@ -13,7 +13,7 @@ from typing import Iterator, Optional
 from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.layer_types import CONVOLUTION_TYPES
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.quantized import quantized_layers
+from ascend_backend.lint.quantized import quantized_groups
 from ascend_backend.lint.rule import ERROR, Problem, Rule
 
 _PARAMETERS = "convolution_param"
@@ -37,7 +37,7 @@ def check_nd_im2col(model: DeployModel) -> Iterator[Problem]:
 
 def check_two_dimensional(model: DeployModel) -> Iterator[Problem]:
     """Find convolutions over another number of axes than height and width."""
-    quantized = {group.layer.name for group in quantized_layers(model)}
+    quantized = {group.layer.name for group in quantized_groups(model)}
     for layer in model.of_type(*CONVOLUTION_TYPES):
         # The filter of a quantized convolution has a rule of its own, A066.
         filter_axes = _filter_axes(model, layer)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.lint.quantized import WEIGHTED_TYPES, output_channels, quantized_layers
+from ascend_backend.lint.quantized import WEIGHTED_TYPES, output_channels, quantized_groups
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 
 _BLOB = "blobs[0]"
@@ -45,7 +45,7 @@ def check_blob(model: DeployModel) -> Iterator[Problem]:
 
 def check_count(model: DeployModel) -> Iterator[Problem]:
     """Find DeQuants whose words are neither one nor one for each channel."""
-    for group in quantized_layers(model):
+    for group in quantized_groups(model):
         if group.dequant is None or group.layer.type not in WEIGHTED_TYPES:
             continue
         words, channels = model.words(group.dequant), output_channels(group.layer)

@@ -6,7 +6,7 @@ from typing import Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from amct_core.extensions.processor import REQUANTIZED
+from amct_core.extensions.processor_family import REQUANTIZED
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Eltwise, Quant
 from ascend_backend.eltwise_int16 import Int16Sum, int16_sums
@@ -23,9 +23,9 @@ _BINARY = 2
 def _sums(model: DeployModel, equal_words: bool = True) -> List[Tuple[Graph, Target, Int16Sum]]:
     """Return the Eltwise layers in int16, or those that only unequal words keep from it."""
     target = target_of(model)
-    if target is None or target.merges.value != REQUANTIZED:
+    if target is None or target.family.merges.value != REQUANTIZED:
         return []
-    found = fused(model, target)
+    found = fused(model, target.family)
     if found is None:
         return []
     taken = {name for group in found.merged for name in group.dequants}
@@ -36,7 +36,7 @@ def _sums(model: DeployModel, equal_words: bool = True) -> List[Tuple[Graph, Tar
 def check_quants(model: DeployModel) -> Iterator[Problem]:
     """Find sums in int16 that ATC cannot make, and stops at."""
     for _, target, found in _sums(model):
-        status = follows(target.merges)
+        status = follows(target.family.merges)
         if not found.dequants:
             yield Problem(
                 f"its inputs are sums in int16, and none is a DeQuant; ATC stops {status}.",
@@ -59,7 +59,7 @@ def check_operation(model: DeployModel) -> Iterator[Problem]:
         if wrong is not None and found.quants and found.dequants:
             yield Problem(
                 f"{wrong}; ATC makes a sum of its first two inputs of it, because they are "
-                f"DeQuants with equal words and N {follows(target.merges)}.",
+                f"DeQuants with equal words and N {follows(target.family.merges)}.",
                 found.eltwise.name,
                 "eltwise_param",
             )
@@ -83,7 +83,7 @@ def check_factors(model: DeployModel) -> Iterator[Problem]:
                 yield Problem(
                     f"its scale and offset are {own.scale:g} and {own.offset}; ATC uses those of "
                     f"'{found.quants[0].name}', {first.scale:g} and {first.offset}, for both "
-                    f"{follows(target.merges)}.",
+                    f"{follows(target.family.merges)}.",
                     quant.name,
                     "quant_param",
                 )
@@ -94,7 +94,7 @@ def check_units(model: DeployModel) -> Iterator[Problem]:
     sums = _sums(model)
     in_int16 = {found.eltwise: found for _, _, found in sums}
     for graph, target, found in sums:
-        status = follows(target.merges)
+        status = follows(target.family.merges)
         for before in found.sums:
             units = in_int16[before].dequants
             if units and found.dequants and _differ(units[0], found.dequants[0]):
@@ -130,7 +130,7 @@ def check_words(model: DeployModel) -> Iterator[Problem]:
         names = ", ".join(f"'{node.name}'" for node in found.dequants)
         yield Problem(
             f"{names} have N, and words that differ; ATC adds float16 numbers, and what N cuts off "
-            f"is lost for nothing {known(target.merges)}.",
+            f"is lost for nothing {known(target.family.merges)}.",
             found.eltwise.name,
             "bottom",
         )

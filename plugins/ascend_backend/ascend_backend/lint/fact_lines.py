@@ -27,7 +27,7 @@ def _said(name: str) -> Iterator[str]:
     """Yield each value of a fact, with the families that have it."""
     found: Dict[str, List[str]] = {}
     for family in families():
-        fact: Fact[Any] = family.facts[name]
+        fact: Fact[Any] = family.facts()[name]
         shown = str(_SHOWN.get(fact.value, fact.value))
         status = "" if fact.status == UNKNOWN else f" ({fact.status})"
         found.setdefault(shown, []).append(f"{family.name}{status}")

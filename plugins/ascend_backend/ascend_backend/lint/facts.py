@@ -14,7 +14,7 @@ def target_of(model: DeployModel) -> Optional[Target]:
     That is an error of its own, beside which nothing else about the processor matters.
     """
     target = model.target
-    return None if target is None or target.accepts_caffe.value is False else target
+    return None if target is None or target.family.accepts_caffe.value is False else target
 
 
 def known(fact: Fact[Any]) -> str:

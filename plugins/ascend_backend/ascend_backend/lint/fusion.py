@@ -13,7 +13,7 @@ from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.merging import merged
 from ascend_backend.rollback import rolled_back, taken_out
-from ascend_backend.targets import Target
+from ascend_backend.targets import AscendFamily
 
 
 @attrs.frozen(eq=False)
@@ -34,14 +34,15 @@ class Fused:
         return frozenset(name for each in self.merged for name in each.quants)
 
 
-def fused(model: DeployModel, target: Target) -> Optional[Fused]:
-    """Return what ``target`` makes of ``model``; None of a broken network, which others report."""
+def fused(model: DeployModel, family: AscendFamily) -> Optional[Fused]:
+    """Return what ``family`` makes of ``model``; None of a broken network, which others report."""
     graph = graph_of(model)
     if graph is None:
         return None
     try:
-        layers = {found.layer for found in rolled_back(graph, target)}
-        graph = taken_out(graph, layers)
-        return Fused(graph, tuple(merged(graph, target)))
+        if family.rolls_back.value:
+            layers = {found.layer for found in rolled_back(graph, family.isa.value)}
+            graph = taken_out(graph, layers)
+        return Fused(graph, tuple(merged(graph, family.merges.value)))
     except AmctError:
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import AmctError
 from amct_core.extensions import Merged
-from amct_core.extensions.processor import FLOAT16_SCALE, MERGED
+from amct_core.extensions.processor_family import FLOAT16_SCALE, MERGED
 from amct_core.graph import Node
 from amct_core.graph.attributes import DeQuant
 from amct_core.numerics import ascend_v100, float16
@@ -28,8 +28,10 @@ _BLOB = "blobs[0]"
 def check_second_readers(model: DeployModel) -> Iterator[Problem]:
     """Find DeQuants that get the scale of a Quant behind a Concat, and have other readers."""
     target = target_of(model)
-    found = None if target is None or target.merges.value != MERGED else fused(model, target)
-    if target is None or found is None:
+    if target is None or target.family.merges.value != MERGED:
+        return
+    found = fused(model, target.family)
+    if found is None:
         return
     for group in found.merged:
         own = {group.concat, *group.relus}
@@ -41,7 +43,7 @@ def check_second_readers(model: DeployModel) -> Iterator[Problem]:
                 yield Problem(
                     f"ATC multiplies it with the scale {group.scale:g} of '{group.quants[0]}', "
                     f"which reads it through '{group.concat}'; '{others[0]}' reads it, too, and "
-                    f"gets wrong numbers {follows(target.merges)}.",
+                    f"gets wrong numbers {follows(target.family.merges)}.",
                     dequant.name,
                     "top",
                 )
@@ -82,9 +84,9 @@ def _scaled(found: Fused) -> Iterator[_Scaled]:
 
 def _multiplied_in_float16(model: DeployModel) -> Optional[Fused]:
     target = target_of(model)
-    if target is None or target.dequantizes_to.value != FLOAT16_SCALE:
+    if target is None or target.family.dequantizes_to.value != FLOAT16_SCALE:
         return None
-    return fused(model, target)
+    return fused(model, target.family)
 
 
 def check_large_products(model: DeployModel) -> Iterator[Problem]:
@@ -99,7 +101,8 @@ def check_large_products(model: DeployModel) -> Iterator[Problem]:
             what = f"deq_scale{merged} is up to {largest:g}"
             end = "takes 65504" if np.isfinite(largest) else "stops"
             yield Problem(
-                f"{what}; float16 ends at 65504, and ATC {end} {known(target.dequantizes_to)}.",
+                f"{what}; float16 ends at 65504, and ATC {end} "
+                f"{known(target.family.dequantizes_to)}.",
                 each.node.name,
                 _BLOB,
             )
@@ -129,7 +132,7 @@ def check_square_roots(model: DeployModel) -> Iterator[Problem]:
                 f"its deq_scales go down to {each.products.min():g}, so ATC stores square roots; "
                 f"the first of two products ends at 65504, and {int(cut.sum())} channels with it "
                 f"at {ends[cut].min():g} or above, where '{reach.quant}' takes values up to "
-                f"{wanted:g} {follows(target.dequantizes_to)}.",
+                f"{wanted:g} {follows(target.family.dequantizes_to)}.",
                 each.node.name,
                 _BLOB,
             )
@@ -138,15 +141,15 @@ def check_square_roots(model: DeployModel) -> Iterator[Problem]:
 def check_alignment(model: DeployModel) -> Iterator[Problem]:
     """Find Concats that are not merged for the channels of their inputs."""
     target = target_of(model)
-    found = None if target is None else fused(model, target)
+    found = None if target is None else fused(model, target.family)
     if target is None or found is None:
         return
-    for group, counts in misaligned(found.graph, target):
+    for group, counts in misaligned(found.graph, target.family.merges.value):
         odd = sorted({count for count in counts if count % ALIGNMENT})
         yield Problem(
             f"inputs of it have {', '.join(map(str, odd))} channels; ATC merges "
             f"'{group.quants[0]}' with the DeQuants before it only if all have multiples of "
-            f"{ALIGNMENT} {known(target.merges)}.",
+            f"{ALIGNMENT} {known(target.family.merges)}.",
             group.concat,
             "bottom",
         )

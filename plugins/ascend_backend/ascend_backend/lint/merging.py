@@ -11,19 +11,19 @@ from __future__ import annotations
 
 from typing import Iterator, Tuple
 
-from amct_core.extensions.processor import REQUANTIZED
+from amct_core.extensions.processor_family import REQUANTIZED
 from amct_core.graph import Node
 from amct_core.graph.attributes import Quant
 from ascend_backend.lint.facts import target_of
 from ascend_backend.lint.fusion import fused
 from ascend_backend.lint.model import DeployModel
-from ascend_backend.targets import Target, families
+from ascend_backend.targets import AscendFamily, families
 
 
 def merges(model: DeployModel) -> bool:
     """Return whether the target is known, and is one that merges so."""
     target = target_of(model)
-    return target is not None and target.merges.value == REQUANTIZED
+    return target is not None and target.family.merges.value == REQUANTIZED
 
 
 def merged_with_another_offset(model: DeployModel) -> Iterator[Tuple[Node, ...]]:
@@ -31,8 +31,9 @@ def merged_with_another_offset(model: DeployModel) -> Iterator[Tuple[Node, ...]]
 
     They are those of any processor of that kind if ``model`` has no such target.
     """
-    target = model.target if merges(model) else _any_that_merges()
-    found = None if target is None else fused(model, target)
+    target = target_of(model)
+    family = target.family if target is not None and merges(model) else _any_that_merges()
+    found = fused(model, family)
     for group in () if found is None else found.merged:
         assert found is not None
         quants = tuple(found.graph.node(name) for name in group.quants)
@@ -46,6 +47,5 @@ def offset(quant: Node) -> int:
     return quant.typed(Quant).offset
 
 
-def _any_that_merges() -> Target:
-    targets = [family.target(family.examples[0]) for family in families()]
-    return next(target for target in targets if target.merges.value == REQUANTIZED)
+def _any_that_merges() -> AscendFamily:
+    return next(family for family in families() if family.merges.value == REQUANTIZED)

@@ -20,7 +20,7 @@ def check_offsets(model: DeployModel) -> Iterator[Problem]:
                 yield Problem(
                     f"its offset is {offset(quant)}; ATC merges it with '{last.name}', which has "
                     f"the same scale, and uses that one's offset {offset(last)} "
-                    f"{follows(model.target.merges)}.",
+                    f"{follows(model.target.family.merges)}.",
                     quant.name,
                     "quant_param.offset",
                 )

@@ -46,7 +46,7 @@ def check_scale(model: DeployModel) -> Iterator[Problem]:
 def check_scale_range(model: DeployModel) -> Iterator[Problem]:
     """Find scales that are no normal numbers in float16."""
     target = target_of(model)
-    found = None if target is None else fused(model, target)
+    found = None if target is None else fused(model, target.family)
     merged = frozenset() if found is None else found.merged_quants
     for layer in model.of_type("Quant"):
         scale = quant_scale(layer)

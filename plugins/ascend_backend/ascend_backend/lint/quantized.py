@@ -18,8 +18,8 @@ TENSOR_TYPES = ("AntiQuant", "Concat", "Eltwise", "Pooling", "Split")
 
 
 @attrs.frozen(eq=False)
-class QuantizedLayer:
-    """A layer that reads a Quant and makes int32 accumulators.
+class QuantizedGroup:
+    """A layer that reads a Quant and makes int32 accumulators, with what is around it.
 
     Attributes:
         quant: what it reads.
@@ -32,8 +32,8 @@ class QuantizedLayer:
     dequant: Optional[Layer]
 
 
-def quantized_layers(model: DeployModel) -> List[QuantizedLayer]:
-    """Return the layers that compute in integers, in order."""
+def quantized_groups(model: DeployModel) -> List[QuantizedGroup]:
+    """Return the layers that compute in integers, in order; what is broken is among them."""
     found = []
     for layer in model.layers:
         quant = model.wiring.producer(layer)
@@ -41,7 +41,7 @@ def quantized_layers(model: DeployModel) -> List[QuantizedLayer]:
             continue
         readers = model.wiring.consumers(layer)
         alone = len(readers) == 1 and readers[0].type == "DeQuant"
-        found.append(QuantizedLayer(quant, layer, readers[0] if alone else None))
+        found.append(QuantizedGroup(quant, layer, readers[0] if alone else None))
     return found
 
 

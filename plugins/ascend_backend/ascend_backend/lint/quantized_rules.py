@@ -10,19 +10,19 @@ from ascend_backend.lint.quantized import (
     WEIGHTED_TYPES,
     is_average_pooling,
     makes_accumulators,
-    quantized_layers,
+    quantized_groups,
 )
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 
 
 def _quantized(model: DeployModel, *types: str) -> List[Layer]:
-    layers = [group.layer for group in quantized_layers(model)]
+    layers = [group.layer for group in quantized_groups(model)]
     return [layer for layer in layers if not types or layer.type in types]
 
 
 def check_dequant_follows(model: DeployModel) -> Iterator[Problem]:
     """Find quantized layers whose accumulators something else than one DeQuant reads."""
-    for group in quantized_layers(model):
+    for group in quantized_groups(model):
         if group.dequant is None:
             readers = [f"'{r.name}' ({r.type})" for r in model.wiring.consumers(group.layer)]
             yield Problem(
@@ -163,7 +163,7 @@ def check_eltwise(model: DeployModel) -> Iterator[Problem]:
 
 def check_shift_of_pooling(model: DeployModel) -> Iterator[Problem]:
     """Find a shift N on AVE Pooling."""
-    for group in quantized_layers(model):
+    for group in quantized_groups(model):
         words = None if group.dequant is None else model.words(group.dequant)
         if group.dequant is None or words is None or not is_average_pooling(group.layer):
             continue

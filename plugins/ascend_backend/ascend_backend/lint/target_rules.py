@@ -9,7 +9,7 @@ import numpy as np
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import AmctError
 from amct_core.extensions import RolledBack
-from amct_core.extensions.processor import REQUANTIZED
+from amct_core.extensions.processor_family import REQUANTIZED
 from amct_core.graph import Graph
 from amct_core.graph.attributes import Quant
 from amct_core.numerics.fixpipe import LOST_BITS
@@ -19,7 +19,7 @@ from ascend_backend.lint.graph import graph_of
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 from ascend_backend.rollback import FEW_CHANNELS, few_channels, pooling_windows
-from ascend_backend.targets import UNKNOWN, Target
+from ascend_backend.targets import UNKNOWN
 
 _SHIFT_BITS = np.uint64(0xFF << 32)
 
@@ -34,7 +34,8 @@ def check_caffe(model: DeployModel) -> Iterator[Problem]:
     target = model.target
     if target is not None and target_of(model) is None:
         yield Problem(
-            f"ATC takes no Caffe models for {target.soc_version} {known(target.accepts_caffe)}.",
+            f"ATC takes no Caffe models for {target.soc_version} "
+            f"{known(target.family.accepts_caffe)}.",
             field="--soc-version",
         )
 
@@ -42,13 +43,16 @@ def check_caffe(model: DeployModel) -> Iterator[Problem]:
 def check_shift_counts(model: DeployModel) -> Iterator[Problem]:
     """Find a shift N that the processor does not apply."""
     target = target_of(model)
-    if target is None or target.honours_shift_n.value or target.honours_shift_n.status == UNKNOWN:
+    if target is None:
+        return
+    fact = target.family.honours_shift_n
+    if fact.value or fact.status == UNKNOWN:
         return
     shifting = _with_bits(model, _SHIFT_BITS)
     if shifting:
         yield Problem(
             f"{target.soc_version} ignores the N of {_some(shifting)}, and computes as with "
-            f"N = 0 {known(target.honours_shift_n)}.",
+            f"N = 0 {known(fact)}.",
             field="N",
         )
 
@@ -65,7 +69,7 @@ def _with_bits(model: DeployModel, mask: np.uint64) -> List[Layer]:
 
 def check_few_channels(model: DeployModel) -> Iterator[Problem]:
     """Find quantized layers with few input channels."""
-    for found in _rolled_back(model, few_channels):
+    for found in _rolled_back(model, lambda graph, _: few_channels(graph)):
         yield Problem(
             f"{found.reason}; {_turns(model)} quantized layers with at most {FEW_CHANNELS} back "
             f"into float16{_founded(model)}.",
@@ -86,29 +90,29 @@ def _turns(model: DeployModel) -> str:
     target = model.target
     if target is None:
         return "ATC turns"
-    unknown = target.rolls_back_few_channels.status == UNKNOWN
+    unknown = target.family.rolls_back.status == UNKNOWN
     return f"ATC for {target.soc_version} {'may turn' if unknown else 'turns'}"
 
 
 def _founded(model: DeployModel) -> str:
-    return "" if model.target is None else f" {known(model.target.rolls_back_few_channels)}"
+    return "" if model.target is None else f" {known(model.target.family.rolls_back)}"
 
 
 def _rolled_back(
-    model: DeployModel, find: Callable[[Graph, Optional[Target]], Iterable[RolledBack]]
+    model: DeployModel, find: Callable[[Graph, Optional[str]], Iterable[RolledBack]]
 ) -> Iterable[RolledBack]:
     """Return what ``find`` finds; nothing in a broken network, which other rules report.
 
     A processor of which it is not known counts as one that rolls back.
     """
-    target = target_of(model)
-    if target is None and model.target is not None:
+    graph, target = graph_of(model), target_of(model)
+    if graph is None or (target is None and model.target is not None):
         return []
-    if target is not None and target.rolls_back_few_channels.status == UNKNOWN:
-        target = None
-    graph = graph_of(model)
+    rolls = None if target is None else target.family.rolls_back
+    if rolls is not None and not rolls.value and rolls.status != UNKNOWN:
+        return []
     try:
-        return [] if graph is None else list(find(graph, target))
+        return list(find(graph, None if target is None else target.family.isa.value))
     except AmctError:
         return []
 
@@ -116,13 +120,13 @@ def _rolled_back(
 def check_cut(model: DeployModel) -> Iterator[Problem]:
     """Find deq_scales that lose bits."""
     target = target_of(model)
-    if target is None or not target.cuts_deq_scale.value:
+    if target is None or not target.family.cuts_deq_scale.value:
         return
     cut = _with_bits(model, LOST_BITS)
     if cut:
         yield Problem(
             f"{target.soc_version} clears the 13 lowest bits of deq_scale, which are set in "
-            f"{_some(cut)}: up to 1/1024 of the output {known(target.cuts_deq_scale)}.",
+            f"{_some(cut)}: up to 1/1024 of the output {known(target.family.cuts_deq_scale)}.",
             field="deq_scale",
         )
 
@@ -130,15 +134,17 @@ def check_cut(model: DeployModel) -> Iterator[Problem]:
 def check_float16(model: DeployModel) -> Iterator[Problem]:
     """Find models whose inputs are quantized in float16."""
     target = target_of(model)
-    found = None if target is None or not target.quantizes_in_fp16.value else fused(model, target)
-    if target is None or found is None:
+    if target is None or not target.family.quantizes_in_fp16.value:
+        return
+    found = fused(model, target.family)
+    if found is None:
         return
     names = [node.name for node in found.graph.nodes if isinstance(node.attributes, Quant)]
     gone = {
         name
         for group in found.merged
         for name in group.quants
-        if target.merges.value == REQUANTIZED and not group.keeps_relu
+        if target.family.merges.value == REQUANTIZED and not group.keeps_relu
     }
     summing = [name for name in names if name in found.merged_quants - gone]
     whole = [name for name in names if name not in found.merged_quants]
@@ -148,7 +154,7 @@ def check_float16(model: DeployModel) -> Iterator[Problem]:
     if parts:
         yield Problem(
             f"{target.soc_version} computes {', and '.join(parts)}; the simulation without "
-            f"--soc-version computes them in float32 {known(target.quantizes_in_fp16)}."
+            f"--soc-version computes them in float32 {known(target.family.quantizes_in_fp16)}."
         )
 
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
-from amct_core.extensions.processor import INFERRED, UNKNOWN, VERIFIED, Fact
-from amct_core.processors import families_of
+from amct_core.extensions import Fact, Merged, ProcessorFamily, RolledBack
+from amct_core.extensions.processor_family import INFERRED, REQUANTIZED, UNKNOWN, VERIFIED
+from amct_core.processor_families import families_of
+
+if TYPE_CHECKING:
+    from amct_core.graph import Graph
 
 _FILE = Path(__file__).with_name("targets.json")
 _REMEDY = (
@@ -22,41 +26,17 @@ _REMEDY = (
 )
 
 
-@attrs.frozen
-class Target:
-    """A processor as ``--soc-version`` names it.
+@attrs.frozen(kw_only=True)
+class AscendFamily(ProcessorFamily):
+    """Ascend processors that behave alike.
 
     Attributes:
-        soc_version: the name, such as ``Ascend310P3``.
-        family: the processors that behave alike, such as ``Ascend310P``.
-        description: the products that have it.
         isa: the instruction set of the AI cores: ``v100``, ``v200``, ``v220``, ``v300``, ``v350``.
         accepts_caffe: whether ATC converts Caffe models for it.
-        honours_shift_n: whether a shift N other than 0 changes what DeQuant computes.
-        quantizes_in_fp16: whether a Quant by itself multiplies and adds in float16; false: in
-            float32.
-        rolls_back_few_channels: whether quantized layers with at most 16 input channels are turned
-            back into float16 layers.
-        cuts_deq_scale: whether the float32 deq_scale loses its 13 lowest bits (fix-pipe).
-        dequantizes_to: what DeQuant gives: ``float32``, ``float16``, or ``float16 scale``, which is
-            float16 by a deq_scale in float16.
-        merges: what becomes of a DeQuant and the Quants behind it: ``separate``, ``merged`` (the
-            scale of the Quants moves into deq_scale) or ``requantized`` (one operation, int8 out).
-        floats_in_fp16: whether float layers compute in float16.
     """
 
-    soc_version: str
-    family: str
-    description: str
     isa: Fact[str]
     accepts_caffe: Fact[bool]
-    honours_shift_n: Fact[bool]
-    quantizes_in_fp16: Fact[bool]
-    rolls_back_few_channels: Fact[bool]
-    cuts_deq_scale: Fact[bool]
-    dequantizes_to: Fact[str]
-    merges: Fact[str]
-    floats_in_fp16: Fact[bool]
 
     def facts(self) -> Dict[str, Fact[Any]]:
         """Return every fact by its name."""
@@ -65,23 +45,16 @@ class Target:
 
 
 @attrs.frozen
-class Family:
-    """Processors that behave alike.
+class Target:
+    """The processor that a model is meant for.
 
     Attributes:
-        pattern: regular expression that the whole name matches.
-        examples: names that are known to exist.
+        soc_version: its name, such as ``Ascend310P3``.
+        family: the processors that behave as it does.
     """
 
-    name: str
-    description: str
-    pattern: str
-    examples: Tuple[str, ...]
-    facts: Mapping[str, Fact[Any]]
-
-    def target(self, soc_version: str) -> Target:
-        """Return what is known about one of these processors."""
-        return Target(soc_version, self.name, self.description, **self.facts)
+    soc_version: str
+    family: AscendFamily
 
 
 def find_target(soc_version: str) -> Target:
@@ -95,7 +68,7 @@ def find_target(soc_version: str) -> Target:
         AmctError: no family has such names; the message lists the nearest ones.
     """
     found = families_of(families(), soc_version, _REMEDY)
-    return found[0].target(soc_version)
+    return Target(soc_version, found[0])
 
 
 def soc_versions() -> List[str]:
@@ -104,28 +77,61 @@ def soc_versions() -> List[str]:
 
 
 @functools.cache
-def families() -> Tuple[Family, ...]:
+def families() -> Tuple[AscendFamily, ...]:
     """Return every family of the table."""
     document = json.loads(_FILE.read_text(encoding="utf-8"))
     return tuple(_family(entry) for entry in document["families"])
 
 
-def _family(entry: Mapping[str, Any]) -> Family:
-    return Family(
+def _family(entry: Mapping[str, Any]) -> AscendFamily:
+    facts: Dict[str, Any] = {name: Fact(**fact) for name, fact in entry["facts"].items()}
+    return AscendFamily(
         name=entry["name"],
         description=entry["description"],
         pattern=entry["pattern"],
-        examples=tuple(entry["examples"]),
-        facts={name: Fact(**fact) for name, fact in entry["facts"].items()},
+        examples=entry["examples"],
+        rolled_back=_rolled_back_on(facts["isa"].value),
+        merged=_merged_on(facts["merges"].value),
+        not_simulated=_not_simulated(**facts),
+        **facts,
     )
+
+
+def _rolled_back_on(isa: Optional[str]) -> Callable[[Graph], Sequence[RolledBack]]:
+    def rolled_back(graph: Graph) -> Sequence[RolledBack]:
+        from ascend_backend.rollback import rolled_back as find
+
+        return find(graph, isa)
+
+    return rolled_back
+
+
+def _merged_on(merges: Optional[str]) -> Callable[[Graph], Sequence[Merged]]:
+    def merged(graph: Graph) -> Sequence[Merged]:
+        from ascend_backend.merging import merged as find
+
+        return find(graph, merges)
+
+    return merged
+
+
+def _not_simulated(merges: Fact[str], accepts_caffe: Fact[bool], **others: object) -> List[str]:
+    notes = ["The order in which float16 products are added is not public."]
+    if merges.value == REQUANTIZED:
+        notes.append(
+            f"An Eltwise of DeQuants with N and equal words adds int16 numbers ({merges.status})."
+        )
+    if accepts_caffe.value is False:
+        notes.append(f"ATC takes no Caffe models for it ({accepts_caffe.status}).")
+    return notes
 
 
 __all__ = [
     "INFERRED",
     "UNKNOWN",
     "VERIFIED",
+    "AscendFamily",
     "Fact",
-    "Family",
     "Target",
     "families",
     "find_target",

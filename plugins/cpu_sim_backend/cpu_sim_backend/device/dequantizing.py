@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
-from amct_core.extensions.processor import FLOAT16_SCALE, FLOAT32, INTEGERS
+from amct_core.extensions.processor_family import FLOAT16_SCALE, FLOAT32, INTEGERS
 from amct_core.graph.attributes import DeQuant
 from amct_core.numerics import ascend_v100, ascend_v200, dequant, float16
 

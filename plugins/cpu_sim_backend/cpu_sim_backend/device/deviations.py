@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, Tuple
 
 import attrs
 
-from amct_core.extensions import Fact, Processor
+from amct_core.extensions import Fact, ProcessorFamily
 from amct_core.graph import Graph
 
 
@@ -15,7 +15,7 @@ class Deviation:
     """One thing that a processor may do otherwise.
 
     Attributes:
-        field: the attribute of :class:`~amct_core.extensions.Processor` that says whether it does.
+        field: the attribute of :class:`~amct_core.extensions.ProcessorFamily` that says so.
         title: what it is about.
         fact: whether it does, how well that is known, and where it is written.
         behaviour: what is computed because of it.
@@ -58,29 +58,29 @@ class DeviceGraph:
 
     Attributes:
         soc_version: the processor's name.
-        processor: its family.
+        family: that it belongs to.
         graph: what is computed.
         deviations: one per fact of the family, those that change nothing included.
     """
 
     soc_version: str
-    processor: Processor
+    family: ProcessorFamily
     graph: Graph = attrs.field(repr=False)
     deviations: Tuple[Deviation, ...]
 
     def lines(self) -> Iterator[str]:
         """Yield what is simulated and what is not, for people."""
-        yield f"{self.soc_version} ({self.processor.description}):"
+        yield f"{self.soc_version} ({self.family.description}):"
         for deviation in self.deviations:
             yield f"  {deviation}"
-        for note in self.processor.not_simulated:
+        for note in self.family.not_simulated:
             yield f"  not simulated: {note}"
 
     def as_json(self) -> Dict[str, Any]:
         """Return the same as ``--json`` prints it."""
         return {
             "soc_version": self.soc_version,
-            "family": self.processor.name,
+            "family": self.family.name,
             "deviations": [deviation.as_json() for deviation in self.deviations],
-            "not_simulated": list(self.processor.not_simulated),
+            "not_simulated": list(self.family.not_simulated),
         }

@@ -19,7 +19,7 @@ import attrs
 
 from amct_core.errors import ModelError
 from amct_core.extensions import Merged
-from amct_core.extensions.processor import FLOAT16, INTEGERS, REQUANTIZED
+from amct_core.extensions.processor_family import FLOAT16, INTEGERS, REQUANTIZED
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Float16, Quant
 
@@ -30,7 +30,7 @@ def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
     Args:
         graph: a deployable model.
         merged: which ones.
-        how: :data:`~amct_core.extensions.processor.MERGED` or ``REQUANTIZED``.
+        how: :data:`~amct_core.extensions.processor_family.MERGED` or ``REQUANTIZED``.
 
     Raises:
         ModelError: something that is to be merged is no DeQuant or Quant of the graph.

@@ -8,8 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.extensions import Merged, Processor
-from amct_core.extensions.processor import (
+from amct_core.extensions import Merged, ProcessorFamily
+from amct_core.extensions.processor_family import (
     FLOAT16,
     FLOAT16_SCALE,
     FLOAT32,
@@ -28,19 +28,19 @@ from cpu_sim_backend.device.rollback import roll_back
 Words = NDArray[np.uint64]
 
 
-def as_computed_by(graph: Graph, processor: Processor, soc_version: str) -> DeviceGraph:
-    """Return ``graph`` as ``processor`` computes it, and where that departs from ``graph``.
+def as_computed_by(graph: Graph, family: ProcessorFamily, soc_version: str) -> DeviceGraph:
+    """Return ``graph`` as ``family`` computes it, and where that departs from ``graph``.
 
     Args:
         graph: a deployable model.
-        processor: from the registry of processors.
+        family: the one that the processor belongs to.
         soc_version: the name that the user gave.
 
     Raises:
         ModelError: a layer that is rolled back is not in the graph, reads no Quant, or has no
             DeQuant of its own behind it.
     """
-    steps: Tuple[Callable[[Graph, Processor], Tuple[Graph, Deviation]], ...] = (
+    steps: Tuple[Callable[[Graph, ProcessorFamily], Tuple[Graph, Deviation]], ...] = (
         # Layers that are rolled back have no Quant and no DeQuant any more: they come first.  What
         # is merged tells the following steps which Quants and DeQuants are left.
         _rolled_back,
@@ -53,16 +53,16 @@ def as_computed_by(graph: Graph, processor: Processor, soc_version: str) -> Devi
     )
     deviations = []
     for step in steps:
-        graph, deviation = step(graph, processor)
+        graph, deviation = step(graph, family)
         deviations.append(deviation)
-    return DeviceGraph(soc_version, processor, graph, tuple(deviations))
+    return DeviceGraph(soc_version, family, graph, tuple(deviations))
 
 
-def _rolled_back(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.rolls_back
+def _rolled_back(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.rolls_back
     layers: Tuple[str, ...] = ()
     if fact.value:
-        named = {graph.node(found.layer).name for found in processor.rolled_back(graph)}
+        named = {graph.node(found.layer).name for found in family.rolled_back(graph)}
         layers = tuple(node.name for node in graph.nodes if node.name in named)
         graph = roll_back(graph, layers)
     behaviour = _behaviour(
@@ -74,11 +74,11 @@ def _rolled_back(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
     return graph, Deviation("rolls_back", title, fact, behaviour, departs, layers, open_point)
 
 
-def _merged(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.merges
+def _merged(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.merges
     found: Sequence[Merged] = ()
     if fact.value in (MERGED, REQUANTIZED):
-        found = processor.merged(graph)
+        found = family.merged(graph)
         graph = merge(graph, found, fact.value)
     layers = tuple(name for each in found for name in each.quants)
     behaviours = {
@@ -92,8 +92,8 @@ def _merged(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
     return graph, Deviation("merges", title, fact, behaviours[fact.value], departs, layers)
 
 
-def _dequantized(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.dequantizes_to
+def _dequantized(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.dequantizes_to
     layers: Tuple[str, ...] = ()
     if fact.value in (FLOAT16, FLOAT16_SCALE):
         graph, layers = dequantize_to(graph, fact.value)
@@ -108,8 +108,8 @@ def _dequantized(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
     return graph, Deviation("dequantizes_to", "DeQuant", fact, behaviour, departs, layers)
 
 
-def _quantized_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.quantizes_in_fp16
+def _quantized_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.quantizes_in_fp16
     layers: Tuple[str, ...] = ()
     if fact.value:
         graph = graph.replace([_in_float16(node) for node in graph.nodes])
@@ -131,8 +131,8 @@ def _in_float16(node: Node) -> Node:
     return node
 
 
-def _floats_in_float16(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.floats_in_fp16
+def _floats_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.floats_in_fp16
     layers: Tuple[str, ...] = ()
     if fact.value:
         integer = {*quantized_nodes(graph)}
@@ -163,8 +163,8 @@ def _makes_floats(graph: Graph, node: Node) -> bool:
     return isinstance(node.attributes, Input) or node.type.makes_values(node)
 
 
-def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.cuts_deq_scale
+def _cut_deq_scale(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.cuts_deq_scale
     layers: Tuple[str, ...] = ()
     if fact.value:
         graph, layers = _with_words(graph, fixpipe.cut)
@@ -174,8 +174,8 @@ def _cut_deq_scale(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation
     )
 
 
-def _applied_shift(graph: Graph, processor: Processor) -> Tuple[Graph, Deviation]:
-    fact = processor.honours_shift_n
+def _applied_shift(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
+    fact = family.honours_shift_n
     layers: Tuple[str, ...] = ()
     without, searched = _with_words(graph, dequant.without_shift)
     if fact.value is False:

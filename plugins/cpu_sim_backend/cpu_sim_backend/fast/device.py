@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 
-from amct_core.extensions.processor import FLOAT16, FLOAT16_SCALE, FLOAT32, INTEGERS
+from amct_core.extensions.processor_family import FLOAT16, FLOAT16_SCALE, FLOAT32, INTEGERS
 from amct_core.graph.attributes import DeQuant
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import ascend_v100, ascend_v200, float16

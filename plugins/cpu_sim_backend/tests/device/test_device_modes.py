@@ -9,7 +9,7 @@ import pytest
 
 from amct_core.errors import AmctError, ModelError
 from amct_core.extensions import Fact
-from amct_core.extensions.processor import FLOAT16, FLOAT16_SCALE
+from amct_core.extensions.processor_family import FLOAT16, FLOAT16_SCALE
 from amct_core.graph.attributes import Quant
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import as_computed_by
@@ -19,11 +19,11 @@ from plugins.cpu_sim_backend.tests.device.toy import (
     UNKNOWN,
     YES,
     blobs,
+    family,
     graph,
     images,
     on,
     outputs,
-    processor,
     words,
 )
 
@@ -40,8 +40,8 @@ def same(found: Any, expected: Any) -> None:
 @pytest.mark.parametrize(
     "toy",
     [
-        processor(),
-        processor(
+        family(),
+        family(
             quantizes_in_fp16=UNKNOWN,
             cuts_deq_scale=UNKNOWN,
             honours_shift_n=UNKNOWN,
@@ -60,7 +60,7 @@ def test_n_passed_over_is_the_model_with_n_0() -> None:
     without = blobs()
     for name in ("conv_d", "up_d", "fc_d"):
         without[name] = [without[name][0] & np.uint64(0xFFFFFFFF)]
-    device = on(processor(honours_shift_n=NO), blobs())
+    device = on(family(honours_shift_n=NO), blobs())
     expected = outputs(graph(without), BLOBS)
     same(outputs(device.graph, BLOBS), expected)
     (shift,) = (d for d in device.deviations if d.field == "honours_shift_n")
@@ -73,7 +73,7 @@ def test_n_passed_over_is_the_model_with_n_0() -> None:
 def test_a_cut_deq_scale_is_the_model_with_masked_words() -> None:
     masked = blobs()
     masked["fc_d"] = [masked["fc_d"][0] & np.uint64(0xFFFFFFFFFFFFE000)]
-    device = on(processor(cuts_deq_scale=YES), blobs())
+    device = on(family(cuts_deq_scale=YES), blobs())
     same(outputs(device.graph, BLOBS), outputs(graph(masked), BLOBS))
     (cut,) = (d for d in device.deviations if d.field == "cuts_deq_scale")
     assert cut.layers == ("fc_d",), "the other scales are powers of two and lose nothing"
@@ -81,7 +81,7 @@ def test_a_cut_deq_scale_is_the_model_with_masked_words() -> None:
 
 def test_quant_in_float16_is_numpys_float16() -> None:
     weights = blobs()
-    device = on(processor(quantizes_in_fp16=YES), weights)
+    device = on(family(quantizes_in_fp16=YES), weights)
     found = outputs(device.graph, BLOBS)
     for quant, source, blob in (
         ("quant", None, "q"),
@@ -99,7 +99,7 @@ def test_quant_in_float16_is_numpys_float16() -> None:
 
 def test_a_convolution_in_float16() -> None:
     weights = blobs()
-    device = on(processor(["conv"]), weights)
+    device = on(family(["conv"]), weights)
     found = outputs(device.graph, ["q", "conv_acc", "conv"])
     kernel, bias = weights["conv"]
     deq_scale = np.array([2.0**-9, 2.0**-8, 2.0**-10, 2.0**-7])
@@ -119,7 +119,7 @@ def test_a_convolution_in_float16() -> None:
 
 def test_a_deconvolution_in_float16() -> None:
     weights = blobs()
-    device = on(processor(["up"]), weights)
+    device = on(family(["up"]), weights)
     found = outputs(device.graph, ["conv", "up"])
     kernel = weights["up"][0] * (np.array([2.0**-8, 2.0**-7]) * 2)[:, None, None]
     x = found["conv"].astype(np.float16).astype(np.float64)
@@ -130,7 +130,7 @@ def test_a_deconvolution_in_float16() -> None:
 
 def test_an_inner_product_in_float16() -> None:
     weights = blobs()
-    device = on(processor(["fc"]), weights)
+    device = on(family(["fc"]), weights)
     found = outputs(device.graph, ["pool", "fc"])
     scale = np.float32(0.0123)
     kernel = (weights["fc"][0].astype(np.float32) * (scale * np.float32(16))).astype(np.float16)
@@ -150,14 +150,14 @@ def test_a_pooling_behind_a_quant_of_its_own_reads_floats() -> None:
              quant_param { scale: 8 offset: "\\003" } }
            layer { name: "conv" type: "Convolution" bottom: "q1\"""",
     )
-    device = on(processor(["pool"]), blobs(), apart)
+    device = on(family(["pool"]), blobs(), apart)
     found = outputs(device.graph, ["pool"])
     numbers = images()["data"].astype(np.float64).reshape(3, 3, 3, 2, 3, 2)
     np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
 
 
 def test_a_pooling_behind_a_shared_quant_reads_int8() -> None:
-    device = on(processor(["pool"]), blobs())
+    device = on(family(["pool"]), blobs())
     found = outputs(device.graph, ["q", "pool"])
     numbers = ((found["q"].astype(np.float64) - 3) / 8).reshape(3, 3, 3, 2, 3, 2)
     np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
@@ -165,22 +165,22 @@ def test_a_pooling_behind_a_shared_quant_reads_int8() -> None:
 
 def test_a_shared_quant_in_float16_is_the_same_for_both_readers() -> None:
     weights = blobs()
-    device = on(processor(["pool"], quantizes_in_fp16=YES), weights)
+    device = on(family(["pool"], quantizes_in_fp16=YES), weights)
     found = outputs(device.graph, ["q", "pool"])
     numbers = ((found["q"].astype(np.float64) - 3) / 8).reshape(3, 3, 3, 2, 3, 2)
     np.testing.assert_array_equal(found["pool"], numbers.mean(axis=(3, 5)).astype(np.float16))
 
 
 def test_what_is_rolled_back_is_no_quantized_layer_any_more() -> None:
-    simulator = Simulator.from_graph(on(processor(["conv", "up"]), blobs()).graph, "reference")
+    simulator = Simulator.from_graph(on(family(["conv", "up"]), blobs()).graph, "reference")
     assert [layer.name for layer in simulator.quantized_layers] == ["pool", "fc"]
 
 
 @pytest.mark.parametrize(
     "toy",
     [
-        processor(honours_shift_n=NO, cuts_deq_scale=YES),
-        processor(["pool", "up"]),
+        family(honours_shift_n=NO, cuts_deq_scale=YES),
+        family(["pool", "up"]),
     ],
     ids=["words", "roll-back"],
 )
@@ -211,12 +211,12 @@ FLOAT16_EVERYWHERE = {
 )
 def test_the_engines_agree(facts: Any) -> None:
     pytest.importorskip("numba")
-    found = on(processor(**facts), blobs()).graph
+    found = on(family(**facts), blobs()).graph
     same(outputs(found, BLOBS, "fast"), outputs(found, BLOBS))
 
 
 def test_every_float_is_a_float16_where_all_is() -> None:
-    found = outputs(on(processor(**FLOAT16_EVERYWHERE), blobs()).graph, ["conv", "pool", "fc"])
+    found = outputs(on(family(**FLOAT16_EVERYWHERE), blobs()).graph, ["conv", "pool", "fc"])
     for array in found.values():
         np.testing.assert_array_equal(array, array.astype(np.float16).astype(np.float32))
 
@@ -225,7 +225,7 @@ def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
     whole = graph(blobs())
     nodes = [node for node in whole.nodes if node.name != "up_d"]
     with pytest.raises(ModelError, match="expected one DeQuant") as caught:
-        as_computed_by(whole.replace(nodes), processor(["up"]), "Toy")
+        as_computed_by(whole.replace(nodes), family(["up"]), "Toy")
     assert caught.value.layer == "up"
 
 
@@ -234,7 +234,7 @@ def test_a_layer_without_a_dequant_of_its_own_is_named() -> None:
 )
 def test_a_processor_cannot_roll_back_what_is_not_quantized(layer: str, said: str) -> None:
     with pytest.raises(ModelError, match=said) as caught:
-        on(processor([layer]), blobs())
+        on(family([layer]), blobs())
     assert caught.value.layer == layer
 
 
@@ -242,12 +242,12 @@ def test_a_scale_out_of_range_names_the_dequant() -> None:
     weights = blobs()
     weights["up_d"] = [words([1.0, 0.0])]
     with pytest.raises(AmctError, match="deq_scale of channel 1") as caught:
-        on(processor(["up"]), weights)
+        on(family(["up"]), weights)
     assert caught.value.layer == "up_d"
 
 
 def test_the_report_says_what_is_known_and_what_is_not() -> None:
-    toy = processor(["conv"], quantizes_in_fp16=UNKNOWN, honours_shift_n=NO, cuts_deq_scale=YES)
+    toy = family(["conv"], quantizes_in_fp16=UNKNOWN, honours_shift_n=NO, cuts_deq_scale=YES)
     assert list(on(toy, blobs()).lines()) == [
         "Toy (a toy):",
         "  layers rolled back to float16: computed in float16, 1 layer (inferred; in which order "
@@ -263,7 +263,7 @@ def test_the_report_says_what_is_known_and_what_is_not() -> None:
 
 
 def test_n_that_is_applied_is_counted_too() -> None:
-    lines = list(on(processor(), blobs()).lines())
+    lines = list(on(family(), blobs()).lines())
     assert (
         "  shift N: applied in 3 layers as the model says, rounding down (inferred; how the "
         "processor rounds is not public)"
@@ -273,10 +273,10 @@ def test_n_that_is_applied_is_counted_too() -> None:
 @pytest.mark.parametrize(
     ("toy", "said"),
     [
-        (processor(quantizes_in_fp16=YES), "as a processor does"),
-        (processor(floats_in_fp16=YES), "as a processor does"),
-        (processor(dequantizes_to=Fact(FLOAT16, "verified", "-")), "as a processor does"),
-        (processor(["up"]), "'Float16' has no form"),
+        (family(quantizes_in_fp16=YES), "as a processor does"),
+        (family(floats_in_fp16=YES), "as a processor does"),
+        (family(dequantizes_to=Fact(FLOAT16, "verified", "-")), "as a processor does"),
+        (family(["up"]), "'Float16' has no form"),
     ],
     ids=["Quant", "float layers", "DeQuant", "roll-back"],
 )

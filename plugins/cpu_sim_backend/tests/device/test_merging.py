@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from amct_core.errors import ModelError
-from amct_core.extensions import Fact, Merged, Processor
-from amct_core.extensions.processor import FLOAT16, FLOAT16_SCALE, MERGED, REQUANTIZED
+from amct_core.extensions import Fact, Merged, ProcessorFamily
+from amct_core.extensions.processor_family import FLOAT16, FLOAT16_SCALE, MERGED, REQUANTIZED
 from amct_core.graph import Graph
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import as_computed_by
-from plugins.cpu_sim_backend.tests.device.toy import YES, graph, processor, words
+from plugins.cpu_sim_backend.tests.device.toy import YES, family, graph, words
 
 ENGINES = "reference", "fast"
 
@@ -73,23 +73,23 @@ def one_layer(
     return graph(weights, text)
 
 
-def v100(merged: Sequence[Merged] = ()) -> Processor:
+def v100(merged: Sequence[Merged] = ()) -> ProcessorFamily:
     """Return a processor of ISA v100."""
     facts = {"dequantizes_to": said(FLOAT16_SCALE), "merges": said(MERGED)}
-    return attrs.evolve(processor(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
+    return attrs.evolve(family(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
 
 
-def v200(merged: Sequence[Merged] = ()) -> Processor:
+def v200(merged: Sequence[Merged] = ()) -> ProcessorFamily:
     """Return a processor of ISA v200."""
     facts = {"dequantizes_to": said(FLOAT16), "merges": said(REQUANTIZED)}
-    return attrs.evolve(processor(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
+    return attrs.evolve(family(quantizes_in_fp16=YES), **facts, merged=lambda graph: merged)
 
 
 def said(value: str) -> Fact[str]:
     return Fact(value, "inferred", "made up")
 
 
-def run(graph: Graph, toy: Processor, engine: str, *wanted: str) -> List[List[float]]:
+def run(graph: Graph, toy: ProcessorFamily, engine: str, *wanted: str) -> List[List[float]]:
     """Return blobs as ``toy`` computes them."""
     device = as_computed_by(graph, toy, "Toy")
     simulator = Simulator.from_graph(device.graph, engine, threads=1)
@@ -132,7 +132,7 @@ def test_v200_requantized_with_a_relu_is_exact(engine: str) -> None:
     accumulators = list(range(2000))
     network = one_layer(accumulators, words([0.0031]), RELU, {"two": (42.5, -128)})
     (q,) = run(network, v200([merged(["two"], 42.5, -128)]), engine, "two_q")
-    (exact,) = run(network, processor(), engine, "two_q")
+    (exact,) = run(network, family(), engine, "two_q")
     assert q == exact
 
 

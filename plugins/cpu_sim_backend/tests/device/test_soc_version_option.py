@@ -56,7 +56,7 @@ def test_json_has_status_and_source_of_each_fact(saved: Saved, capsys: Any) -> N
     simulate(saved, "--soc-version", "Ascend310B1", "--json")
     report = json.loads(capsys.readouterr().out)["processor"]
     target = find_target("Ascend310B1")
-    assert (report["soc_version"], report["family"]) == ("Ascend310B1", target.family)
+    assert (report["soc_version"], report["family"]) == ("Ascend310B1", target.family.name)
     by_field = {deviation["field"]: deviation for deviation in report["deviations"]}
     assert set(by_field) == {
         "rolls_back",
@@ -68,13 +68,13 @@ def test_json_has_status_and_source_of_each_fact(saved: Saved, capsys: Any) -> N
         "honours_shift_n",
     }
     for field, fact in {
-        "rolls_back": target.rolls_back_few_channels,
-        "merges": target.merges,
-        "dequantizes_to": target.dequantizes_to,
-        "quantizes_in_fp16": target.quantizes_in_fp16,
-        "floats_in_fp16": target.floats_in_fp16,
-        "cuts_deq_scale": target.cuts_deq_scale,
-        "honours_shift_n": target.honours_shift_n,
+        "rolls_back": target.family.rolls_back,
+        "merges": target.family.merges,
+        "dequantizes_to": target.family.dequantizes_to,
+        "quantizes_in_fp16": target.family.quantizes_in_fp16,
+        "floats_in_fp16": target.family.floats_in_fp16,
+        "cuts_deq_scale": target.family.cuts_deq_scale,
+        "honours_shift_n": target.family.honours_shift_n,
     }.items():
         found = by_field[field]
         assert (found["value"], found["status"]) == (fact.value, fact.status)

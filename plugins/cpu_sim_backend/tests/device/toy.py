@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
-from amct_core.extensions import Fact, Processor, RolledBack
+from amct_core.extensions import Fact, ProcessorFamily, RolledBack
 from amct_core.graph import Graph
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
@@ -85,15 +85,15 @@ def images(seed: int = 1) -> Dict[str, Array]:
     return {"data": (random.integers(-256, 257, (3, 3, 6, 6)) / 64).astype(np.float32)}
 
 
-def processor(rolled_back: Sequence[str] = (), **facts: Fact[Any]) -> Processor:
-    """Return a processor that is exact except for ``facts``, and for the layers it rolls back."""
+def family(rolled_back: Sequence[str] = (), **facts: Fact[Any]) -> ProcessorFamily:
+    """Return processors that are exact except for ``facts``, and for the layers they roll back."""
     exact = {
         "quantizes_in_fp16": NO,
         "cuts_deq_scale": NO,
         "honours_shift_n": YES,
         "rolls_back": YES if rolled_back else NO,
     }
-    return Processor(
+    return ProcessorFamily(
         name="Toy",
         description="a toy",
         pattern="Toy",
@@ -104,7 +104,7 @@ def processor(rolled_back: Sequence[str] = (), **facts: Fact[Any]) -> Processor:
     )
 
 
-def on(toy: Processor, weights: Blobs, network: str = NETWORK) -> DeviceGraph:
+def on(toy: ProcessorFamily, weights: Blobs, network: str = NETWORK) -> DeviceGraph:
     """Return the network as ``toy`` computes it."""
     return as_computed_by(graph(weights, network), toy, "Toy")
 

@@ -7,14 +7,14 @@ from typing import Any, Sequence
 import pytest
 
 from amct_core.errors import AmctError, PluginError
-from amct_core.extensions import Fact, Processor
-from amct_core.processors import find_processor
+from amct_core.extensions import Fact, ProcessorFamily
+from amct_core.processor_families import find_family
 from amct_core.registry import Registry
 
 NO = Fact(False, "verified", "the manual")
 
 
-def processor(name: str = "Toy", pattern: str = "Toy[0-9]", **changed: Any) -> Processor:
+def family(name: str = "Toy", pattern: str = "Toy[0-9]", **changed: Any) -> ProcessorFamily:
     arguments = {
         "name": name,
         "description": "a toy",
@@ -26,37 +26,37 @@ def processor(name: str = "Toy", pattern: str = "Toy[0-9]", **changed: Any) -> P
         "rolls_back": NO,
         "rolled_back": lambda graph: [],
     }
-    return Processor(**{**arguments, **changed})
+    return ProcessorFamily(**{**arguments, **changed})
 
 
-def registry(processors: Sequence[Processor]) -> Registry[Processor]:
-    found: Registry[Processor] = Registry("family of processors")
-    for index, each in enumerate(processors):
+def registry(families: Sequence[ProcessorFamily]) -> Registry[ProcessorFamily]:
+    found: Registry[ProcessorFamily] = Registry("family of processors")
+    for index, each in enumerate(families):
         found.add(each, f"plugin{index}")
     return found
 
 
 def test_a_name_that_is_not_listed_belongs_to_the_pattern_it_matches() -> None:
-    toy = processor()
-    assert find_processor(registry([toy]), "Toy7") is toy
+    toy = family()
+    assert find_family(registry([toy]), "Toy7") is toy
 
 
 def test_an_unknown_name_lists_near_ones_of_every_plugin() -> None:
-    processors = [processor(), processor("Boy", "Boy[0-9]", examples=("Boy1",))]
+    families = [family(), family("Boy", "Boy[0-9]", examples=("Boy1",))]
     with pytest.raises(AmctError, match=r"such as Toy1, .*Boy1") as caught:
-        find_processor(registry(processors), "toy1")
+        find_family(registry(families), "toy1")
     assert caught.value.field == "--soc-version"
 
 
 def test_without_a_plugin_that_knows_any_the_error_says_so() -> None:
     with pytest.raises(AmctError, match="no installed plugin knows any"):
-        find_processor(registry([]), "Toy1")
+        find_family(registry([]), "Toy1")
 
 
 def test_a_name_that_two_families_claim_names_both_providers() -> None:
-    processors = [processor(), processor("Wide", "T.*")]
+    families = [family(), family("Wide", "T.*")]
     with pytest.raises(PluginError, match="'Toy' \\(from plugin0\\) and 'Wide' \\(from plugin1\\)"):
-        find_processor(registry(processors), "Toy1")
+        find_family(registry(families), "Toy1")
 
 
 @pytest.mark.parametrize(
@@ -73,4 +73,4 @@ def test_a_name_that_two_families_claim_names_both_providers() -> None:
 )
 def test_a_wrong_field_is_named(field: str, value: object, said: str) -> None:
     with pytest.raises(PluginError, match=said.replace("[", "\\[")):
-        processor(**{field: value})
+        family(**{field: value})

@@ -1,4 +1,4 @@
-"""Extension type for what a processor computes otherwise than the deployable model says."""
+"""Extension type for what processors compute otherwise than the deployable model says."""
 
 from __future__ import annotations
 
@@ -97,15 +97,15 @@ def _is_pattern(instance: object, attribute: attrs.Attribute[str], value: str) -
         re.compile(value)
     except (TypeError, re.error) as error:
         raise PluginError(
-            f"Processor '{getattr(instance, 'name', '?')}': pattern is {value!r}; expected a "
-            f"regular expression: {error}."
+            f"Processor family '{getattr(instance, 'name', '?')}': pattern is {value!r}; expected "
+            f"a regular expression: {error}."
         ) from error
 
 
 def _is_fact(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if not (isinstance(value, Fact) and value.value in (True, False, None)):
         raise PluginError(
-            f"Processor '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
+            f"Processor family '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
             "expected a Fact whose value is True, False or None."
         )
 
@@ -114,8 +114,8 @@ def _is_choice(*choices: str) -> Callable[[object, attrs.Attribute[Any], object]
     def check(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
         if not (isinstance(value, Fact) and value.value in (*choices, None)):
             raise PluginError(
-                f"Processor '{getattr(instance, 'name', '?')}': {attribute.name} is {value!r}; "
-                f"expected a Fact whose value is None or one of {', '.join(choices)}."
+                f"Processor family '{getattr(instance, 'name', '?')}': {attribute.name} is "
+                f"{value!r}; expected a Fact whose value is None or one of {', '.join(choices)}."
             )
 
     return check
@@ -128,12 +128,14 @@ def _nothing_merged(graph: Graph) -> Sequence[Merged]:
 _UNKNOWN: Fact[Any] = Fact(None, UNKNOWN, "not told")
 
 
-def _fits_its_examples(instance: Processor, attribute: attrs.Attribute[Any], value: Any) -> None:
+def _fits_its_examples(
+    instance: ProcessorFamily, attribute: attrs.Attribute[Any], value: Any
+) -> None:
     strangers = [name for name in value if not re.fullmatch(instance.pattern, name)]
     if strangers or not value:
         raise PluginError(
-            f"Processor '{instance.name}': examples are {list(value)}; expected at least one name, "
-            f"and each to match {instance.pattern!r}."
+            f"Processor family '{instance.name}': examples are {list(value)}; expected at least "
+            f"one name, and each to match {instance.pattern!r}."
         )
 
 
@@ -142,13 +144,13 @@ def _texts(values: Iterable[str]) -> Tuple[str, ...]:
 
 
 @attrs.frozen
-class Processor:
+class ProcessorFamily:
     """Processors that compute a deployable model alike, and where they depart from what it says.
 
     A difference whose fact is False or None is not simulated; None is reported to the user.
 
     Attributes:
-        name: of the family.
+        name: such as ``Ascend310P``.
         description: the products that have such a processor.
         pattern: regular expression that a whole ``--soc-version`` of the family matches.
         examples: names that are known to exist, at least one.

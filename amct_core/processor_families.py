@@ -1,41 +1,28 @@
-"""Finds a processor by the name that ``--soc-version`` gives."""
+"""Finds the family of a processor by the name that ``--soc-version`` gives."""
 
 from __future__ import annotations
 
 import difflib
 import re
-from typing import Iterable, Protocol, Tuple, TypeVar
+from typing import Iterable, Tuple, TypeVar
 
 from amct_core.errors import AmctError, PluginError
-from amct_core.extensions import Processor
+from amct_core.extensions import ProcessorFamily
 from amct_core.registry import Registry
 
-
-class Family(Protocol):
-    """Processors of one kind."""
-
-    @property
-    def pattern(self) -> str:
-        """Regular expression that the whole name matches."""
-
-    @property
-    def examples(self) -> Tuple[str, ...]:
-        """Names that are known to exist."""
+F = TypeVar("F", bound=ProcessorFamily)
 
 
-F = TypeVar("F", bound=Family)
-
-
-def find_processor(processors: Registry[Processor], soc_version: str) -> Processor:
-    """Return what the installed plugins know of ``soc_version``.
+def find_family(families: Registry[ProcessorFamily], soc_version: str) -> ProcessorFamily:
+    """Return the family that ``soc_version`` belongs to, of all that plugins give.
 
     Raises:
         AmctError: no family has such names; the message lists the nearest ones.
         PluginError: two families claim the name.
     """
-    found = families_of(processors, soc_version)
+    found = families_of(families, soc_version)
     if len(found) > 1:
-        claims = " and ".join(f"'{p.name}' (from {processors.provider(p.name)})" for p in found)
+        claims = " and ".join(f"'{f.name}' (from {families.provider(f.name)})" for f in found)
         raise PluginError(
             f"'{soc_version}' belongs to two families of processors: {claims}.",
             remedy="Uninstall one of the plugins, or ask its author for a narrower pattern.",
