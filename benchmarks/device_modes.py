@@ -62,7 +62,10 @@ def measure(network: Network, images: Array) -> Dict[str, Any]:
             },
             "changed_classes": {output.blob: output.decisions for output in found.outputs},
             "time_over_exact": ratios[name],
-            "details": found.as_json(),
+            "by_layer": {
+                layer.name: {"differing": layer.differing, "of": layer.values, "by": layer.largest}
+                for layer in int8
+            },
         }
     return rows
 
