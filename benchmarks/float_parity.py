@@ -123,7 +123,7 @@ def write_out_of_place(model: str, path: str) -> None:
 def one_layer(node: Node, shapes: Mapping[str, Tuple[int, ...]], engine: str) -> Simulator:
     """Return a simulator of one layer, whose inputs are inputs of the network."""
     inputs = [
-        Node(name=blob, op="Input", bottoms=(), tops=(blob,), attributes=Input((shapes[blob],)))
+        Node(name=blob, type="Input", bottoms=(), tops=(blob,), attributes=Input((shapes[blob],)))
         for blob in dict.fromkeys(node.bottoms)
     ]
     return Simulator.from_graph(Graph(node.name, [*inputs, node]), engine)
