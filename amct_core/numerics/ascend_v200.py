@@ -33,6 +33,7 @@ from typing import Optional
 import numpy as np
 from numpy.typing import ArrayLike
 
+from amct_core.errors import QuantizationError
 from amct_core.numerics import float16
 from amct_core.numerics.affine import QUANT_MAX, QUANT_MIN
 from amct_core.numerics.arrays import Float32Array, Int8Array, Int32Array, Real, along_channels
@@ -57,9 +58,16 @@ def shifted(acc: ArrayLike, shift_n: ArrayLike, channel_axis: Optional[int] = 1)
 
 
 def multiplier(deq_scale: ArrayLike, quant_scale: Real, shift_n: ArrayLike) -> Float32Array:
-    """Return ``M``, float32 like ``deq_scale``; each product is rounded to float32."""
-    product = np.asarray(deq_scale, np.float32) * np.float32(quant_scale)
-    result: Float32Array = product * np.exp2(np.asarray(shift_n, np.float32))
+    """Return ``M``, float32 like ``deq_scale``; each product is rounded to float32.
+
+    Raises:
+        QuantizationError: a product is not finite.
+    """
+    with np.errstate(over="ignore"):
+        product = np.asarray(deq_scale, np.float32) * np.float32(quant_scale)
+        result: Float32Array = product * np.exp2(np.asarray(shift_n, np.float32))
+    if not np.isfinite(result).all():
+        raise QuantizationError("deq_scale times the scale of the Quant is not finite.")
     return result
 
 

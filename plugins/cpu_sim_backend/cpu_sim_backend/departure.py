@@ -14,6 +14,8 @@ from cpu_sim_backend.progress import progress
 from cpu_sim_backend.simulator import Simulator
 
 Array = NDArray[Any]
+_CHANNELS_ON_AXIS_1 = (2, 4)
+"""Ranks of outputs that choose among channels: classes of a sample, or of each pixel."""
 
 
 @attrs.frozen
@@ -44,10 +46,11 @@ class OutputDeparture:
         blob: its name.
         differing: numbers that differ.
         values: how many there are.
-        largest: the largest difference.
-        largest_value: the largest magnitude of the exact numbers.
+        largest: the largest difference, of finite numbers.
+        largest_value: the largest magnitude of the exact numbers that are finite.
         decisions: places whose largest channel (axis 1) is another one.
-        places: how many places there are; 0 for an output without channels to choose from.
+        places: how many places there are; 0 for an output that does not have 2 or 4 axes, or only
+            one channel.
     """
 
     blob: str
@@ -121,13 +124,15 @@ class _Tally:
     places: int = 0
 
     def add(self, found: Array, expected: Array) -> None:
-        difference = np.abs(found.astype(np.float64) - expected)
-        self.differing += int(np.count_nonzero(difference))
+        different = (found != expected) & ~(np.isnan(found) & np.isnan(expected))
+        self.differing += int(np.count_nonzero(different))
         self.values += expected.size
+        finite = np.isfinite(found) & np.isfinite(expected)
+        values = np.where(finite, expected, 0).astype(np.float64)
+        difference = np.abs(np.where(finite, found, 0) - values)
         self.largest = max(self.largest, float(difference.max(initial=0)))
-        magnitude = np.abs(expected.astype(np.float64)).max(initial=0)
-        self.largest_value = max(self.largest_value, float(magnitude))
-        if expected.ndim > 1 and expected.shape[1] > 1:
+        self.largest_value = max(self.largest_value, float(np.abs(values).max(initial=0)))
+        if expected.ndim in _CHANNELS_ON_AXIS_1 and expected.shape[1] > 1:
             others = found.argmax(axis=1) != expected.argmax(axis=1)
             self.decisions += int(np.count_nonzero(others))
             self.places += others.size

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterator, List, Tuple
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from amct_core.numerics.exactness import EXACT_LIMIT
@@ -34,7 +35,7 @@ def print_report(report: VerifyReport) -> None:
         table.add_column(heading, justify="left" if heading == "layer" else "right")
     for layer in report.layers:
         table.add_row(
-            layer.name,
+            escape(layer.name),
             str(layer.accumulator_mismatches),
             str(layer.input_int8_mismatches),
             f"{layer.max_abs_accumulator / EXACT_LIMIT:.4f}",
@@ -42,7 +43,7 @@ def print_report(report: VerifyReport) -> None:
             str(layer.int16_saturated),
         )
     for output in report.outputs:
-        table.add_row(f"output '{output.blob}'", "", str(output.mismatches), "", "", "")
+        table.add_row(f"output '{escape(output.blob)}'", "", str(output.mismatches), "", "", "")
     console.print(table)
     for line in (*_remarks(report), "exact" if report.exact else "NOT exact"):
         # As it is: what stands in brackets is no markup, and a line is not broken.
@@ -59,13 +60,15 @@ def print_departure(found: Departure) -> None:
     for layer in found.layers:
         rolled_back = not layer.values
         share = "-" if rolled_back else _share(layer.differing, layer.values)
-        layers.add_row(layer.name, layer.how, share, "-" if rolled_back else str(layer.largest))
+        layers.add_row(
+            escape(layer.name), layer.how, share, "-" if rolled_back else str(layer.largest)
+        )
     outputs = Table()
     for heading in ("output", "numbers differ", "by up to", "largest number", "decisions differ"):
         outputs.add_column(heading, justify="left" if heading == "output" else "right")
     for output in found.outputs:
         outputs.add_row(
-            output.blob,
+            escape(output.blob),
             _share(output.differing, output.values),
             f"{output.largest:.4g}",
             f"{output.largest_value:.4g}",

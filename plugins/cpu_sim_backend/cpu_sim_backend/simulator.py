@@ -165,6 +165,7 @@ class Simulator:
             QuantizationError: an accumulator leaves the int32 range.
         """
         names = tuple(self.outputs if outputs is None else outputs)
+        self._check_blobs(names)
         wanted = {self.graph.final_value(name): name for name in names}
         if self._fast is not None:
             found = self._fast.run(inputs, frozenset(wanted))
@@ -225,6 +226,20 @@ class Simulator:
         (result,) = execution.run(deployed.node)
         found: NDArray[np.int32] = as_array(result)
         return found
+
+    def _check_blobs(self, names: Sequence[str]) -> None:
+        """Raise an error that names the processor where it leaves a blob of the model out."""
+        if self.device is None:
+            return
+        there = {value.name for node in self.graph.nodes for value in (*node.inputs, *node.outputs)}
+        for name in names:
+            if name not in there:
+                raise ModelError(
+                    f"as {self.device.soc_version} computes it the network has no blob '{name}'.",
+                    file=self.graph.file,
+                    remedy="A layer that is rolled back to float16 has no Quant; ask for another "
+                    "blob, or leave the soc version out.",
+                )
 
     def _last_uses(self) -> Dict[int, Set[Value]]:
         last: Dict[Value, int] = {}

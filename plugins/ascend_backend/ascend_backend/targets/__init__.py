@@ -115,12 +115,21 @@ def _merged_on(merges: Optional[str]) -> Callable[[Graph], Sequence[Merged]]:
     return merged
 
 
-def _not_simulated(merges: Fact[str], accepts_caffe: Fact[bool], **others: object) -> List[str]:
+def _not_simulated(
+    isa: Fact[str],
+    merges: Fact[str],
+    accepts_caffe: Fact[bool],
+    quantizes_in_fp16: Fact[bool],
+    **others: object,
+) -> List[str]:
     notes = ["The order in which float16 products are added is not public."]
     if merges.value == REQUANTIZED:
         notes.append(
             f"An Eltwise of DeQuants with N and equal words adds int16 numbers ({merges.status})."
         )
+    if isa.value == "v220":
+        status = quantizes_in_fp16.status
+        notes.append(f"A Quant right behind a convolution has float32 scale and offset ({status}).")
     if accepts_caffe.value is False:
         notes.append(f"ATC takes no Caffe models for it ({accepts_caffe.status}).")
     return notes

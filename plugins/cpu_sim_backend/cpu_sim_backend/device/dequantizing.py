@@ -34,7 +34,9 @@ def dequantized(
 
     Raises:
         ModelError: factors other than 1 with a DeQuant that is requantized.
+        QuantizationError: N is 0 for some channels only, or a product of scales is not finite.
     """
+    dequant.check_shift_n(shift_n)
     scale = np.float32(a.quant_scale)
     if a.gives == INTEGERS:
         if factors is not None and (factors != 1).any():

@@ -48,7 +48,7 @@ def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
             changed[name] = _evolved(node, scale=1.0, added=added)
             for use in graph.uses(node.inputs[0]):
                 other = use.node.attributes
-                if isinstance(other, Float16) and other.through is not None:
+                if isinstance(other, Float16) and other.through == node.attributes:
                     # It reads the int8 of this Quant, and so what has become of it.
                     through = changed[name].attributes
                     changed[use.node.name] = _evolved(use.node, through=through)

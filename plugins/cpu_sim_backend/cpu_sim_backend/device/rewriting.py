@@ -88,8 +88,9 @@ def _merged(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
         None: "not known; computed one after the other",
     }
     departs = fact.value in (MERGED, REQUANTIZED)
-    title = "DeQuant and Quant"
-    return graph, Deviation("merges", title, fact, behaviours[fact.value], departs, layers)
+    open_point = "how it rounds is inferred" if fact.value == REQUANTIZED and layers else ""
+    title, behaviour = "DeQuant and Quant", behaviours[fact.value]
+    return graph, Deviation("merges", title, fact, behaviour, departs, layers, open_point)
 
 
 def _dequantized(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
@@ -105,7 +106,10 @@ def _dequantized(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviatio
     }
     departs = fact.value in (FLOAT16, FLOAT16_SCALE)
     behaviour = behaviours[fact.value]
-    return graph, Deviation("dequantizes_to", "DeQuant", fact, behaviour, departs, layers)
+    open_point = "that a product is rounded once is inferred" if layers else ""
+    return graph, Deviation(
+        "dequantizes_to", "DeQuant", fact, behaviour, departs, layers, open_point
+    )
 
 
 def _quantized_in_float16(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
@@ -168,7 +172,7 @@ def _cut_deq_scale(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviat
     layers: Tuple[str, ...] = ()
     if fact.value:
         graph, layers = _with_words(graph, fixpipe.cut)
-    behaviour = _behaviour(fact.value, "cut to 19 bits", "all bits count", "not known; all count")
+    behaviour = _behaviour(fact.value, "cut to 19 bits", "not cut to 19 bits", "not known; not cut")
     return graph, Deviation(
         "cuts_deq_scale", "deq_scale", fact, behaviour, bool(fact.value), layers
     )

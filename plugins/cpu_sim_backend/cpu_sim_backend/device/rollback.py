@@ -47,8 +47,8 @@ def roll_back(graph: Graph, layers: Sequence[str]) -> Graph:
         own = [layer for layer in rolled_back.values() if layer.quant is node]
         if own:
             # The roundings stand where the Quant is: its input may be overwritten further down.
-            shared = len(graph.uses(node.outputs[0])) > 1
-            nodes.extend(_casts(own, shared, names, casts))
+            left = len(graph.uses(node.outputs[0])) - sum(_has_weights(layer) for layer in own)
+            nodes.extend(_casts(own, left > 1, names, casts))
             if len(own) == len(graph.uses(node.outputs[0])):
                 continue
         if node in rolled_back:
@@ -75,17 +75,22 @@ def _casts(
 ) -> List[Node]:
     """Return the roundings of what each layer reads; fill in which blob it reads now.
 
-    A Pooling behind a Quant of several readers reads int8.  ATC takes the readers one after the
-    other, in an order that is not public: the last of them may find the Quant unshared.
+    A Pooling behind a Quant of several readers (``shared``) reads int8.  ATC takes layers with
+    weights out first, so these are no readers any more (priorities of the passes in fusion_config
+    of hicann/ge); that a Pooling which has been taken out remains one is inferred.
     """
     nodes = []
     for layer in layers:
-        reads_int8 = shared and isinstance(layer.node.attributes, Pooling)
+        reads_int8 = shared and not _has_weights(layer)
         through = layer.quant.typed(Quant) if reads_int8 else None
         name = names.unique(f"{layer.name}_float16")
         casts[layer.name] = name
         nodes.append(_rounding(name, layer.quant.bottoms[0], name, through))
     return nodes
+
+
+def _has_weights(layer: DeployedLayer) -> bool:
+    return not isinstance(layer.node.attributes, Pooling)
 
 
 def _rounding(name: str, bottom: str, top: str, through: Optional[Quant] = None) -> Node:

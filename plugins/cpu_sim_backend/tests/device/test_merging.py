@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 import pytest
 
-from amct_core.errors import ModelError
+from amct_core.errors import ModelError, QuantizationError
 from amct_core.extensions import Fact, Merged, ProcessorFamily
 from amct_core.extensions.processor_family import FLOAT16, FLOAT16_SCALE, MERGED, REQUANTIZED
 from amct_core.graph import Graph
@@ -218,3 +218,59 @@ def test_what_is_merged_must_be_there() -> None:
     with pytest.raises(ModelError, match="to be merged as DeQuant") as caught:
         as_computed_by(network, v200([wrong]), "Toy")
     assert caught.value.layer == "relu"
+
+
+TWO_QUANTS = (
+    HEAD.replace("dim: 1 dim: 1 }", "dim: 1 dim: 1 dim: 2 dim: 2 }")
+    + """
+layer { name: "a" type: "Convolution" bottom: "q" top: "a_acc"
+  convolution_param { num_output: 1 kernel_size: 1 } }
+layer { name: "a_d" type: "DeQuant" bottom: "a_acc" top: "a" }
+layer { name: "two" type: "Quant" bottom: "a" top: "two_q"
+  quant_param { scale: 1 offset: "\\024" } }
+layer { name: "three" type: "Quant" bottom: "a" top: "three_q"
+  quant_param { scale: 1 offset: "\\354" } }
+layer { name: "pool" type: "Pooling" bottom: "two_q" top: "pool_acc"
+  pooling_param { pool: AVE kernel_size: 2 } }
+layer { name: "pool_d" type: "DeQuant" bottom: "pool_acc" top: "pool" }
+layer { name: "c" type: "Convolution" bottom: "two_q" top: "c_acc"
+  convolution_param { num_output: 1 kernel_size: 1 bias_term: false } }
+layer { name: "c_d" type: "DeQuant" bottom: "c_acc" top: "c" }
+layer { name: "e" type: "Convolution" bottom: "three_q" top: "e_acc"
+  convolution_param { num_output: 1 kernel_size: 1 bias_term: false } }
+layer { name: "e_d" type: "DeQuant" bottom: "e_acc" top: "e" }
+"""
+)
+ONE = np.ones((1, 1, 1, 1), np.int8)
+
+
+@pytest.mark.inferred
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("make", "expected"), [(v100, 107), (v200, 80)], ids=["v100", "v200"])
+def test_a_pooling_that_is_rolled_back_reads_what_its_own_quant_has_become(
+    engine: str, make: Any, expected: int
+) -> None:
+    """v100: 120 + 20 saturates; v200: the Quants gave 120 - 20, and AntiQuant takes 20 off."""
+    weights = {
+        "a": [np.zeros_like(ONE), np.array([120], np.int32)],
+        "a_d": [words([1.0])],
+        "pool_d": [words([0.25])],
+        "c": [ONE],
+        "c_d": [words([1.0])],
+        "e": [ONE],
+        "e_d": [words([1.0])],
+    }
+    both = Merged(("a_d",), ("two", "three"), (), None, 1.0, -20)
+    facts = family(["pool"])
+    toy = attrs.evolve(make([both]), rolls_back=YES, rolled_back=facts.rolled_back)
+    device = as_computed_by(graph(weights, TWO_QUANTS), toy, "Toy")
+    data = {"data": np.zeros((1, 1, 2, 2), np.float32)}
+    found = Simulator.from_graph(device.graph, engine, threads=1).run(data, ["pool"])
+    assert found["pool"].reshape(-1).tolist() == [expected]
+
+
+def test_the_engines_refuse_n_in_some_channels_only() -> None:
+    network = one_layer([1, 2], np.array([words([1.0], 2)[0], words([1.0])[0]]))
+    for engine in ENGINES:
+        with pytest.raises(QuantizationError, match="shift N of channel 1 is 0"):
+            run(network, v200(), engine, "fc")

@@ -43,7 +43,7 @@ def test_the_deviations_are_told_on_the_standard_error(saved: Saved, capsys: Any
     assert "DeQuant and Quant: one operation from int32 to int8, 0 layers (verified)" in err
     assert "DeQuant: gives float16, 0 layers (verified)" in err
     assert "Quant: computed in float16, 0 layers (verified)" in err, "none is left"
-    assert "deq_scale: not known; all count (unknown)" in err
+    assert "deq_scale: not known; not cut (unknown)" in err
     assert "not simulated: The order in which float16 products are added is not public." in err
 
 
