@@ -10,6 +10,7 @@ from typing import Dict, FrozenSet, List, Optional, Tuple
 
 import attrs
 
+from amct_core.extensions.processor_family import FLOAT32
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Concat, DeQuant, Float16, Input, Pooling, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
@@ -75,7 +76,8 @@ class IntegerOperation(Operation):
     @property
     def as_device(self) -> bool:
         """Whether something here is not exact float32, as it is on a processor."""
-        exact = self.layer.dequant.typed(DeQuant) == DeQuant()
+        dequant = self.layer.dequant.typed(DeQuant)
+        exact = dequant.gives == FLOAT32 and dequant.quant_scale == 1
         in_float16 = self.quantize is not None and self.quantize.float16
         return not exact or self.rounds_sum or in_float16
 
