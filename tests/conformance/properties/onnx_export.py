@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -42,14 +44,14 @@ def onnx_runs_to_the_same_integers(saved: Saved) -> None:
         np.testing.assert_allclose(found[blob], saved.blobs[blob], rtol=1e-5, atol=1e-5)
 
 
-def run(model: object, inputs: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
+def run(model: Any, inputs: dict[str, np.ndarray], names: list[str]) -> dict[str, np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        model.SerializeToString(),  # type: ignore[attr-defined]
+        model.SerializeToString(),
         options,
         providers=["CPUExecutionProvider"],
     )

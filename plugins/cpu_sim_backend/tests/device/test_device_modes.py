@@ -286,3 +286,36 @@ def test_an_onnx_export_does_not_pass_over_float16(toy: Any, said: str) -> None:
 
     with pytest.raises(ModelError, match=said):
         export(on(toy, blobs()).graph)
+
+
+ONE_QUANT = """
+layer { name: "data" type: "Input" top: "data" input_param { shape {
+  dim: 1 dim: 1 dim: 2 dim: 2 } } }
+layer { name: "quant" type: "Quant" bottom: "data" top: "q"
+  quant_param { scale: 10 offset: "\\000" } }
+layer { name: "conv" type: "Convolution" bottom: "q" top: "conv_acc"
+  convolution_param { num_output: 1 kernel_size: 1 bias_term: false } }
+layer { name: "conv_d" type: "DeQuant" bottom: "conv_acc" top: "conv" }
+layer { name: "pool" type: "Pooling" bottom: "q" top: "pool_acc"
+  pooling_param { pool: AVE kernel_size: 2 } }
+layer { name: "pool_d" type: "DeQuant" bottom: "pool_acc" top: "pool" }
+"""
+
+
+@pytest.mark.inferred
+@pytest.mark.parametrize(
+    ("rolled_back", "expected"), [(["conv", "pool"], 20.03125), (["pool"], 12.6953125)]
+)
+def test_layers_with_weights_leave_a_quant_before_a_pooling_does(
+    rolled_back: Any, expected: float
+) -> None:
+    """Alone behind the Quant, a Pooling reads what it read; else its int8, clamped at 12.7."""
+    weights = {
+        "conv": [np.ones((1, 1, 1, 1), np.int8)],
+        "conv_d": [words([0.1])],
+        "pool_d": [words([0.025])],
+    }
+    found = on(family(rolled_back), weights, ONE_QUANT).graph
+    data = {"data": np.full((1, 1, 2, 2), 20.03125, np.float32)}
+    pooled = Simulator.from_graph(found, "reference").run(data, ["pool"])["pool"]
+    assert pooled.reshape(-1).tolist() == [expected]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-numba = pytest.importorskip("numba")
-
-import numpy as np  # noqa: E402
-
-from amct_core.graph import Graph, Node  # noqa: E402
-from amct_core.graph.attributes import Input  # noqa: E402
-from amct_core.plugins import registries  # noqa: E402
-from cpu_sim_backend import Simulator  # noqa: E402
+from amct_core.graph import Graph, Node
+from amct_core.graph.attributes import Input
+from amct_core.plugins import registries
+from cpu_sim_backend import Simulator
 
 VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 @pytest.mark.parametrize("variable", VARIABLES)
 def test_one_setting_is_obeyed(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    numba = pytest.importorskip("numba")
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, "1")
