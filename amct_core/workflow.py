@@ -21,6 +21,8 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
+from amct_core.graph.input_shapes import check_given_shapes
+from amct_core.input_shapes import InputShapes
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.record import Record
@@ -100,10 +102,12 @@ def insert(
     modified_model_file: str,
     modified_weights_file: str,
     record_file: str,
+    input_shapes: Optional[InputShapes] = None,
 ) -> None:
     """Put fake quantization into a model, as the config says.
 
-    Writes the modified model, its weights and a record file without factors.
+    Writes the modified model, its weights and a record file without factors.  ``input_shapes`` are
+    shapes of network inputs by blob, batch size first; they win over those of the config.
 
     Raises:
         AmctError: a file cannot be read, or the config does not fit the model.
@@ -115,6 +119,7 @@ def insert(
     config = json_format.read(config_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
+    config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
     frontend.insert(
         InsertionRequest(
             views=views,
@@ -135,6 +140,7 @@ def save(
     record_file: Optional[str] = None,
     config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Turn a trained modified model into the fake-quant and the deployable model.
 
@@ -146,6 +152,8 @@ def save(
         record_file: the record of the training; None: the one that the modified model names.
         config_file: the config that the model was made with; None: as the modified model says.
         backend: name of the deploy backend; None: as the config says.
+        input_shapes: shapes of network inputs by blob, batch size first, in place of what the
+            config, the modified model or the record tell.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -177,6 +185,9 @@ def save(
     _check_record(record, network, record_path)
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
+    asked = {**(config.input_shapes if config is not None else {}), **(input_shapes or {})}
+    check_given_shapes(network.graph, asked, config_file)
+    model = attrs.evolve(model, input_shapes={**model.input_shapes, **asked})
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
@@ -207,4 +218,5 @@ def _quantizable_types(plugins: Registries) -> List[str]:
 
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:
     trained = [layer.name for layer in network.layers]
-    records.check_layers(record, trained, file=file)
+    shapes = [shape.entry for shape in network.shape_records]
+    records.check_layers(record, trained, file=file, others=shapes)

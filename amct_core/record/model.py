@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterator, Mapping, Optional, Tuple
+from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
@@ -36,7 +36,8 @@ class LayerRecord:
             weights.
         offset_w: 0 for each ``scale_w``.
         shift_bit: N for each ``scale_w``: all 0, or each in 1..16; empty if not searched.
-        channels, height, width: shape of the input.
+        channels, height, width: shape of the input.  An entry that holds nothing else is of a
+            network input; channels 0 says there that a sample is one number.
         skip_fusion: AMCT's switch against folding, kept as it is.
     """
 
@@ -49,6 +50,19 @@ class LayerRecord:
     height: Optional[int] = None
     width: Optional[int] = None
     skip_fusion: Optional[bool] = None
+
+    @property
+    def sample_shape(self) -> Optional[Tuple[int, ...]]:
+        """The shape of one sample of a network input; None if it is not known yet."""
+        if self.channels is None:
+            return None
+        axes = (self.channels or None, self.height, self.width)
+        return tuple(size for size in axes if size is not None)
+
+    def with_sample_shape(self, shape: Sequence[int]) -> LayerRecord:
+        """Return an entry of a network input; ``shape`` is of one sample, at most three axes."""
+        sizes = [*(shape or (0,)), None, None]
+        return attrs.evolve(self, channels=sizes[0], height=sizes[1], width=sizes[2])
 
     def problem(self) -> Optional[Tuple[str, str]]:
         """Return (field, what is wrong and what was expected) for the first bad value, or None."""

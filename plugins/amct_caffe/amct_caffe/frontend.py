@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, List, Mapping, Optional, Sequence
+from typing import IO, Dict, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.input_shapes import input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
+from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_input_shape import InsertInputShape
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_bottoms, check_structure
@@ -32,10 +35,12 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
+from amct_core.extensions.layer_type import Shape
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.graph.names import UniqueNames
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
@@ -66,6 +71,7 @@ class CaffeFrontend(Frontend):
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
         network: CaffeNetwork = views.source
+        shapes = self._input_shapes(request, views)
         plugins = registries()
         plan = make_plan(
             views,
@@ -74,11 +80,14 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
+        entries = _shape_entries(views.test, shapes)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan),
+            FreeBatchSize(shapes),
+            InsertActivationQat(plan, _known(shapes) or None),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
+            InsertInputShape(entries, request.record_file),
         ]
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
@@ -87,7 +96,14 @@ class CaffeFrontend(Frontend):
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
-            files.add(request.record_file, records.format(_empty_record(views, plan)))
+            files.add(request.record_file, records.format(_empty_record(views, plan, entries)))
+
+    def _input_shapes(
+        self, request: InsertionRequest, views: NetworkViews
+    ) -> Mapping[str, Optional[Shape]]:
+        layers = views.source.document.layers_in("TEST")
+        given = request.config.input_shapes
+        return input_shapes(layers, views.test, given, request.config_file)
 
     def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
         """Read what training has learned, from the modified model and a snapshot of it."""
@@ -162,7 +178,19 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
     caffemodel.write(stream, network.document.name, layers, network.others)
 
 
-def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
-    """Return a record with an entry for each quantized layer, in network order."""
+def _known(shapes: Mapping[str, Optional[Shape]]) -> Dict[str, Shape]:
+    return {blob: shape for blob, shape in shapes.items() if shape is not None}
+
+
+def _shape_entries(graph: Graph, shapes: Mapping[str, Optional[Shape]]) -> Dict[str, str]:
+    """Return the inputs of unknown shape, with a name for the entry that will hold it."""
+    names = UniqueNames(graph)
+    unknown = [blob for blob, shape in shapes.items() if shape is None]
+    return {blob: names.unique(f"{blob}_input_shape") for blob in unknown}
+
+
+def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:
+    """Return a record with an entry for each quantized layer, in network order, and each input."""
     planned = {layer.name for group in plan.groups for layer in group.layers}
-    return Record({node.name: LayerRecord() for node in views.test.nodes if node.name in planned})
+    layers = [node.name for node in views.test.nodes if node.name in planned]
+    return Record({name: LayerRecord() for name in (*layers, *inputs.values())})

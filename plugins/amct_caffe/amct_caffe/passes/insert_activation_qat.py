@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -33,10 +33,12 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     5. Bounds that the config gives go into the weights; the others are found in training.
     6. In each phase it reads the tensor that the group's layers read before.  A network where one
        layer cannot do that (the phases read different blobs) is refused.
-    7. A network that has such layers already is refused.
+    7. The first one of the file carries the shapes of the network's inputs, for saving.
+    8. A network that has such layers already is refused.
     """
 
     plan: QatPlan
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None
 
     def requires(self, state: CaffeNetwork) -> None:
         """Raise a ModelError if ``state`` is a modified model already."""
@@ -93,6 +95,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 batch_num=self.plan.config.batch_num,
                 fixed_min=group.fixed_min,
                 record_file=self.plan.record_file,
+                input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),

@@ -11,6 +11,7 @@ from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import (
     ActivationParameters,
+    InputShapeParameters,
     ShiftParameters,
     WeightParameters,
     from_param_str,
@@ -27,6 +28,7 @@ class InsertedLayers:
         activations: each ActivationQAT with its parameters.
         weights: the parameters of each WeightQAT, by quantized layer.
         searches: the parameters of each ShiftSearch.
+        recorders: the parameters of each InputShape.
         types: the types of the quantized layers, by name.
         shift_n_algo: the search that every ShiftSearch runs; ``none`` if there is none.
     """
@@ -34,6 +36,7 @@ class InsertedLayers:
     activations: Tuple[Tuple[Layer, ActivationParameters], ...]
     weights: Mapping[str, WeightParameters]
     searches: Tuple[ShiftParameters, ...]
+    recorders: Tuple[InputShapeParameters, ...]
     types: Mapping[str, LayerType]
     shift_n_algo: str
 
@@ -47,6 +50,7 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     activations = []
     weights: Dict[str, WeightParameters] = {}
     searches = []
+    recorders = []
     for layer in document.layers:
         if is_python_layer(layer, "ActivationQAT"):
             found = from_param_str(ActivationParameters, param_str(layer), layer.name)
@@ -56,6 +60,9 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
             weights[owner.layer] = owner
         elif is_python_layer(layer, "ShiftSearch"):
             searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
+        elif is_python_layer(layer, "InputShape"):
+            text = param_str(layer)
+            recorders.append(from_param_str(InputShapeParameters, text, layer.name))
     if not activations:
         raise ModelError(
             "this model has no ActivationQAT layer; expected the modified model that "
@@ -66,7 +73,12 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     quantized = {name for _, parameters in activations for name in parameters.layers}
     types = {each.name: layer_type(each) for each in document.layers if each.name in quantized}
     return InsertedLayers(
-        tuple(activations), weights, tuple(searches), types, _one_search(document, searches)
+        tuple(activations),
+        weights,
+        tuple(searches),
+        tuple(recorders),
+        types,
+        _one_search(document, searches),
     )
 
 

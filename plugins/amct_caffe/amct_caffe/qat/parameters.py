@@ -7,7 +7,7 @@ know what a layer is for.
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 import attrs
 
@@ -22,6 +22,14 @@ def _strings(values: Any) -> Tuple[str, ...]:
 
 def _integers(values: Any) -> Tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _shapes(values: Any) -> Dict[str, Tuple[int, ...]]:
+    return {str(blob): _integers(shape) for blob, shape in values.items()}
+
+
+_LEFT_OUT = {"left out": True}
+"""Metadata of fields that are not written where they are None."""
 
 
 def _pair(values: Any) -> Tuple[int, int]:
@@ -40,6 +48,8 @@ class ActivationParameters:
         batch_num: TRAIN forwards of initialisation.
         fixed_min: whether clip_min is pinned at 0.
         record_file: where the factors go.
+        input_shapes: in the first such layer of a network, the shapes of the network inputs that
+            are known at insertion, by blob, batch size first; None in the others.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings)
@@ -48,6 +58,9 @@ class ActivationParameters:
     batch_num: int
     fixed_min: bool
     record_file: str
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = attrs.field(
+        default=None, converter=attrs.converters.optional(_shapes), metadata=_LEFT_OUT
+    )
 
 
 @attrs.frozen
@@ -123,6 +136,23 @@ class ShiftParameters:
 
 
 @attrs.frozen
+class InputShapeParameters:
+    """InputShape, which records the shape of a network input.
+
+    Attributes:
+        blob: the input.
+        entry: of the record, where the shape goes; the layer's own name.
+        batch_size: of the deployed network, which the record does not tell.
+        record_file: the record.
+    """
+
+    blob: str
+    entry: str
+    batch_size: int
+    record_file: str
+
+
+@attrs.frozen
 class QuantParameters:
     """Quant of the fake-quant model: float32 ``scale`` is ``1 / scale_d``; offset -128..127."""
 
@@ -162,7 +192,12 @@ class DequantParameters:
 
 def to_param_str(parameters: Any) -> str:
     """Return ``parameters`` as one line of JSON."""
-    return json.dumps(attrs.asdict(parameters), sort_keys=True)
+    written = attrs.asdict(parameters, filter=_is_written)
+    return json.dumps(written, sort_keys=True)
+
+
+def _is_written(field: Any, value: Any) -> bool:
+    return value is not None or "left out" not in field.metadata
 
 
 def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") -> Parameters:

@@ -67,6 +67,26 @@ def shift_factors(
     return record.with_layer(layer, entry)
 
 
+def most_axes() -> int:
+    """Return how many axes a sample may have whose shape :func:`sample_shape` records."""
+    return 3
+
+
+def sample_shape(record: Record, entry: str, shape: Sequence[int], replaces: bool) -> Record:
+    """Return ``record`` with the shape of one sample of a network input.
+
+    Args:
+        record: the record so far.
+        entry: name of the entry, which holds nothing else.
+        shape: without the batch size, at most :func:`most_axes` sizes.
+        replaces: whether a shape that is there already gives way.
+    """
+    found = record.find(entry) or LayerRecord()
+    if found.sample_shape is not None and not replaces:
+        return record
+    return record.with_layer(entry, found.with_sample_shape(shape))
+
+
 def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
     """Return (channels, height, width) of a blob of ``shape``, batch size first.
 
@@ -78,4 +98,12 @@ def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
     return int(shape[1]) if len(shape) > 1 else 1, int(height), int(width)
 
 
-__all__ = ["activation_factors", "input_shape", "records", "shift_factors", "weight_factors"]
+__all__ = [
+    "activation_factors",
+    "input_shape",
+    "most_axes",
+    "records",
+    "sample_shape",
+    "shift_factors",
+    "weight_factors",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Sequence, Tuple
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.network import CaffeNetwork
@@ -13,7 +13,7 @@ from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
 from amct_core.graph import Pass, run_passes
-from amct_core.retrained import RetrainedLayer, RetrainedNetwork
+from amct_core.retrained import RetrainedLayer, RetrainedNetwork, ShapeRecord
 
 
 def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
@@ -50,7 +50,20 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
         shift_n_algo=qat.shift_n_algo,
         record_file=qat.activations[0][1].record_file,
         weights_file=str(network.weights_file),
+        input_shapes=_input_shapes(qat.activations),
+        shape_records=tuple(
+            ShapeRecord(each.blob, each.entry, each.batch_size) for each in qat.recorders
+        ),
     )
+
+
+def _input_shapes(
+    activations: Sequence[Tuple[Layer, ActivationParameters]],
+) -> Dict[str, Tuple[int, ...]]:
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    for _, parameters in activations:
+        shapes.update(parameters.input_shapes or {})
+    return shapes
 
 
 def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameters) -> BoundState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
@@ -80,6 +80,7 @@ def run_all(
     config_file: Optional[str] = None,
     simplified_config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
 
@@ -107,7 +108,9 @@ def run_all(
     check_names(config, registries(), files.config)
     needs = TrainingNeeds.of_config(config, documents.read(model_file))
     require_fit(files.solver, needs, files.modified.model)
-    workflow.insert(model_file, weights_file, files.config, *files.modified, files.record)
+    workflow.insert(
+        model_file, weights_file, files.config, *files.modified, files.record, input_shapes
+    )
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend

@@ -1,0 +1,140 @@
+"""Looks at the first sample of a data layer's files, for its shape.
+
+Insertion works on machines without the data and without the libraries that read them: whatever is
+not there is no error, and the shape stays unknown.
+
+Formats: BVLC Caffe, message ``Datum``; data_layer.cpp, hdf5_data_layer.cpp, image_data_layer.cpp
+and data_transformer.cpp (``InferBlobShape``).
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+from typing import IO, Any, Callable, List, Optional, Tuple, Union
+
+from google.protobuf.message import DecodeError
+
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.schema.pool import message_class
+from amct_core.errors import AmctError
+from amct_core.files import read_text
+
+Shape = Tuple[int, ...]
+Shapes = List[Optional[Shape]]
+ImageShape = Tuple[int, int, int]
+"""(channels, height, width)."""
+
+_log = logging.getLogger("amct_caffe.model")
+
+_COLOUR, _GRAY = 3, 1
+_GRAY_MODES = ("1", "L", "I", "I;16", "F")
+_ORIENTATION = 0x0112
+_TURNED = (5, 6, 7, 8)
+_LMDB = ("LMDB", "1")
+
+
+def shapes_by_files(layer: Layer, look: Callable[[Layer], Shapes]) -> Shapes:
+    """Return the shapes of the tops of ``layer`` that ``look`` finds in its files; [] if none."""
+    try:
+        return look(layer)
+    except ImportError as error:
+        reason = f"'{error.name}' is not installed"
+    except (AmctError, DecodeError, KeyError, OSError, ValueError) as error:
+        reason = str(error)
+    _log.info("layer '%s': its files do not tell the shape of its data: %s", layer.name, reason)
+    return []
+
+
+def database(layer: Layer) -> Shapes:
+    """Return the shape of the first Datum of an LMDB, cropped."""
+    parameters = layer.parameters("data_param")
+    source, batch = parameters.string("source") or "", parameters.integer("batch_size") or 1
+    if (parameters.enum("backend") or "LEVELDB") not in _LMDB:
+        raise OSError("a LevelDB cannot be read here")
+    image = _datum_shape(_first_value(source), layer)
+    return [None if image is None else (batch, *_cropped(layer, image)), (batch,)]
+
+
+def hdf5(layer: Layer) -> Shapes:
+    """Return the shapes of the data sets of the first file, one for each top."""
+    import h5py
+
+    parameters = layer.parameters("hdf5_data_param")
+    listed, batch = parameters.string("source") or "", parameters.integer("batch_size") or 1
+    with h5py.File(read_text(listed).split()[0], "r") as file:
+        return [(batch, *file[top].shape[1:]) for top in layer.tops]
+
+
+def image_files(layer: Layer) -> Shapes:
+    """Return the shape of the first image of the list, cropped."""
+    parameters = layer.parameters("image_data_param")
+    batch, colour = parameters.integer("batch_size") or 1, parameters.boolean("is_color", True)
+    lines = read_text(parameters.string("source") or "").splitlines()
+    first = next(line for line in lines if line.strip())
+    with open((parameters.string("root_folder") or "") + first.rsplit(" ", 1)[0], "rb") as stream:
+        image = _image_shape(stream, colour=bool(colour))
+    if image is None:
+        return [None, (batch,)]
+    image = (_COLOUR if colour else _GRAY, *image[1:])
+    return [(batch, *_cropped(layer, image)), (batch,)]
+
+
+def _first_value(path: str) -> bytes:
+    if not os.path.exists(path):
+        raise OSError(f"there is no '{path}'")
+    import lmdb
+
+    try:
+        with (
+            lmdb.open(
+                path, readonly=True, lock=False, create=False, subdir=os.path.isdir(path)
+            ) as environment,
+            environment.begin() as transaction,
+        ):
+            cursor = transaction.cursor()
+            if not cursor.first():
+                raise OSError(f"'{path}' is empty")
+            return bytes(cursor.value())
+    except lmdb.Error as error:
+        raise OSError(str(error)) from error
+
+
+def _datum_shape(content: bytes, layer: Layer) -> Optional[ImageShape]:
+    datum: Any = message_class("Datum").FromString(content)
+    if not datum.encoded:
+        return datum.channels, datum.height, datum.width
+    image = _image_shape(io.BytesIO(datum.data), colour=None)
+    transform = layer.parameters("transform_param")
+    if image is not None and transform.boolean("force_color", False):
+        return (_COLOUR, *image[1:])
+    if image is not None and transform.boolean("force_gray", False):
+        return (_GRAY, *image[1:])
+    return image
+
+
+def _image_shape(
+    stream: Union[IO[bytes], io.BytesIO], colour: Optional[bool]
+) -> Optional[ImageShape]:
+    """Return the shape of an image from its header; None where versions of OpenCV differ.
+
+    Newer ones turn an image upright as its Exif says, unless they are told to leave it as it is.
+    """
+    from PIL import Image
+
+    with Image.open(stream) as image:
+        width, height = image.size
+        turned = colour is not None and image.getexif().get(_ORIENTATION) in _TURNED
+        if turned and width != height:
+            return None
+        if image.mode in _GRAY_MODES:
+            channels = _GRAY
+        else:
+            channels = 4 if image.mode == "RGBA" else _COLOUR
+        return channels, height, width
+
+
+def _cropped(layer: Layer, image: ImageShape) -> ImageShape:
+    crop = layer.parameters("transform_param").integer("crop_size")
+    return (image[0], crop, crop) if crop else image

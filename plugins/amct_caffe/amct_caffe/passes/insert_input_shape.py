@@ -1,0 +1,47 @@
+"""Puts a layer on each input whose shape only training can tell."""
+
+from __future__ import annotations
+
+from typing import Mapping
+
+import attrs
+
+from amct_caffe.model.input_shapes import batch_size
+from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.passes.python_layers import python_layer
+from amct_caffe.qat.parameters import InputShapeParameters
+from amct_core.graph import Pass
+from amct_core.textproto import Identifier, Message
+
+
+@attrs.frozen
+class InsertInputShape(Pass[CaffeNetwork]):
+    """Insert InputShape layers.
+
+    1. Each of ``entries`` (inputs of the TEST phase and names) gets one layer of that name.
+    2. It stands at the end of the file, and so behind the last layer that works in place on the
+       blob: Caffe would split it otherwise.
+    3. It is there in both phases, so that a training without a TEST pass records the shape too; for
+       an input that TRAIN does not have, in TEST alone.
+    """
+
+    entries: Mapping[str, str]
+    record_file: str
+
+    def run(self, state: CaffeNetwork) -> CaffeNetwork:
+        """Return the network with the layers."""
+        network = state.copy()
+        document = network.document
+        test = document.layers_in("TEST")
+        in_train = {top for layer in document.layers_in("TRAIN") for top in layer.tops}
+        added = []
+        for blob, name in self.entries.items():
+            parameters = InputShapeParameters(blob, name, batch_size(test, blob), self.record_file)
+            layer = python_layer(name, "InputShape", [blob], [], parameters)
+            if blob not in in_train:
+                rule = Message()
+                rule.set("phase", Identifier("TEST"))
+                layer.message.set("include", rule)
+            added.append(layer)
+        document.layers = [*document.layers, *added]
+        return network
