@@ -25,6 +25,7 @@ from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.saving.fed_shapes import check_fed_shapes
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
@@ -126,16 +127,20 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
-        def prototxt(shapes: Mapping[str, Sequence[int]]) -> str:
+        def fed_with(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
             fed = to_inference(layers, shapes.__getitem__)
             fed = with_input_shapes(fed, shapes.__getitem__)
-            return documents.NetDocument.create(document.name, fed).format()
+            return documents.NetDocument.create(document.name, fed)
+
+        def check(shapes: Mapping[str, Sequence[int]]) -> None:
+            check_fed_shapes(CaffeNetwork(fed_with(shapes), model_file=model_file))
 
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            prototxt=prototxt,
+            prototxt=lambda shapes: fed_with(shapes).format(),
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
+            check=check,
         )
 
     def network_data(self, save_path: str) -> NetworkData:

@@ -27,6 +27,7 @@ class CaffeExecutor(Executor):
         prototxt: gives the text of the net for input shapes.
         weights_file: caffemodel.
         factors: gives the factors of its Quant and DeQuant layers.
+        check: raises an AmctError for input shapes that a layer cannot take.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class CaffeExecutor(Executor):
         prototxt: Callable[[Shapes], str],
         weights_file: str,
         factors: Callable[[], Factors],
+        check: Callable[[Shapes], None] = lambda shapes: None,
     ) -> None:
         if not os.path.isfile(weights_file):
             raise ModelError("there is no such file.", file=weights_file)
@@ -42,6 +44,7 @@ class CaffeExecutor(Executor):
         self._prototxt = prototxt
         self._weights_file = weights_file
         self._factors = factors
+        self._check = check
         self._shapes: Dict[str, Tuple[int, ...]] = {}
         self._net: Any = None
 
@@ -83,6 +86,7 @@ class CaffeExecutor(Executor):
     def _prepare(self, shapes: Dict[str, Tuple[int, ...]]) -> None:
         if self._net is not None and shapes == self._shapes:
             return
+        self._check(shapes)
         same_samples = self._net is not None and all(
             shapes[name][1:] == self._shapes[name][1:] for name in self._inputs
         )
