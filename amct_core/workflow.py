@@ -21,7 +21,7 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
-from amct_core.graph.input_shapes import check_given_shapes
+from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.input_shapes import InputShapes
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -187,6 +187,7 @@ def save(
     model = derive(network, record, plugins)
     asked = {**(config.input_shapes if config is not None else {}), **(input_shapes or {})}
     check_given_shapes(network.graph, asked, config_file)
+    check_weights_fit(network.graph, asked)
     model = attrs.evolve(model, input_shapes={**model.input_shapes, **asked})
     with FileSet() as files:
         if save_type != "Deploy":

@@ -35,5 +35,7 @@ def command(
     from amct_core import workflow
 
     files = work_files(folder)
-    workflow.insert(model, weights, config_file, *files.modified, files.record, input_shapes)
+    workflow.insert(
+        model, weights, config_file, *files.modified, files.record, input_shapes=input_shapes
+    )
     print_files((*files.modified, files.record), as_json)

@@ -46,6 +46,13 @@ def command(
     from amct_core import workflow
 
     written = workflow.save(
-        model, weights, save_path, save_type, record_file, config_file, backend, input_shapes
+        model,
+        weights,
+        save_path,
+        save_type,
+        record_file,
+        config_file,
+        backend,
+        input_shapes=input_shapes,
     )
     print_files(written, as_json)

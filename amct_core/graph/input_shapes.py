@@ -24,7 +24,6 @@ def check_given_shapes(graph: Graph, given: Mapping[str, Shape], file: Optional[
 
     Raises:
         ConfigError: the network has no such input, or its layer says another shape.
-        ModelError: a layer cannot take what would reach it.
     """
     own = _own_shapes(graph)
     for blob, shape in given.items():
@@ -46,8 +45,6 @@ def check_given_shapes(graph: Graph, given: Mapping[str, Shape], file: Optional[
                 field="input_shapes",
                 remedy=f"{_REMEDY[:-1]}, or the layer.",
             )
-    if given:
-        check_weights_fit(graph, given)
 
 
 def _own_shapes(graph: Graph) -> Dict[str, Optional[Shape]]:

@@ -306,3 +306,43 @@ def test_reshapes_follow_the_batch_size(tmp_path: Path, monkeypatch: pytest.Monk
             if layer.type == "Reshape"
         }
         assert dims == {"Reshape image": [0, 2, 6, -1], "Reshape rows": [0, 48]}
+
+
+VIDEO = Network(
+    convolution("conv3d", "data", "kernel_size: [3, 3, 3]")
+    + inner_product("ip", "conv3d")
+    + distance("ip"),
+    {"data": (BATCH, 2, 4, 8, 6)},
+)
+
+
+def test_samples_of_four_axes_are_known_from_the_data_layer_or_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train_and_save(VIDEO.dummy_data(), VIDEO)
+    check_saved(VIDEO, BATCH)
+    train_and_save(VIDEO.python_data(), VIDEO, input_shapes={"data": (2, 2, 4, 8, 6)})
+    check_saved(VIDEO, 2)
+
+
+def test_what_a_record_cannot_hold_is_given_to_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r"'source'.*'data' is not known.*--input-shape data:N"):
+        train_and_save(VIDEO.python_data(), VIDEO)
+    assert "save the model with --input-shape data:N,2,4,8,6" in caplog.text
+    trained = ("m.prototxt", "s_iter_1.caffemodel", "saved")
+    with pytest.raises(ModelError, match=r"'ip'.*1 x 3 x 2 x 6 x 5"):
+        workflow.save(*trained, input_shapes={"data": (1, 2, 4, 8, 7)})
+    workflow.save(*trained, input_shapes={"data": (1, 2, 4, 8, 6)})
+    check_saved(VIDEO, 1)
+
+
+def test_the_batch_size_of_the_deployable_model_can_be_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train_and_save(UNFOLDED.dummy_data(), UNFOLDED, input_shapes={"data": (1, 72)})
+    check_saved(UNFOLDED, 1)

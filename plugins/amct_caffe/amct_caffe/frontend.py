@@ -8,7 +8,7 @@ from typing import IO, Dict, List, Mapping, Optional, Sequence
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
-from amct_caffe.model.input_shapes import input_shapes
+from amct_caffe.model.input_shapes import InputShapes, input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
@@ -36,11 +36,11 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
-from amct_core.extensions.layer_type import Shape
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.graph.names import UniqueNames
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
@@ -71,8 +71,10 @@ class CaffeFrontend(Frontend):
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
+        shapes = _input_shapes(request, views)
+        views = views_of(run_passes(views.source, [FreeBatchSize(shapes.trained)]))
+        check_weights_fit(views.test, shapes.known)
         network: CaffeNetwork = views.source
-        shapes = self._input_shapes(request, views)
         plugins = registries()
         plan = make_plan(
             views,
@@ -84,8 +86,7 @@ class CaffeFrontend(Frontend):
         entries = _shape_entries(views.test, shapes)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            FreeBatchSize(shapes),
-            InsertActivationQat(plan, _known(shapes) or None),
+            InsertActivationQat(plan, shapes.known or None),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
             InsertInputShape(entries, request.record_file),
@@ -98,13 +99,6 @@ class CaffeFrontend(Frontend):
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
             files.add(request.record_file, records.format(_empty_record(views, plan, entries)))
-
-    def _input_shapes(
-        self, request: InsertionRequest, views: NetworkViews
-    ) -> Mapping[str, Optional[Shape]]:
-        layers = views.source.document.layers_in("TEST")
-        given = request.config.input_shapes
-        return input_shapes(layers, views.test, given, request.config_file)
 
     def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
         """Read what training has learned, from the modified model and a snapshot of it."""
@@ -183,15 +177,15 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
     caffemodel.write(stream, network.document.name, layers, network.others)
 
 
-def _known(shapes: Mapping[str, Optional[Shape]]) -> Dict[str, Shape]:
-    return {blob: shape for blob, shape in shapes.items() if shape is not None}
+def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
+    layers = views.source.document.layers_in("TEST")
+    return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
 
 
-def _shape_entries(graph: Graph, shapes: Mapping[str, Optional[Shape]]) -> Dict[str, str]:
+def _shape_entries(graph: Graph, shapes: InputShapes) -> Dict[str, str]:
     """Return the inputs of unknown shape, with a name for the entry that will hold it."""
     names = UniqueNames(graph)
-    unknown = [blob for blob, shape in shapes.items() if shape is None]
-    return {blob: names.unique(f"{blob}_input_shape") for blob in unknown}
+    return {blob: names.unique(f"{blob}_input_shape") for blob in shapes.unknown}
 
 
 def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:

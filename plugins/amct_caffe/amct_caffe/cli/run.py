@@ -52,6 +52,13 @@ def command(
     from amct_caffe.training import workflow as training
 
     written = training.run_all(
-        model, weights, solver, folder, config_file, simple, backend, input_shapes
+        model,
+        weights,
+        solver,
+        folder,
+        config_file,
+        simple,
+        backend,
+        input_shapes=input_shapes,
     )
     print_files(written, as_json)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Optional, Sequence
 
+import attrs
+
 from amct_caffe.model.first_samples import shapes_by_files
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import layer_type
@@ -15,12 +17,35 @@ from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.graph.shapes import known_shapes
 
 
+@attrs.frozen
+class InputShapes:
+    """The shapes of the inputs of a network by blob, batch size first; None where unknown.
+
+    Attributes:
+        deployed: with the batch size that the user gives, if any.
+        trained: with that of the data layer, if it tells it.
+    """
+
+    deployed: Mapping[str, Optional[Shape]]
+    trained: Mapping[str, Optional[Shape]]
+
+    @property
+    def known(self) -> Dict[str, Shape]:
+        """The deployed shapes that are known."""
+        return {blob: shape for blob, shape in self.deployed.items() if shape is not None}
+
+    @property
+    def unknown(self) -> List[str]:
+        """The inputs whose shape is not known."""
+        return [blob for blob, shape in self.deployed.items() if shape is None]
+
+
 def input_shapes(
     layers: Sequence[Layer], graph: Graph, given: Mapping[str, Shape], file: Optional[str] = None
-) -> Dict[str, Optional[Shape]]:
-    """Return the shape of each input, batch size first; None where nothing tells it.
+) -> InputShapes:
+    """Return the shapes of the inputs, as far as they are known without Caffe.
 
-    The first of these that tells it: what the user gives, the layer's parameters (and weights that
+    The first of these that tells one: what the user gives, the layer's parameters (and weights that
     tell the channels of its images), the first sample of its files.
 
     Args:
@@ -35,12 +60,17 @@ def input_shapes(
     """
     check_given_shapes(graph, given, file)
     known = known_shapes(graph)
-    found: Dict[str, Optional[Shape]] = {}
+    deployed: Dict[str, Optional[Shape]] = {}
+    trained: Dict[str, Optional[Shape]] = {}
     for blob in data_blobs(layers):
-        shape = given.get(blob) or known.get(Value(blob))
-        found[blob] = shape if shape is not None else _by_files(layers, blob)
-    check_weights_fit(graph, {blob: shape for blob, shape in found.items() if shape is not None})
-    return found
+        own = known.get(Value(blob))
+        shape = given.get(blob) or own or _by_files(layers, blob)
+        deployed[blob] = trained[blob] = shape
+        if shape is not None:
+            batch = own[0] if own is not None else _batch_size(layers, blob)
+            trained[blob] = (batch or shape[0], *shape[1:])
+    check_weights_fit(graph, {blob: shape for blob, shape in trained.items() if shape is not None})
+    return InputShapes(deployed, trained)
 
 
 def _by_files(layers: Sequence[Layer], blob: str) -> Optional[Shape]:
@@ -55,6 +85,10 @@ def _by_files(layers: Sequence[Layer], blob: str) -> Optional[Shape]:
 
 def batch_size(layers: Sequence[Layer], blob: str) -> int:
     """Return the batch size that the layer of ``blob`` gives; 1 if it gives none."""
+    return _batch_size(layers, blob) or 1
+
+
+def _batch_size(layers: Sequence[Layer], blob: str) -> Optional[int]:
     producer = next(layer for layer in layers if blob in layer.tops)
     parameters = layer_type(producer).parameters
-    return (producer.parameters(parameters).integer("batch_size") if parameters else None) or 1
+    return producer.parameters(parameters).integer("batch_size") if parameters else None

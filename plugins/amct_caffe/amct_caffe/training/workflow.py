@@ -109,7 +109,12 @@ def run_all(
     needs = TrainingNeeds.of_config(config, documents.read(model_file))
     require_fit(files.solver, needs, files.modified.model)
     workflow.insert(
-        model_file, weights_file, files.config, *files.modified, files.record, input_shapes
+        model_file,
+        weights_file,
+        files.config,
+        *files.modified,
+        files.record,
+        input_shapes=input_shapes,
     )
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
