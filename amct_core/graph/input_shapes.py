@@ -14,6 +14,15 @@ from amct_core.graph.shapes import infer_shapes
 _REMEDY = "Correct --input-shape, or input_shapes of the config."
 
 
+def shape_source(graph: Graph, value: Value) -> Value:
+    """Return the first tensor upstream of ``value`` from which on layers keep the shape."""
+    while True:
+        node = graph.producer(value)
+        if node is None or not node.inputs or not node.type.keeps_shape:
+            return value
+        value = node.inputs[0]
+
+
 def check_given_shapes(graph: Graph, given: Mapping[str, Shape], file: Optional[str]) -> None:
     """Check shapes that a user gives for inputs of ``graph``.
 

@@ -248,7 +248,8 @@ def test_training_records_what_only_caffe_knows(
     train_and_save(network.python_data(), network)
     record = records.read("r.txt")
     for blob, shape in network.shapes.items():
-        assert record.get(f"{blob}_input_shape").sample_shape == shape[1:]
+        entry = record.find(f"{blob}_input_shape") or record.get("conv")
+        assert entry.sample_shape == shape[1:]
     check_saved(network)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import IO, Dict, List, Mapping, Optional, Sequence
+from typing import IO, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -17,7 +17,7 @@ from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
-from amct_caffe.passes.insert_input_shape import InsertInputShape
+from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_entries
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_bottoms, check_structure
@@ -38,10 +38,9 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
-from amct_core.graph import Graph, Pass, run_passes
+from amct_core.graph import Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
 from amct_core.graph.input_shapes import check_weights_fit
-from amct_core.graph.names import UniqueNames
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
@@ -83,7 +82,7 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
-        entries = _shape_entries(views.test, shapes)
+        entries = shape_entries(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
             InsertActivationQat(plan, shapes.known or None),
@@ -180,12 +179,6 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
 def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
     layers = views.source.document.layers_in("TEST")
     return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
-
-
-def _shape_entries(graph: Graph, shapes: InputShapes) -> Dict[str, str]:
-    """Return the inputs of unknown shape, with a name for the entry that will hold it."""
-    names = UniqueNames(graph)
-    return {blob: names.unique(f"{blob}_input_shape") for blob in shapes.unknown}
 
 
 def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:

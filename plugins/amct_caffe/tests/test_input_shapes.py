@@ -240,11 +240,16 @@ class TestGiven:
         assert qat.activations[0][1].input_shapes == {"data": (1, 3, 9, 9)}
 
     def test_without_it_training_records_it(self) -> None:
-        insert(self.TEXT)
+        insert(PYTHON + INNER_PRODUCT % "data")
         qat = read_inserted(documents.read("m.prototxt"))
         assert qat.activations[0][1].input_shapes is None
         assert [each.blob for each in qat.recorders] == ["data"]
-        assert list(records.read("r.txt")) == ["conv", "data_input_shape"]
+        assert list(records.read("r.txt")) == ["ip", "data_input_shape"]
+
+    def test_images_that_a_quantized_layer_reads_are_recorded_with_it(self) -> None:
+        insert(self.TEXT)
+        assert not read_inserted(documents.read("m.prototxt")).recorders
+        assert list(records.read("r.txt")) == ["conv"]
 
     def test_another_batch_size_than_the_data_layers_is_the_users_choice(self) -> None:
         assert shapes(self.INPUT + CONVOLUTION % "data", data=(1, 3, 9, 9)) == {

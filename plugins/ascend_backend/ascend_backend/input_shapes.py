@@ -6,6 +6,7 @@ from typing import Dict, Tuple
 
 from amct_core.errors import ModelError
 from amct_core.graph import Value
+from amct_core.graph.input_shapes import shape_source
 from amct_core.graph.shapes import known_shapes
 from amct_core.quantized_model import QuantizedModel
 
@@ -25,7 +26,8 @@ class InputShapes:
         self._recorded: Dict[Value, Tuple[int, int, int]] = {}
         for layer in model.layers:
             if layer.input_shape is not None:
-                self._recorded.setdefault(self._source(layer.input_value), layer.input_shape)
+                source = shape_source(model.graph, layer.input_value)
+                self._recorded.setdefault(source, layer.input_shape)
 
     def __call__(self, blob: str) -> Tuple[int, ...]:
         """Return the shape of ``blob``.
@@ -49,15 +51,6 @@ class InputShapes:
             remedy=f"Give it: --input-shape {blob}:N,C,H,W, or input_shapes in the config; or "
             "train again, which records it.",
         )
-
-    def _source(self, value: Value) -> Value:
-        """Follow ``value`` up through layers that keep the shape."""
-        graph = self._graph
-        while True:
-            node = graph.producer(value)
-            if node is None or not node.inputs or not node.type.keeps_shape:
-                return value
-            value = node.inputs[0]
 
     def _batch_size(self, value: Value) -> int:
         node = self._graph.producer(value)

@@ -11,7 +11,9 @@ from typing import Mapping, Sequence, Tuple
 
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.model.layer_type import role_of
 from amct_caffe.model.to_inference import input_layer, to_inference
+from amct_core.extensions import Role
 from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
@@ -62,7 +64,7 @@ def write_deploy_model(
 
 def _of_given_shape(layer: Layer, shapes: Mapping[str, Tuple[int, ...]]) -> Layer:
     """Return ``layer``; an Input of its own whose shape is given gets that, under its own name."""
-    if layer.type != "Input" or len(layer.tops) != 1 or layer.tops[0] not in shapes:
+    if role_of(layer) is not Role.INPUT or len(layer.tops) != 1 or layer.tops[0] not in shapes:
         return layer
     given = input_layer(layer.tops[0], shapes[layer.tops[0]])
     layer.message.set("input_param", given.parameters("input_param"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Mapping
+from typing import Dict, Mapping, Sequence
 
 import attrs
 
@@ -10,8 +10,33 @@ from amct_caffe.model.input_shapes import batch_size
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import InputShapeParameters
-from amct_core.graph import Pass
+from amct_caffe.qat.plan import QatPlan
+from amct_core.graph import Graph, Pass
+from amct_core.graph.attributes import Convolution, Pooling
+from amct_core.graph.input_shapes import shape_source
+from amct_core.graph.names import UniqueNames
 from amct_core.textproto import Identifier, Message
+
+
+def shape_entries(graph: Graph, plan: QatPlan, unknown: Sequence[str]) -> Dict[str, str]:
+    """Return the inputs that need an InputShape, each with a name for it and its entry.
+
+    An input does not, whose shape an ActivationQAT records: one that a quantized layer reads, maybe
+    behind layers that keep the shape.  A record has channels, height and width of what a layer
+    reads, so that layer must be for images.
+
+    Args:
+        graph: the network in testing.
+        plan: what is quantized.
+        unknown: the inputs whose shape is not known.
+    """
+    recorded = {
+        shape_source(graph, group.value).name
+        for group in plan.groups
+        if any(isinstance(each.node.attributes, (Convolution, Pooling)) for each in group.layers)
+    }
+    names = UniqueNames(graph)
+    return {blob: names.unique(f"{blob}_input_shape") for blob in unknown if blob not in recorded}
 
 
 @attrs.frozen
