@@ -347,3 +347,21 @@ def test_the_batch_size_of_the_deployable_model_can_be_chosen(
     monkeypatch.chdir(tmp_path)
     train_and_save(UNFOLDED.dummy_data(), UNFOLDED, input_shapes={"data": (1, 72)})
     check_saved(UNFOLDED, 1)
+
+
+@pytest.mark.parametrize(
+    ("layers", "channels"),
+    [(SLICE.layers, 2), (convolution("conv", "data") + distance("conv"), 3)],
+    ids=["slice", "convolution"],
+)
+def test_the_shape_of_the_test_phase_is_recorded(
+    layers: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training may see crops of another size."""
+    monkeypatch.chdir(tmp_path)
+    small, large = (Network(layers, {"data": (BATCH, channels, size, size)}) for size in (8, 11))
+    test = large.python_data().replace('name: "source"', 'name: "test" include { phase: TEST }')
+    Path("data.npz").rename("test.npz")
+    train = small.python_data().replace('name: "source"', 'name: "train" include { phase: TRAIN }')
+    train_and_save(train + test.replace("data.npz", "test.npz"), small)
+    check_saved(large)

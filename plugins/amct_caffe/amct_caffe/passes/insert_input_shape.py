@@ -11,7 +11,7 @@ from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import InputShapeParameters
 from amct_caffe.qat.plan import QatPlan
-from amct_core.graph import Graph, Pass
+from amct_core.graph import Graph, Pass, Value
 from amct_core.graph.attributes import Convolution, Pooling
 from amct_core.graph.input_shapes import shape_source
 from amct_core.graph.names import UniqueNames
@@ -23,7 +23,8 @@ def shape_entries(graph: Graph, plan: QatPlan, unknown: Sequence[str]) -> Dict[s
 
     An input does not, whose shape an ActivationQAT records: one that a quantized layer reads, maybe
     behind layers that keep the shape.  A record has channels, height and width of what a layer
-    reads, so that layer must be for images.
+    reads in TRAIN, so that layer must be for images, and the data of both phases come from one
+    layer.
 
     Args:
         graph: the network in testing.
@@ -36,7 +37,18 @@ def shape_entries(graph: Graph, plan: QatPlan, unknown: Sequence[str]) -> Dict[s
         if any(isinstance(each.node.attributes, (Convolution, Pooling)) for each in group.layers)
     }
     names = UniqueNames(graph)
-    return {blob: names.unique(f"{blob}_input_shape") for blob in unknown if blob not in recorded}
+    return {
+        blob: names.unique(f"{blob}_input_shape")
+        for blob in unknown
+        if blob not in recorded or _of_one_phase(graph, blob)
+    }
+
+
+def _of_one_phase(graph: Graph, blob: str) -> bool:
+    producer = graph.producer(Value(blob))
+    return producer is not None and any(
+        producer.source.message.has(rule) for rule in ("include", "exclude")
+    )
 
 
 @attrs.frozen
