@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
@@ -365,3 +367,26 @@ def test_the_shape_of_the_test_phase_is_recorded(
     train = small.python_data().replace('name: "source"', 'name: "train" include { phase: TRAIN }')
     train_and_save(train + test.replace("data.npz", "test.npz"), small)
     check_saved(large)
+
+
+def test_the_command_takes_a_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from amct_caffe.runtime.pycaffe import caffe
+
+    monkeypatch.chdir(tmp_path)
+    Path("net.prototxt").write_text(VIDEO.python_data() + VIDEO.layers)
+    caffe.Net("net.prototxt", caffe.TRAIN).save("net.caffemodel")
+    Path("s.prototxt").write_text(SOLVER.format(net="net.prototxt", prefix="s"))
+
+    def run(shape: str) -> Any:
+        files = ("net.prototxt", "net.caffemodel", "--solver", "s.prototxt", "-o", "q")
+        command = ("-m", "amct_core", "qat", "run", *files, "--input-shape", shape)
+        return subprocess.run([sys.executable, *command], capture_output=True, text=True)
+
+    wrong = run("data:1,2,4,8,7")
+    assert wrong.returncode == 1
+    assert "layer 'ip'" in wrong.stderr and "1 x 3 x 2 x 6 x 5" in wrong.stderr
+    assert not Path("q/modified_model.prototxt").exists()
+    assert run("data:1,2,4,8,6").returncode == 0
+    saved = [f"q/result/model_deploy_{end}" for end in ("model.prototxt", "weights.caffemodel")]
+    deployed = Simulator(*saved)
+    assert dict(deployed.inputs) == {"data": (1, 2, 4, 8, 6)}

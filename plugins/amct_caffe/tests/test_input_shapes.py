@@ -137,6 +137,10 @@ class TestLmdb:
         assert "layer 'source': its files do not tell the shape" in caplog.text
 
 
+_RESHAPE = (
+    'layer { name: "reshape" type: "Reshape" bottom: "conv" top: "rows" '
+    "reshape_param { shape { %s } } }\n"
+)
 _SLICE = 'layer { name: "cut" type: "Slice" bottom: "data" top: "a" top: "b" }\n'
 
 
@@ -296,3 +300,21 @@ def test_a_data_layer_that_does_not_fit_the_weights_is_refused() -> None:
     """Caffe would end the process when training sets up the network."""
     with pytest.raises(ModelError, match=r"'conv'.*8 x 3 x 9 x 9.*4 x 5 x 3 x 3.*5 channels"):
         shapes(TestGiven.INPUT + CONVOLUTION % "data", channels=5)
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [
+        (TestGiven.TEXT, {"image": (1, 3, 8, 8)}),
+        (TestGiven.INPUT + CONVOLUTION % "data", {"data": (1, 3, 8, 8)}),
+        (TestGiven.TEXT, {"data": (1, 4, 8, 8)}),
+        (TestGiven.INPUT + CONVOLUTION % "data" + _RESHAPE % "dim: 4 dim: -1", {}),
+        (TestGiven.TEXT + _RESHAPE % "dim: 8 dim: -1", {}),
+    ],
+    ids=["no input", "data layer", "weights", "mixed samples", "unknown batch size"],
+)
+def test_what_is_refused_leaves_no_file(text: str, given: dict[str, Shape]) -> None:
+    with pytest.raises((ConfigError, ModelError)):
+        insert(text, **given)
+    written = {path.name for path in Path().iterdir()}
+    assert written == {"net.prototxt", "net.caffemodel", "c.json"}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import io
 import logging
 import os
-from typing import IO, Any, Callable, List, Optional, Tuple, Union
+from typing import IO, Any, Callable, List, Optional, Tuple
 
 from google.protobuf.message import DecodeError
 
@@ -29,7 +29,9 @@ ImageShape = Tuple[int, int, int]
 _log = logging.getLogger("amct_caffe.model")
 
 _COLOUR, _GRAY = 3, 1
-_GRAY_MODES = ("1", "L", "I", "I;16", "F")
+_CHANNELS = {"1": 1, "L": 1, "I": 1, "I;16": 1, "RGB": 3, "CMYK": 3, "YCbCr": 3, "RGBA": 4}
+"""By mode of Pillow, of an image that is decoded as it is."""
+
 _ORIENTATION = 0x0112
 _TURNED = (5, 6, 7, 8)
 _LMDB = ("LMDB", "1")
@@ -74,11 +76,8 @@ def image_files(layer: Layer) -> Shapes:
     lines = read_text(parameters.string("source") or "").splitlines()
     first = next(line for line in lines if line.strip())
     with open((parameters.string("root_folder") or "") + first.rsplit(" ", 1)[0], "rb") as stream:
-        image = _image_shape(stream, colour=bool(colour))
-    if image is None:
-        return [None, (batch,)]
-    image = (_COLOUR if colour else _GRAY, *image[1:])
-    return [(batch, *_cropped(layer, image)), (batch,)]
+        image = _image_shape(stream, _COLOUR if colour else _GRAY)
+    return [None if image is None else (batch, *_cropped(layer, image)), (batch,)]
 
 
 def _first_value(path: str) -> bytes:
@@ -105,34 +104,30 @@ def _datum_shape(content: bytes, layer: Layer) -> Optional[ImageShape]:
     datum: Any = message_class("Datum").FromString(content)
     if not datum.encoded:
         return datum.channels, datum.height, datum.width
-    image = _image_shape(io.BytesIO(datum.data), colour=None)
     transform = layer.parameters("transform_param")
-    if image is not None and transform.boolean("force_color", False):
-        return (_COLOUR, *image[1:])
-    if image is not None and transform.boolean("force_gray", False):
-        return (_GRAY, *image[1:])
-    return image
+    channels = _COLOUR if transform.boolean("force_color", False) else None
+    channels = _GRAY if transform.boolean("force_gray", False) else channels
+    return _image_shape(io.BytesIO(datum.data), channels)
 
 
-def _image_shape(
-    stream: Union[IO[bytes], io.BytesIO], colour: Optional[bool]
-) -> Optional[ImageShape]:
-    """Return the shape of an image from its header; None where versions of OpenCV differ.
+def _image_shape(stream: IO[bytes], channels: Optional[int]) -> Optional[ImageShape]:
+    """Return the shape of an image from its header; None where versions of OpenCV may differ.
 
-    Newer ones turn an image upright as its Exif says, unless they are told to leave it as it is.
+    Newer ones turn an image upright as its Exif says, unless they decode it as it is.
+
+    Args:
+        stream: the encoded image.
+        channels: that it is made to have; None: it is decoded as it is.
     """
     from PIL import Image
 
     with Image.open(stream) as image:
         width, height = image.size
-        turned = colour is not None and image.getexif().get(_ORIENTATION) in _TURNED
-        if turned and width != height:
-            return None
-        if image.mode in _GRAY_MODES:
-            channels = _GRAY
-        else:
-            channels = 4 if image.mode == "RGBA" else _COLOUR
-        return channels, height, width
+        found = channels or _CHANNELS.get(image.mode)
+        turned = channels is not None and image.getexif().get(_ORIENTATION) in _TURNED
+    if found is None or (turned and width != height):
+        return None
+    return found, height, width
 
 
 def _cropped(layer: Layer, image: ImageShape) -> ImageShape:

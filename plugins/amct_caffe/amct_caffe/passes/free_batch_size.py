@@ -30,6 +30,7 @@ class FreeBatchSize(Pass[CaffeNetwork]):
        neither 0 nor -1, and there is no axis before which a whole number of samples' rows ends.
     3. Where the shape of its input is not known because that of a network input is not, a first
        number that is neither 0 nor -1 is refused as well; it may be either kind.
+    4. Where a layer of unknown type is why, there is a warning.
 
     Attributes:
         shapes: of the inputs of the TEST phase, batch size first; None: not known.
@@ -73,13 +74,24 @@ def _fixed_reshapes(
             continue
         shape = known.get(node.inputs[0])
         if shape is None:
-            inputs = sorted(_sources(graph, node.inputs[0]) & set(unknown))
-            if inputs and a.axis == 0:
-                raise _unknown(graph, node, a, inputs[0])
+            if a.axis == 0:
+                _check_known(graph, node, a, unknown)
         elif a.axis in (0, -len(shape) - 1):
             _check_rows(graph, node, shape, _batch_size(graph, node, known), phase)
             fixed.append((node.name, a.dims[0] == shape[0]))
     return fixed
+
+
+def _check_known(graph: Graph, node: Node, a: Reshape, unknown: Sequence[str]) -> None:
+    inputs = sorted(_sources(graph, node.inputs[0]) & set(unknown))
+    if inputs:
+        raise _unknown(graph, node, a, inputs[0])
+    _log.warning(
+        "layer '%s': its first dim is %d, and the shape of its input is not known; if that is the "
+        "batch size of training, write 0, or the deployed network has that batch size alone",
+        node.name,
+        a.dims[0],
+    )
 
 
 def _check_rows(graph: Graph, node: Node, shape: Shape, batch: Optional[int], phase: str) -> None:

@@ -9,6 +9,8 @@ from amct_core.errors import ModelError
 from amct_core.extensions.layer_type import Shape
 from plugins.amct_caffe.tests.passes.networks import TEST, TRAIN, network, normal, text_of
 
+UNKNOWN = 'layer { name: "odd" type: "Invented" bottom: "data" top: "odd" }\n'
+
 
 def data(*shape: int, more: str = "") -> str:
     dims = " ".join(f"dim: {dim}" for dim in shape)
@@ -103,3 +105,9 @@ def test_3_0_and_minus_1_are_not() -> None:
     for dims in ((0, 32), (-1, 8)):
         text = UNKNOWN_DATA + reshape(*dims)
         assert freed(text, data=None) == normal(text)
+
+
+def test_4_behind_a_layer_of_unknown_type_it_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    text = data(64, 8) + UNKNOWN + reshape(64, -1, bottom="odd")
+    assert freed(text, data=(64, 8)) == normal(text)
+    assert "layer 'reshape': its first dim is 64" in caplog.text
