@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import IO, List, Mapping, Optional, Sequence
+
+import attrs
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -17,7 +20,7 @@ from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
-from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_entries
+from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.structure import check_bottoms, check_structure
@@ -82,13 +85,13 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
-        entries = shape_entries(views.test, plan, shapes.unknown)
+        recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan, shapes.known or None),
+            InsertActivationQat(plan, shapes.known or None, recording.by_group),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
-            InsertInputShape(entries, request.record_file),
+            InsertInputShape(recording.entries, request.record_file),
         ]
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
@@ -97,7 +100,9 @@ class CaffeFrontend(Frontend):
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
-            files.add(request.record_file, records.format(_empty_record(views, plan, entries)))
+            files.add(
+                request.record_file, records.format(_empty_record(views, plan, recording.entries))
+            )
 
     def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
         """Read what training has learned, from the modified model and a snapshot of it."""
@@ -125,8 +130,12 @@ class CaffeFrontend(Frontend):
             fed = with_input_shapes(fed, shapes.__getitem__)
             return documents.NetDocument.create(document.name, fed)
 
+        @functools.cache
+        def saved() -> CaffeNetwork:
+            return read_network(model_file, weights_file)
+
         def check(shapes: Mapping[str, Sequence[int]]) -> None:
-            check_fed_shapes(CaffeNetwork(fed_with(shapes), model_file=model_file))
+            check_fed_shapes(attrs.evolve(saved(), document=fed_with(shapes)))
 
         return CaffeExecutor(
             inputs=data_blobs(layers),

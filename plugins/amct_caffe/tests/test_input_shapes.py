@@ -243,17 +243,21 @@ class TestGiven:
         qat = read_inserted(documents.read("m.prototxt"))
         assert qat.activations[0][1].input_shapes == {"data": (1, 3, 9, 9)}
 
-    def test_without_it_training_records_it(self) -> None:
-        insert(PYTHON + INNER_PRODUCT % "data")
+    def test_without_it_a_layer_records_it(self) -> None:
+        insert(PYTHON + _SLICE + CONVOLUTION % "a")
         qat = read_inserted(documents.read("m.prototxt"))
         assert qat.activations[0][1].input_shapes is None
         assert [each.blob for each in qat.recorders] == ["data"]
-        assert list(records.read("r.txt")) == ["ip", "data_input_shape"]
+        assert list(records.read("r.txt")) == ["conv", "data_input_shape"]
 
-    def test_images_that_a_quantized_layer_reads_are_recorded_with_it(self) -> None:
-        insert(self.TEXT)
-        assert not read_inserted(documents.read("m.prototxt")).recorders
-        assert list(records.read("r.txt")) == ["conv"]
+    @pytest.mark.parametrize("reader", [CONVOLUTION, INNER_PRODUCT])
+    def test_or_the_activation_layer_of_a_quantized_layer_that_reads_it(self, reader: str) -> None:
+        power = 'layer { name: "p" type: "Power" bottom: "data" top: "p" }\n'
+        insert(PYTHON + power + reader % "p")
+        qat = read_inserted(documents.read("m.prototxt"))
+        assert [each.sees_input for _, each in qat.activations] == ["data"]
+        assert not qat.recorders
+        assert len(records.read("r.txt")) == 1
 
     def test_another_batch_size_than_the_data_layers_is_the_users_choice(self) -> None:
         assert shapes(self.INPUT + CONVOLUTION % "data", data=(1, 3, 9, 9)) == {

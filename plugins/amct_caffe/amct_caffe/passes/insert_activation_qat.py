@@ -34,11 +34,14 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     6. In each phase it reads the tensor that the group's layers read before.  A network where one
        layer cannot do that (the phases read different blobs) is refused.
     7. The first one of the file carries the shapes of the network's inputs, for saving.
-    8. A network that has such layers already is refused.
+    8. One that sees the shape of an input that nobody knows yet (``seen_inputs``, blobs by group)
+       is told to record it.
+    9. A network that has such layers already is refused.
     """
 
     plan: QatPlan
     input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None
+    seen_inputs: Mapping[str, str] = attrs.field(factory=dict)
 
     def requires(self, state: CaffeNetwork) -> None:
         """Raise a ModelError if ``state`` is a modified model already."""
@@ -96,6 +99,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 fixed_min=group.fixed_min,
                 record_file=self.plan.record_file,
                 input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
+                sees_input=self.seen_inputs.get(group.name),
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),

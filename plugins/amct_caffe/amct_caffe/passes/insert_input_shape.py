@@ -6,48 +6,50 @@ from typing import Dict, Mapping, Sequence
 
 import attrs
 
-from amct_caffe.model.input_shapes import batch_size
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.qat.parameters import InputShapeParameters
 from amct_caffe.qat.plan import QatPlan
 from amct_core.graph import Graph, Pass, Value
-from amct_core.graph.attributes import Convolution, Pooling
 from amct_core.graph.input_shapes import shape_source
 from amct_core.graph.names import UniqueNames
 from amct_core.textproto import Identifier, Message
 
 
-def shape_entries(graph: Graph, plan: QatPlan, unknown: Sequence[str]) -> Dict[str, str]:
-    """Return the inputs that need an InputShape, each with a name for it and its entry.
+@attrs.frozen
+class ShapeRecording:
+    """Who records the shapes that only training can tell.
 
-    An input does not, whose shape an ActivationQAT records: one that a quantized layer reads, maybe
-    behind layers that keep the shape.  A record has channels, height and width of what a layer
-    reads in TRAIN, so that layer must be for images, and the data of both phases come from one
-    layer.
+    Attributes:
+        by_group: the inputs whose shape an ActivationQAT sees, by the name of its group.
+        entries: the others, each with a name for its InputShape and that one's entry.
+    """
+
+    by_group: Mapping[str, str]
+    entries: Mapping[str, str]
+
+
+def shape_recording(graph: Graph, plan: QatPlan, unknown: Sequence[str]) -> ShapeRecording:
+    """Return who records the shapes of the inputs ``unknown``.
+
+    An ActivationQAT does where its layers read the input, maybe behind layers that keep the shape.
 
     Args:
         graph: the network in testing.
         plan: what is quantized.
         unknown: the inputs whose shape is not known.
     """
-    recorded = {
-        shape_source(graph, group.value).name
-        for group in plan.groups
-        if any(isinstance(each.node.attributes, (Convolution, Pooling)) for each in group.layers)
-    }
+    by_input: Dict[str, str] = {}
+    for group in plan.groups:
+        source = shape_source(graph, group.value)
+        if source.name in unknown and source == Value(source.name):
+            by_input.setdefault(source.name, group.name)
     names = UniqueNames(graph)
-    return {
-        blob: names.unique(f"{blob}_input_shape")
-        for blob in unknown
-        if blob not in recorded or _of_one_phase(graph, blob)
-    }
-
-
-def _of_one_phase(graph: Graph, blob: str) -> bool:
-    producer = graph.producer(Value(blob))
-    return producer is not None and any(
-        producer.source.message.has(rule) for rule in ("include", "exclude")
+    return ShapeRecording(
+        by_group={group: blob for blob, group in by_input.items()},
+        entries={
+            blob: names.unique(f"{blob}_input_shape") for blob in unknown if blob not in by_input
+        },
     )
 
 
@@ -69,11 +71,10 @@ class InsertInputShape(Pass[CaffeNetwork]):
         """Return the network with the layers."""
         network = state.copy()
         document = network.document
-        test = document.layers_in("TEST")
         in_train = {top for layer in document.layers_in("TRAIN") for top in layer.tops}
         added = []
         for blob, name in self.entries.items():
-            parameters = InputShapeParameters(blob, name, batch_size(test, blob), self.record_file)
+            parameters = InputShapeParameters(blob, name, self.record_file)
             layer = python_layer(name, "InputShape", [blob], [], parameters)
             if blob not in in_train:
                 rule = Message()

@@ -50,6 +50,7 @@ class ActivationParameters:
         record_file: where the factors go.
         input_shapes: in the first such layer of a network, the shapes of the network inputs that
             are known at insertion, by blob, batch size first; None in the others.
+        sees_input: the network input, of unknown shape, that has the shape of this blob.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings)
@@ -61,6 +62,7 @@ class ActivationParameters:
     input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = attrs.field(
         default=None, converter=attrs.converters.optional(_shapes), metadata=_LEFT_OUT
     )
+    sees_input: Optional[str] = attrs.field(default=None, metadata=_LEFT_OUT)
 
 
 @attrs.frozen
@@ -142,13 +144,11 @@ class InputShapeParameters:
     Attributes:
         blob: the input.
         entry: of the record, where the shape goes; the layer's own name.
-        batch_size: of the deployed network, which the record does not tell.
         record_file: the record.
     """
 
     blob: str
     entry: str
-    batch_size: int
     record_file: str
 
 

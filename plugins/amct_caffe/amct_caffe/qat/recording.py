@@ -13,6 +13,9 @@ import attrs
 from amct_core import record as records
 from amct_core.record import LayerRecord, Record
 
+MOST_AXES = 3
+"""How many axes a sample may have whose shape :func:`sample_shape` records."""
+
 
 def activation_factors(
     record: Record,
@@ -67,24 +70,24 @@ def shift_factors(
     return record.with_layer(layer, entry)
 
 
-def most_axes() -> int:
-    """Return how many axes a sample may have whose shape :func:`sample_shape` records."""
-    return 3
-
-
-def sample_shape(record: Record, entry: str, shape: Sequence[int], replaces: bool) -> Record:
+def sample_shape(
+    record: Record, entries: Sequence[str], shape: Optional[Sequence[int]], replaces: bool
+) -> Record:
     """Return ``record`` with the shape of one sample of a network input.
+
+    Unlike :func:`input_shape` it says how many axes there are.
 
     Args:
         record: the record so far.
-        entry: name of the entry, which holds nothing else.
-        shape: without the batch size, at most :func:`most_axes` sizes.
+        entries: names of the entries that hold it.
+        shape: without the batch size, at most :data:`MOST_AXES` sizes; None: it is not held.
         replaces: whether a shape that is there already gives way.
     """
-    found = record.find(entry) or LayerRecord()
-    if found.sample_shape is not None and not replaces:
-        return record
-    return record.with_layer(entry, found.with_sample_shape(shape))
+    for name in entries:
+        found = record.find(name) or LayerRecord()
+        if found.sample_shape is None or replaces:
+            record = record.with_layer(name, found.with_sample_shape(shape))
+    return record
 
 
 def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
@@ -99,9 +102,9 @@ def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
 
 
 __all__ = [
+    "MOST_AXES",
     "activation_factors",
     "input_shape",
-    "most_axes",
     "records",
     "sample_shape",
     "shift_factors",

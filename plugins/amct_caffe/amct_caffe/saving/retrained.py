@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Dict, List, Sequence, Tuple
 
 from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.input_shapes import batch_size
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
-from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork, ShapeRecord
 
 
@@ -51,9 +52,7 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
         record_file=qat.activations[0][1].record_file,
         weights_file=str(network.weights_file),
         input_shapes=_input_shapes(qat.activations),
-        shape_records=tuple(
-            ShapeRecord(each.blob, each.entry, each.batch_size) for each in qat.recorders
-        ),
+        shape_records=_shape_records(qat, graph),
     )
 
 
@@ -64,6 +63,19 @@ def _input_shapes(
     for _, parameters in activations:
         shapes.update(parameters.input_shapes or {})
     return shapes
+
+
+def _shape_records(qat: InsertedLayers, graph: Graph) -> Tuple[ShapeRecord, ...]:
+    entries = {
+        parameters.sees_input: parameters.layers[0]
+        for _, parameters in qat.activations
+        if parameters.sees_input is not None
+    }
+    entries.update({each.blob: each.entry for each in qat.recorders})
+    layers = [node.source for node in graph.nodes]
+    return tuple(
+        ShapeRecord(blob, entry, batch_size(layers, blob)) for blob, entry in entries.items()
+    )
 
 
 def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameters) -> BoundState:
