@@ -25,6 +25,7 @@ from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.input_shapes import InputShapes
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
+from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
 
@@ -153,7 +154,7 @@ def save(
         config_file: the config that the model was made with; None: as the modified model says.
         backend: name of the deploy backend; None: as the config says.
         input_shapes: shapes of network inputs by blob, batch size first, in place of what the
-            config, the modified model or the record tell.
+            modified model, the config or the record tell.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -185,10 +186,7 @@ def save(
     _check_record(record, network, record_path)
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
-    asked = {**(config.input_shapes if config is not None else {}), **(input_shapes or {})}
-    check_given_shapes(network.graph, asked, config_file)
-    check_weights_fit(network.graph, asked)
-    model = attrs.evolve(model, input_shapes={**model.input_shapes, **asked})
+    model = _with_shapes(model, network, config, input_shapes, config_file)
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
@@ -215,6 +213,21 @@ def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> Q
 
 def _quantizable_types(plugins: Registries) -> List[str]:
     return [each.name for each in plugins.layer_types if each.quantization is not None]
+
+
+def _with_shapes(
+    model: QuantizedModel,
+    network: RetrainedNetwork,
+    config: Optional[QatConfig],
+    given: Optional[InputShapes],
+    config_file: Optional[str],
+) -> QuantizedModel:
+    """Return ``model`` with the shapes of its inputs: given now, at insertion, or recorded."""
+    configured = config.input_shapes if config is not None else {}
+    shapes = {**configured, **network.input_shapes, **(given or {})}
+    check_given_shapes(network.graph, shapes, config_file)
+    check_weights_fit(network.graph, shapes)
+    return attrs.evolve(model, input_shapes={**model.input_shapes, **shapes})
 
 
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:

@@ -341,6 +341,10 @@ def test_what_a_record_cannot_hold_is_given_to_save(
         workflow.save(*trained, input_shapes={"data": (1, 2, 4, 8, 7)})
     workflow.save(*trained, input_shapes={"data": (1, 2, 4, 8, 6)})
     check_saved(VIDEO, 1)
+    entries = json.loads(Path("c.json").read_text())
+    Path("c.json").write_text(json.dumps({**entries, "input_shapes": {"data": [7, 2, 4, 8, 6]}}))
+    workflow.save(*trained, config_file="c.json")
+    check_saved(VIDEO, 7)
 
 
 def test_the_batch_size_of_the_deployable_model_can_be_chosen(
@@ -349,6 +353,9 @@ def test_the_batch_size_of_the_deployable_model_can_be_chosen(
     monkeypatch.chdir(tmp_path)
     train_and_save(UNFOLDED.dummy_data(), UNFOLDED, input_shapes={"data": (1, 72)})
     check_saved(UNFOLDED, 1)
+    trained = ("m.prototxt", "s_iter_1.caffemodel", "saved")
+    workflow.save(*trained, input_shapes={"data": (6, 72)})
+    check_saved(UNFOLDED, 6)
 
 
 @pytest.mark.parametrize(
