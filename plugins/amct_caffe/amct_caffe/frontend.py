@@ -74,7 +74,9 @@ class CaffeFrontend(Frontend):
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
         shapes = _input_shapes(request, views)
-        views = views_of(run_passes(views.source, [FreeBatchSize(shapes.trained)]))
+        views = views_of(
+            run_passes(views.source, [FreeBatchSize(shapes.trained, shapes.uncertain)])
+        )
         check_weights_fit(views.test, shapes.known)
         network: CaffeNetwork = views.source
         plugins = registries()

@@ -264,6 +264,12 @@ class TestGiven:
             "data": (1, 3, 9, 9)
         }
 
+    def test_a_fixed_reshape_tells_the_batch_size_of_training(self) -> None:
+        """A Python layer does not; the deployed network has the one that is given."""
+        insert(self.TEXT + _RESHAPE % "dim: 64 dim: 144", data=(1, 3, 8, 8))
+        reshape = documents.read("m.prototxt").by_name()["reshape"][0].parameters("reshape_param")
+        assert reshape.message("shape").integers("dim") == [0, 144]
+
     def test_an_unknown_input_is_refused(self) -> None:
         with pytest.raises(ConfigError, match=r"c\.json.*'image', which is no input.* are data"):
             insert(self.TEXT, image=(1, 3, 8, 8))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import AbstractSet, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import attrs
 
@@ -30,13 +30,17 @@ class FreeBatchSize(Pass[CaffeNetwork]):
        neither 0 nor -1, and there is no axis before which a whole number of samples' rows ends.
     3. Where the shape of its input is not known because that of a network input is not, a first
        number that is neither 0 nor -1 is refused as well; it may be either kind.
-    4. Where a layer of unknown type is why, there is a warning.
+    4. So is one above 1 beside a -1, where the batch size of training is not known for certain: a
+       -1 fits any.
+    5. Where a layer of unknown type is why, there is a warning.
 
     Attributes:
         shapes: of the inputs of the TEST phase, batch size first; None: not known.
+        uncertain: the inputs whose batch size is not known for certain.
     """
 
     shapes: Mapping[str, Optional[Shape]]
+    uncertain: AbstractSet[str] = frozenset()
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
         """Return the network with 0 in place of batch sizes.
@@ -48,7 +52,8 @@ class FreeBatchSize(Pass[CaffeNetwork]):
         found: Dict[str, List[bool]] = {}
         for phase, graph in zip(PHASES, graphs_of(network)):
             known = self.shapes if phase == "TEST" else {}
-            for name, follows in _fixed_reshapes(graph, phase, known):
+            uncertain = self.uncertain if phase == "TEST" else frozenset()
+            for name, follows in _fixed_reshapes(graph, phase, known, uncertain):
                 found.setdefault(name, []).append(follows)
         freed = {name for name, follows in found.items() if all(follows)}
         for layer in network.document.layers:
@@ -62,7 +67,10 @@ class FreeBatchSize(Pass[CaffeNetwork]):
 
 
 def _fixed_reshapes(
-    graph: Graph, phase: str, given: Mapping[str, Optional[Shape]]
+    graph: Graph,
+    phase: str,
+    given: Mapping[str, Optional[Shape]],
+    uncertain: AbstractSet[str],
 ) -> List[Tuple[str, bool]]:
     """Return the Reshapes with a number of axis 0, and whether it is that of their input."""
     known = infer_shapes(graph, {blob: shape for blob, shape in given.items() if shape})
@@ -74,9 +82,10 @@ def _fixed_reshapes(
             continue
         shape = known.get(node.inputs[0])
         if shape is None:
-            if a.axis == 0:
+            if a.axis == 0 and phase == "TEST":
                 _check_known(graph, node, a, unknown)
         elif a.axis in (0, -len(shape) - 1):
+            _check_certain(graph, node, shape, uncertain)
             _check_rows(graph, node, shape, _batch_size(graph, node, known), phase)
             fixed.append((node.name, a.dims[0] == shape[0]))
     return fixed
@@ -92,6 +101,21 @@ def _check_known(graph: Graph, node: Node, a: Reshape, unknown: Sequence[str]) -
         node.name,
         a.dims[0],
     )
+
+
+def _check_certain(graph: Graph, node: Node, shape: Shape, uncertain: AbstractSet[str]) -> None:
+    a = node.typed(Reshape)
+    inputs = sorted(_sources(graph, node.inputs[0]) & uncertain)
+    if inputs and a.dims[0] not in (1, shape[0]) and -1 in a.dims:
+        raise ModelError(
+            f"its first dim is {a.dims[0]}, and its input is {shape} where the batch size is that "
+            f"given for '{inputs[0]}'; the layer of that input does not tell the one of training.",
+            file=graph.file,
+            layer=node.name,
+            field="reshape_param.shape",
+            remedy="Write the first dim as 0 if it is the batch size; or give the batch size of "
+            "training in --input-shape.",
+        )
 
 
 def _check_rows(graph: Graph, node: Node, shape: Shape, batch: Optional[int], phase: str) -> None:

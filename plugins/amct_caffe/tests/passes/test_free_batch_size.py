@@ -107,7 +107,15 @@ def test_3_0_and_minus_1_are_not() -> None:
         assert freed(text, data=None) == normal(text)
 
 
-def test_4_behind_a_layer_of_unknown_type_it_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+def test_4_beside_minus_1_any_batch_size_fits() -> None:
+    text = UNKNOWN_DATA + reshape(64, -1)
+    with pytest.raises(ModelError, match=r"first dim is 64, and its input is \(1, 8, 8\)"):
+        FreeBatchSize({"data": (1, 8, 8)}, frozenset({"data"})).run(network(text, {}))
+    state = FreeBatchSize({"data": (64, 4, 8)}, frozenset({"data"})).run(network(text, {}))
+    assert text_of(state) == normal(UNKNOWN_DATA + reshape(0, -1))
+
+
+def test_5_behind_a_layer_of_unknown_type_it_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     text = data(64, 8) + UNKNOWN + reshape(64, -1, bottom="odd")
     assert freed(text, data=(64, 8)) == normal(text)
     assert "layer 'reshape': its first dim is 64" in caplog.text
