@@ -10,7 +10,6 @@ from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.layer_type import attributes_of
-from amct_caffe.model.net_states import advice
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
@@ -19,6 +18,7 @@ from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.net_states import advice
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze

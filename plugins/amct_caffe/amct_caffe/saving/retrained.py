@@ -6,11 +6,11 @@ from typing import Dict, List, Optional
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_caffe.model.net_states import require_same_layers
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.passes.keep_test_net import KeepTestNet
+from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import ActivationParameters

@@ -6,6 +6,8 @@ from typing import Iterator, List, Optional, Sequence, Set
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.formats.prototxt.phases import depends_on_state
+from amct_caffe.passes.python_layers import is_python_layer
+from amct_caffe.passes.remove_qat import KINDS
 from amct_core.errors import ModelError
 from amct_core.network_state import NetworkState, NetworkStates
 
@@ -29,8 +31,8 @@ def other_layers(document: NetDocument, phase: str, state: NetworkState) -> Opti
     differences = [f"lacks {_named(lacks)}"] if lacks else []
     differences += [f"has {_named(adds)}"] if adds else []
     return (
-        f"it is {state}: the {phase} net {' and '.join(differences)}, other than the one that the "
-        f"model was made for ({expected})"
+        f"it is {state}: the {phase} net {' and '.join(differences)}; the model was made for "
+        f"{expected}"
     )
 
 
@@ -81,5 +83,6 @@ def _without(layers: Sequence[Layer], others: Sequence[Layer]) -> List[Layer]:
 
 
 def _named(layers: Sequence[Layer]) -> str:
-    names = list(dict.fromkeys(f"'{layer.name}'" for layer in layers))
+    own = [layer for layer in layers if not any(is_python_layer(layer, kind) for kind in KINDS)]
+    names = list(dict.fromkeys(f"'{layer.name}'" for layer in own or layers))
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
