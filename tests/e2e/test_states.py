@@ -360,6 +360,19 @@ class TestOtherStates:
         check_saved()
         assert "has no weights" not in caplog.text
 
+    def test_weights_that_training_would_not_have_are_refused_at_insertion(self) -> None:
+        save_weights_of(self.BRANCH.replace('include { stage: "other" }', ""))
+        Path("net.prototxt").write_text(
+            self.BRANCH.replace('stage: "other"', 'stage: "other" phase: TEST')
+        )
+        with pytest.raises(ModelError, match=r"layer 'extra', .*not in the TRAIN net"):
+            training.run_all(
+                *("net.prototxt", "net.caffemodel"),
+                solver_file('test_iter: 1 test_state { stage: "other" }'),
+                "qat",
+            )
+        assert not Path("qat/modified_model.prototxt").exists()
+
     def test_a_layer_of_the_same_name_may_have_another_shape_there(self) -> None:
         other = FC.replace("num_output: 4", "num_output: 9").replace(
             "inner_product_param", 'include { stage: "other" } inner_product_param'

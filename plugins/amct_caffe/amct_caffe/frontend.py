@@ -18,7 +18,7 @@ from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
-from amct_caffe.passes.net_states import advice
+from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
@@ -80,6 +80,7 @@ class CaffeFrontend(Frontend):
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
         network: CaffeNetwork = views.source
+        require_trained_weights(network.document)
         plugins = registries()
         plan = make_plan(
             views,

@@ -6,6 +6,7 @@ from typing import Iterator, List, Optional, Sequence, Set
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.formats.prototxt.phases import depends_on_state
+from amct_caffe.model.layer_type import needs_weights
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.passes.remove_qat import KINDS
 from amct_core.errors import ModelError
@@ -67,13 +68,36 @@ def require_same_layers(document: NetDocument, states: NetworkStates) -> None:
             )
 
 
+def require_trained_weights(document: NetDocument) -> None:
+    """Raise if the TEST net has a layer with weights that the TRAIN net has not.
+
+    A snapshot holds what the TRAIN net has, and Caffe's solver shares only that with its TEST nets:
+    such a layer computes with what its fillers made, and its weights are lost.  Source: BVLC Caffe,
+    ``Solver::SnapshotToBinaryProto``, ``Net::ShareTrainedLayersWith``.
+
+    Raises:
+        ModelError: naming the layer.
+    """
+    trained = {layer.name for layer in document.layers_in("TRAIN")}
+    for layer in document.layers_in("TEST"):
+        if layer.name not in trained and needs_weights(layer):
+            raise ModelError(
+                "it has weights and is in the TEST net, but not in the TRAIN net: a snapshot of "
+                "the training will not have its weights.",
+                file=document.file,
+                layer=layer.name,
+                field="include",
+                remedy="Let it be in both nets, or in neither.",
+            )
+
+
 def advice(document: NetDocument) -> str:
     """Return what to do about layers that are missing, if rules speak of stages or levels."""
     if not any(depends_on_state(layer) for layer in document.layers):
         return ""
     return (
-        "Rules of its layers speak of stages or levels: name the solver (--solver) whose "
-        "train_state and test_state choose among them."
+        "Rules of the network speak of stages or levels: name the solver (--solver) whose "
+        "train_state and test_state choose among its layers."
     )
 
 

@@ -50,7 +50,9 @@ def check_bottoms(phases: Sequence[Graph], advice: str = "") -> None:
                 file=graphs[0].file,
                 layer=bottom.layer,
                 field="bottom",
-                remedy=advice or "Correct the name of the blob, or add the layer that makes it.",
+                remedy=(
+                    "Correct the name of the blob, or add the layer that makes it. " + advice
+                ).rstrip(),
             )
         _log.warning(
             "layer '%s' reads '%s', which is made in one of the phases TRAIN and TEST alone; Caffe "
