@@ -180,7 +180,7 @@ class TestTheNetworkOfTheSolversTestState:
 
     def test_networks_of_digits_need_their_solver(self) -> None:
         Path("net.prototxt").write_text(DIGITS)
-        with pytest.raises(ModelError, match=r"'data', which no layer before .*\(--solver\)"):
+        with pytest.raises(ModelError, match=r"test_state no stage: name the solver \(--solver\)"):
             workflow.create_config("net.prototxt", "net.caffemodel", "c.json")
         assert not Path("c.json").exists()
 
@@ -509,6 +509,19 @@ def test_counts_that_end_caffe_are_refused(fields: str, net: str, field: str) ->
     assert done.returncode != 0
 
 
+def test_a_first_test_that_cannot_be_made_is_refused_before_anything_is_trained() -> None:
+    network = (
+        data("include { phase: TRAIN }")
+        + data('include { phase: TEST stage: "a" }')
+        + conv("c1", "data")
+        + FC
+        + LOSS("")
+    )
+    with pytest.raises(TrainingError, match="test_state 1: it is no stage, and Caffe cannot make"):
+        run(network)
+    assert not Path("qat/modified_model.prototxt").exists()
+
+
 def test_a_further_test_that_cannot_be_made_is_refused_before_anything_is_trained() -> None:
     network = (
         data("include { phase: TRAIN }")
@@ -517,7 +530,8 @@ def test_a_further_test_that_cannot_be_made_is_refused_before_anything_is_traine
         + FC
         + LOSS("")
     )
-    with pytest.raises(TrainingError, match=r"number 2 is stage 'b': .*'data', which no layer"):
+    problem = r"test_state 2: it is stage 'b', and Caffe cannot make .*'data', which no layer"
+    with pytest.raises(TrainingError, match=problem):
         run(
             network,
             'test_iter: 1 test_iter: 1 test_state { stage: "a" } test_state { stage: "b" }',

@@ -96,8 +96,9 @@ def advice(document: NetDocument) -> str:
     if not any(depends_on_state(layer) for layer in document.layers):
         return ""
     return (
-        "Rules of the network speak of stages or levels: name the solver (--solver) whose "
-        "train_state and test_state choose among its layers."
+        f"Rules of the network speak of stages or levels, and the solver's train_state is "
+        f"{document.states.train}, its test_state {document.states.test}: name the solver "
+        "(--solver), or correct them."
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Iterator, List
 
 from amct_caffe.model.formats.prototxt.document import NetDocument
@@ -63,7 +64,7 @@ def state_violations(solver: Solver, document: NetDocument) -> Iterator[Violatio
 
     1. The TRAIN net and the first TEST net have the layers that the model was made for.
     2. No state turns a TRAIN net into a TEST net, or the other way round.
-    3. Other TEST nets can be made: no layer reads a blob that is not there.
+    3. Every net can be made: no layer reads a blob that is not there.
 
     Args:
         solver: to look at.
@@ -78,11 +79,20 @@ def state_violations(solver: Solver, document: NetDocument) -> Iterator[Violatio
         difference = other_layers(document, "TEST", states[0])
         if difference is not None:
             yield Violation("test_state", f"{difference}.", _INSERT_AGAIN)
-    for number, state in enumerate(states[1:], start=2):
-        for problem in unmade_bottoms(document, "TEST", state):
-            yield Violation(
-                "test_state", f"number {number} is {state}: {problem}.", "Correct this test_state."
-            )
+    yield from _bottom_violations("train_state", document, "TRAIN", solver.train_state)
+    for number, state in enumerate(states, start=1):
+        yield from _bottom_violations(f"test_state {number}", document, "TEST", state)
+
+
+def _bottom_violations(
+    field: str, document: NetDocument, phase: str, state: NetworkState
+) -> Iterator[Violation]:
+    for problem in itertools.islice(unmade_bottoms(document, phase, state), 1):
+        yield Violation(
+            field,
+            f"it is {state}, and Caffe cannot make this {phase} net: {problem}.",
+            "Correct the state, or the rules of the layers.",
+        )
 
 
 def searching_nets(solver: Solver, document: NetDocument) -> List[int]:
