@@ -1,4 +1,4 @@
-"""The passes on networks with rules of stages and levels: what they touch, and the rules they set."""
+"""The passes on networks with rules of stages and levels: what they touch, and their rules."""
 
 from __future__ import annotations
 
