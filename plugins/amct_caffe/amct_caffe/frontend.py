@@ -6,6 +6,7 @@ import logging
 from typing import IO, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.layer_type import attributes_of
@@ -140,7 +141,14 @@ class CaffeFrontend(Frontend):
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
+    test = to_graph(network, "TEST")
+    deployed = deployed_network([node.source for node in test.nodes])
+    return NetworkViews(
+        train=to_graph(network, "TRAIN"),
+        test=test,
+        source=network,
+        deployed=frozenset(layer.name for layer in deployed.layers),
+    )
 
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
