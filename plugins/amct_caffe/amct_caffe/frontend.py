@@ -99,6 +99,8 @@ class CaffeFrontend(Frontend):
         rendered = render_fake_quant(model)
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
         names = fake_quant_files(save_path)
+        deployed = deployed_network(document.layers_in("TEST"))
+        model.check_kept({layer.name for layer in deployed.layers}, names.model)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
