@@ -76,7 +76,7 @@ def _obstacle(
     if node.name not in views.test:
         return "it is there in the TRAIN phase only, so it is not part of the deployed network."
     if views.deployed is not None and node.name not in views.deployed:
-        return "it is not part of the deployed network: only losses and scores need it."
+        return "it is not deployed: only losses and scores need it, or no data reach it."
     if node.in_place:
         return "it works in place; give its top a name of its own."
     if node.type.weights is not None and not node.weights:

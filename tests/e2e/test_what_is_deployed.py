@@ -17,6 +17,7 @@ import pytest
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_core import workflow
 from amct_core.errors import AmctError
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 from tests.conformance.runner import SOLVER, deployable, pretend_training
 from tests.conformance.weights import write_random_weights
@@ -159,7 +160,8 @@ CASES = {
         + data("ones", SIZE.replace("3", "4"), "constant")
         + layer("Eltwise", "conv ones", "sum")
         + inner_product("sum", "ip")
-        + layer("SoftmaxWithLoss", "ip label", "loss").replace("layer", LABEL + "layer", 1),
+        + LABEL
+        + layer("SoftmaxWithLoss", "ip label", "loss"),
         ("conv", "ip"),
         ("prob",),
     ),
@@ -215,6 +217,15 @@ def test_what_predicts_is_deployed_and_exact(
     assert fed(prefix) == case.inputs
 
 
+def test_constants_have_one_batch_size(tmp_path: Path) -> None:
+    insert(tmp_path, CASES["a constant that a layer reads"].network)
+    pretend_training(tmp_path)
+    simulator = Simulator(*deployable(save(tmp_path)))
+    random = np.random.default_rng(1)
+    with pytest.raises(AmctError, match="constants for a batch of 4, and input 'data' has a batch"):
+        simulator.run({"data": random.normal(0, 1, (3, 3, 6, 6))})
+
+
 def fed(prefix: str) -> tuple[str, ...]:
     layers = documents.read(deployable(prefix)[0]).layers
     return tuple(each.name for each in layers if each.type == "Input")
@@ -229,7 +240,7 @@ def test_a_layer_that_only_labels_go_through_is_not_quantized(tmp_path: Path) ->
     assert "ip" in entries
     assert "small" not in entries
     config.write_text(json.dumps({**entries, "small": {"retrain_enable": True}}))
-    with pytest.raises(AmctError, match="only losses and scores need it"):
+    with pytest.raises(AmctError, match="it is not deployed: only losses and scores need it"):
         workflow.insert(*(str(tmp_path / n) for n in FILES_OF_INSERT))
 
 
