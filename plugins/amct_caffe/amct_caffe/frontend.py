@@ -35,7 +35,7 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
@@ -63,6 +63,7 @@ class CaffeFrontend(Frontend):
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
+        _log_deployed(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
@@ -99,7 +100,7 @@ class CaffeFrontend(Frontend):
         rendered = render_fake_quant(model)
         document = documents.NetDocument.create(model.graph.name, rendered.layers)
         names = fake_quant_files(save_path)
-        deployed = deployed_network(document.layers_in("TEST"))
+        deployed = deployed_network(rendered.layers)
         model.check_kept({layer.name for layer in deployed.layers}, names.model)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
@@ -150,6 +151,20 @@ def views_of(network: CaffeNetwork) -> NetworkViews:
         test=test,
         source=network,
         deployed=frozenset(layer.name for layer in deployed.layers),
+    )
+
+
+def _log_deployed(test: Graph) -> None:
+    """Say what of the network will be deployed, while it can still be changed."""
+    layers = [node.source for node in test.nodes]
+    deployed = deployed_network(layers)
+    kept = {layer.name for layer in deployed.layers}
+    gone = [layer.name for layer in layers if layer.name not in kept]
+    _log.info(
+        "deployed: inputs %s, outputs %s%s",
+        ", ".join(map(repr, deployed.inputs)),
+        ", ".join(map(repr, deployed.outputs)),
+        f"; not deployed: {', '.join(map(repr, gone))}" if gone else "",
     )
 
 

@@ -48,6 +48,13 @@ class DeployedNetwork:
     layers: Tuple[Layer, ...]
     inputs: Tuple[str, ...]
 
+    @property
+    def outputs(self) -> Tuple[str, ...]:
+        """The blobs that nobody reads, in order."""
+        read = {bottom for layer in self.layers for bottom in layer.bottoms}
+        made = dict.fromkeys(top for layer in self.layers for top in layer.tops)
+        return tuple(top for top in made if top not in read and top not in self.inputs)
+
 
 def deployed_network(layers: Sequence[Layer]) -> DeployedNetwork:
     """Return what is deployed of a TEST network.
