@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, Mapping, Optional, Sequence
 
 import attrs
 
@@ -28,11 +28,13 @@ class NetworkViews:
     Attributes:
         train, test: the two.
         source: what the frontend made them of, for its own :meth:`Frontend.insert`.
+        deployed: names of the layers of ``test`` that are deployed; None: all of them.
     """
 
     train: Graph
     test: Graph
     source: Any = attrs.field(default=None, repr=False)
+    deployed: Optional[FrozenSet[str]] = None
 
 
 @attrs.frozen

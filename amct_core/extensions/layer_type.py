@@ -32,6 +32,8 @@ class Role(enum.Enum):
 
     INPUT = "is fed with arrays"
     DATA = "brings data in"
+    CONSTANT = "gives the same numbers every time"
+    PARAMETER = "gives numbers that it has learned"
     LOSS = "computes a loss"
     SCORE = "measures"
     SINK = "keeps its inputs from being outputs of the network"

@@ -26,6 +26,7 @@ ELSEWHERE = {
     "plugins/amct_caffe/amct_caffe/layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/model/formats/prototxt/upgrade.py": UPGRADE,
     "plugins/amct_caffe/amct_caffe/model/formats/v1.py": UPGRADE,
+    "plugins/amct_caffe/amct_caffe/model/layer_type.py": "reads names of types of other Caffes",
     "plugins/amct_caffe/amct_caffe/model/to_inference.py": WRITES,
     "plugins/amct_caffe/amct_caffe/passes/python_layers.py": WRITES,
     "plugins/amct_caffe/amct_caffe/saving/factors.py": OUR_CLASSES,
@@ -94,7 +95,8 @@ def _declared(path: Path) -> Iterator[str]:
             first = node.args[0]
             if isinstance(first, ast.Constant):
                 yield first.value
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_LOSSES":
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and getattr(target, "id", "").startswith("_LOSSES"):
             yield from (c.value for c in ast.walk(node) if isinstance(c, ast.Constant))
 
 

@@ -6,6 +6,7 @@ import logging
 from typing import IO, List, Mapping, Optional, Sequence
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
@@ -78,6 +79,7 @@ class CaffeFrontend(Frontend):
         """Write the modified model, its weights and a record without factors."""
         views = request.views
         check_names(views.source.document)
+        _log_deployed(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
@@ -117,6 +119,8 @@ class CaffeFrontend(Frontend):
         rendered = render_fake_quant(model)
         document = documents.NetDocument(fields_of(model.graph), list(rendered.layers))
         names = fake_quant_files(save_path)
+        deployed = deployed_network(rendered.layers)
+        model.check_kept({layer.name for layer in deployed.layers}, names.model)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
@@ -159,7 +163,28 @@ class CaffeFrontend(Frontend):
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
+    test = to_graph(network, "TEST")
+    deployed = deployed_network([node.source for node in test.nodes])
+    return NetworkViews(
+        train=to_graph(network, "TRAIN"),
+        test=test,
+        source=network,
+        deployed=frozenset(layer.name for layer in deployed.layers),
+    )
+
+
+def _log_deployed(test: Graph) -> None:
+    """Say what of the network will be deployed, while it can still be changed."""
+    layers = [node.source for node in test.nodes]
+    deployed = deployed_network(layers)
+    kept = {layer.name for layer in deployed.layers}
+    gone = [layer.name for layer in layers if layer.name not in kept]
+    _log.info(
+        "deployed: inputs %s, outputs %s%s",
+        ", ".join(map(repr, deployed.inputs)),
+        ", ".join(map(repr, deployed.outputs)),
+        f"; not deployed: {', '.join(map(repr, gone))}" if gone else "",
+    )
 
 
 def fields_of(graph: Graph) -> Message:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.graph.attributes import Data, DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quantized_nodes
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
@@ -164,6 +164,7 @@ class Simulator:
             ModelError: an input is missing or has the wrong shape, or a blob does not exist.
             QuantizationError: an accumulator leaves the int32 range.
         """
+        self._check_batch_size(inputs)
         names = tuple(self.outputs if outputs is None else outputs)
         self._check_blobs(names)
         wanted = {self.graph.final_value(name): name for name in names}
@@ -226,6 +227,21 @@ class Simulator:
         (result,) = execution.run(deployed.node)
         found: NDArray[np.int32] = as_array(result)
         return found
+
+    def _check_batch_size(self, inputs: Mapping[str, Array]) -> None:
+        """Raise an error where constants of the network have the batch size that it says."""
+        constants = [node for node in self.graph.nodes if isinstance(node.attributes, Data)]
+        for blob, declared in self.inputs.items():
+            given = np.shape(inputs.get(blob, ()))[:1]
+            for node in constants if given and given != declared[:1] else ():
+                if declared[:1] in [shape[:1] for shape in node.typed(Data).shapes if shape]:
+                    raise ModelError(
+                        f"it gives constants for a batch of {declared[0]}, and input '{blob}' has "
+                        f"a batch of {given[0]}.",
+                        file=self.graph.file,
+                        layer=node.name,
+                        remedy=f"Give batches of {declared[0]} (--batch-size {declared[0]}).",
+                    )
 
     def _check_blobs(self, names: Sequence[str]) -> None:
         """Raise an error that names the processor where it leaves a blob of the model out."""
