@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Quant
-from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quantized_nodes
+from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
@@ -41,6 +41,7 @@ from cpu_sim_backend.feeding import (
     with_fed_layers,
     with_given_integers,
 )
+from cpu_sim_backend.simulatable import check_simulatable, unknown_float_layers
 
 if TYPE_CHECKING:
     from cpu_sim_backend.fast.engine import FastEngine
@@ -118,12 +119,9 @@ class Simulator:
         self._outputs = graph.outputs
         self.fed_layers: Tuple[FedLayer, ...] = ()
         if feed_unknown:
-            unknown = frozenset(node for node in graph.nodes if _is_unknown_float(node, graph))
-            graph, self.fed_layers = with_fed_layers(graph, unknown)
+            graph, self.fed_layers = with_fed_layers(graph, unknown_float_layers(graph))
         self.graph = graph
-        integer = quantized_nodes(graph)
-        for node in graph.nodes:
-            self._check(node, node in integer)
+        check_simulatable(graph)
         self._layers = deployed_layers(graph)
         self._on_given: Optional[Simulator] = None
         self.engine = chosen_engine(engine)
@@ -349,42 +347,6 @@ class Simulator:
         for value, index in last.items():
             uses.setdefault(index, set()).add(value)
         return uses
-
-    def _check(self, node: Node, integer: bool) -> None:
-        if isinstance(node.attributes, (Input, Quant, DeQuant, Fed)):
-            return
-        if node.type.weights is not None and not node.weights:
-            raise ModelError(
-                "the weights file has no weights for it.",
-                file=self.graph.file,
-                layer=node.name,
-                remedy="Save a model whose layers were all trained, or take the layer out.",
-            )
-        if (node.type.accumulate if integer else node.type.run) is not None:
-            return
-        raise ModelError(
-            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
-            f"known: {', '.join(_simulated(integer))}.",
-            file=self.graph.file,
-            layer=node.name,
-            field="type",
-            remedy="A plugin adds it with the hook amct_layer_types; 'amct verify' takes the results "
-            "of such a float layer from the framework, where that is installed.",
-        )
-
-
-def _is_unknown_float(node: Node, graph: Graph) -> bool:
-    """Return whether ``node`` is a layer in float32 that cannot be simulated."""
-    if isinstance(node.attributes, (Input, Quant, DeQuant)) or node.type.run is not None:
-        return False
-    sources = [graph.producer(value) for value in node.inputs]
-    return not any(each is not None and isinstance(each.attributes, Quant) for each in sources)
-
-
-def _simulated(integer: bool) -> List[str]:
-    """Return the layer types that can be simulated."""
-    types = registries().layer_types
-    return [each.name for each in types if (each.accumulate if integer else each.run) is not None]
 
 
 _ALONE = "centered input"

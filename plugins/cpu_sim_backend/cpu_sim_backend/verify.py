@@ -26,7 +26,7 @@ from cpu_sim_backend.counterparts import (
     LayerIntegers,
     Observation,
 )
-from cpu_sim_backend.data import DataSource
+from cpu_sim_backend.data import Batches, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
 from cpu_sim_backend.float_comparison import FloatComparison, float_comparisons
 from cpu_sim_backend.magnitude import largest_partial_sum
@@ -131,8 +131,9 @@ def compare(
     if isinstance(other, Executor):
         other = _in_framework(other, simulator, fake_quant_layers)
     missing = _missing_layers(simulator, fake_quant_layers)
+    batches = simulator.batches(data, batch_size)
     report = VerifyReport(
-        samples=simulator.batches(data, batch_size).samples,
+        samples=batches.samples,
         layers=(),
         outputs=(),
         compared=f"{other.description} with the {simulator.engine} engine",
@@ -141,12 +142,12 @@ def compare(
         fed_layers=tuple(layer.name for layer in simulator.fed_layers),
     )
     if not missing:
-        return _compared(report, other, simulator, data, batch_size)
+        return _compared(report, other, simulator, batches)
     _log.error(
         "these quantized layers are in one of the two saved models only: %s", ", ".join(missing)
     )
     try:
-        return _compared(report, other, simulator, data, batch_size)
+        return _compared(report, other, simulator, batches)
     except (AmctError, ValueError) as error:
         # Without these layers the rest need not be a network; which ones it lacks is the result.
         _log.error("what both models have cannot be compared: %s", error)
@@ -188,18 +189,16 @@ def _compared(
     report: VerifyReport,
     other: Counterpart,
     simulator: Simulator,
-    data: Union[DataSource, Mapping[str, Array]],
-    batch_size: int,
+    batches: Batches,
 ) -> VerifyReport:
     """Return ``report`` with what the data show."""
-    names = {name for name in other.layers}
+    names = set(other.layers)
     layers = [
         _LayerComparison.of(simulator, layer, other)
         for layer in simulator.quantized_layers
         if layer.name in names
     ]
     floats = float_comparisons(simulator, other)
-    batches = simulator.batches(data, batch_size)
     for batch in progress(batches, batches.samples, "comparing"):
         _observe(simulator, batch, other.run(batch), layers, floats)
     factors = other.factors()
@@ -223,11 +222,11 @@ def _observe(
     floats: Sequence[FloatComparison],
 ) -> None:
     """Compare one batch."""
-    integers = {blob: simulator.graph.final_value(blob) for blob in simulator.integer_blobs}
+    blobs = {blob: simulator.graph.final_value(blob) for blob in simulator.integer_blobs}
     fed = {name: arrays.tops for name, arrays in found.fed.items()}
     ends = [each.value for each in floats]
-    free = simulator.run_values(batch, [*integers.values(), *ends], fed)
-    by_blob = {blob: free[value] for blob, value in integers.items()}
+    free = simulator.run_values(batch, [*blobs.values(), *ends], fed)
+    by_blob = {blob: free[value] for blob, value in blobs.items()}
     differing = [
         layer for layer in layers if layer.observe(by_blob, found.layers[layer.layer.name])
     ]

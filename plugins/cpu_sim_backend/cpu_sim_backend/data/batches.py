@@ -70,7 +70,8 @@ def batches(
     own = source.rows_of_batch or {name: shapes[name][0] for name in lengths if shapes[name]}
     rows = _whole_batches(lengths, own)
     _log.info(
-        "the inputs have %s rows; %s per batch, whatever the batch size that is asked for",
+        "the inputs have %s rows and are taken in batches of %s rows; the batch size that is asked "
+        "for is ignored",
         lengths,
         rows,
     )
