@@ -121,7 +121,9 @@ def _float_remark(blob: OutputReport) -> str:
         return f"{line}; behind float layers that agree to 1e-6 only: " + ", ".join(
             blob.inexact_upstream
         )
-    return f"{line}, though every float layer before it is claimed to be"
+    return (
+        f"{line}, though every float layer before it is claimed to be (the sign of a zero counts)"
+    )
 
 
 def _described(difference: Dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import FrozenSet, List
+from typing import FrozenSet, List, Optional
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
@@ -15,14 +15,14 @@ _BY_THEMSELVES = (Input, Quant, DeQuant, Fed)
 
 
 def unknown_float_layers(graph: Graph) -> FrozenSet[Node]:
-    """Return the float layers of types that cannot be simulated."""
+    """Return the float layers that cannot be simulated."""
     integer = quantized_nodes(graph)
     return frozenset(
         node
         for node in graph.nodes
         if node not in integer
         and not isinstance(node.attributes, _BY_THEMSELVES)
-        and node.type.run is None
+        and (node.type.run is None or _reason(node) is not None)
     )
 
 
@@ -46,19 +46,24 @@ def _check(graph: Graph, node: Node, integer: bool) -> None:
             layer=node.name,
             remedy="Save a model whose layers were all trained, or take the layer out.",
         )
-    if (node.type.accumulate if integer else node.type.run) is not None:
+    if (node.type.accumulate if integer else node.type.run) is None:
+        problem = (
+            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
+            f"known: {', '.join(_simulated(integer))}."
+        )
+    elif not integer and _reason(node) is not None:
+        problem = str(_reason(node))
+    else:
         return
     remedy = "A plugin adds it with the hook amct_layer_types."
     if not integer:
         remedy += " 'amct verify' takes what it gives from the framework, where that is installed."
-    raise ModelError(
-        f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
-        f"known: {', '.join(_simulated(integer))}.",
-        file=graph.file,
-        layer=node.name,
-        field="type",
-        remedy=remedy,
-    )
+    raise ModelError(problem, file=graph.file, layer=node.name, field="type", remedy=remedy)
+
+
+def _reason(node: Node) -> Optional[str]:
+    """Return why this layer cannot be simulated, though others of its type can."""
+    return None if node.type.cannot_run is None else node.type.cannot_run(node)
 
 
 def _simulated(integer: bool) -> List[str]:

@@ -32,7 +32,7 @@ from cpu_sim_backend.data.batches import Batches, batches
 from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 from cpu_sim_backend.engines import chosen_engine
-from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
+from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array, checked_input
 from cpu_sim_backend.feeding import (
     Fed,
     FedLayer,
@@ -208,6 +208,15 @@ class Simulator:
         wanted = {name: self.graph.final_value(name) for name in names}
         found = self.run_values(inputs, tuple(wanted.values()), fed)
         return {name: found[value] for name, value in wanted.items()}
+
+    def check_inputs(self, inputs: Mapping[str, Array]) -> None:
+        """Check that there are data for each input of the network.
+
+        Raises:
+            ModelError: one is missing or has the wrong shape.
+        """
+        for name, shape in self.inputs.items():
+            checked_input(inputs, name, shape)
 
     def run_values(
         self,

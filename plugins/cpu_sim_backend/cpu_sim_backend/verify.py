@@ -24,7 +24,6 @@ from cpu_sim_backend.counterparts import (
     EngineCounterpart,
     FrameworkCounterpart,
     LayerIntegers,
-    Observation,
 )
 from cpu_sim_backend.data import Batches, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
@@ -200,7 +199,7 @@ def _compared(
     ]
     floats = float_comparisons(simulator, other)
     for batch in progress(batches, batches.samples, "comparing"):
-        _observe(simulator, batch, other.run(batch), layers, floats)
+        _observe(simulator, batch, other, layers, floats)
     factors = other.factors()
     for layer in layers:
         layer.compare_factors(factors)
@@ -217,15 +216,24 @@ def _compared(
 def _observe(
     simulator: Simulator,
     batch: Mapping[str, Array],
-    found: Observation,
+    other: Counterpart,
     layers: Sequence[_LayerComparison],
     floats: Sequence[FloatComparison],
 ) -> None:
     """Compare one batch."""
     blobs = {blob: simulator.graph.final_value(blob) for blob in simulator.integer_blobs}
-    fed = {name: arrays.tops for name, arrays in found.fed.items()}
     ends = [each.value for each in floats]
-    free = simulator.run_values(batch, [*blobs.values(), *ends], fed)
+    values = [*blobs.values(), *ends]
+    fed: Mapping[str, Sequence[Array]] = {}
+    # The simulation comes first where it can: what it refuses may end the framework's process.
+    if simulator.fed_layers:
+        simulator.check_inputs(batch)
+        found = other.run(batch)
+        fed = {name: arrays.tops for name, arrays in found.fed.items()}
+        free = simulator.run_values(batch, values, fed)
+    else:
+        free = simulator.run_values(batch, values)
+        found = other.run(batch)
     by_blob = {blob: free[value] for blob, value in blobs.items()}
     differing = [
         layer for layer in layers if layer.observe(by_blob, found.layers[layer.layer.name])

@@ -33,6 +33,9 @@ layer { name: "three" type: "InnerProduct" bottom: "two" top: "three"
 SPP = 'layer { name: "spp" type: "SPP" bottom: "one" top: "spp" spp_param { pyramid_height: 2 } }'
 COLUMNS = """layer { name: "columns" type: "Im2col" bottom: "one" top: "columns"
   convolution_param { kernel_size: 3 stride: 2 } }"""
+PLACES = """layer { name: "pool" type: "Pooling" bottom: "one" top: "pool" top: "places"
+  pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "both" type: "Concat" bottom: "pool" bottom: "places" top: "both" }"""
 OWN = """layer { name: "own" type: "Python" bottom: "one" top: "one"
   python_param { module: "layer_of_the_user" layer: "Doubled" } }
 layer { name: "clipped" type: "ReLU" bottom: "one" top: "one" }"""
@@ -60,6 +63,7 @@ class Doubled(caffe.Layer):
 NETWORKS: Dict[str, Tuple[str, str, List[str]]] = {
     "SPP": (SPP, "spp", ["spp"]),
     "Im2col": (COLUMNS, "columns", ["columns"]),
+    "Pooling that gives the places of maxima": (PLACES, "both", ["pool"]),
     "of the user, in place": (OWN, "one", ["own"]),
     "one after the other": (CHAIN, "own", ["spp", "own"]),
 }
@@ -139,6 +143,15 @@ def test_without_caffe_the_layer_is_an_error_that_names_it(on_path: Path) -> Non
     feeding = Simulator(*files, feed_unknown=True)
     with pytest.raises(ModelError, match=r"layer 'spp'.*1 arrays are not given"):
         feeding.run(data)
+
+
+def test_wrong_data_are_an_error_before_caffe_sees_them(on_path: Path) -> None:
+    """Caffe would end the process."""
+    own = saved(on_path, "SPP")
+    with pytest.raises(ModelError, match=r"input 'data' is .* expected numbers of shape"):
+        verify(own.prefix, {"data": np.zeros((2, 5, 8, 8), np.float32)}, against="framework")
+    with pytest.raises(ModelError, match="expected one array for each of"):
+        verify(own.prefix, {"other": np.zeros((2, 3, 8, 8), np.float32)}, against="framework")
 
 
 def test_two_layers_of_one_name_cannot_be_told_apart(on_path: Path) -> None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from amct_core.extensions import LayerType
 
-_TYPES = ("LSTM", "PSROIPooling", "RNN", "ROIAlign", "ROIPooling")
-
-LAYER_TYPES = tuple(LayerType(name, needs_whole_batch=True) for name in _TYPES)
+LAYER_TYPES = (
+    LayerType("LSTM", needs_whole_batch=True),
+    LayerType("PSROIPooling", needs_whole_batch=True),
+    LayerType("RNN", needs_whole_batch=True),
+    LayerType("ROIAlign", needs_whole_batch=True),
+    LayerType("ROIPooling", needs_whole_batch=True),
+)
