@@ -12,7 +12,7 @@ from pathlib import Path
 from amct_core.plugins import registries
 from tests.core.test_import_rules import PACKAGES, ROOT
 
-OF_OTHER_LAYERS = {"LSTM", "RNN", "SPP", "Im2col", "Filter", "HDF5Output", "Crop", "Slice"}
+OF_OTHER_LAYERS = {"SPP", "Im2col", "Filter", "HDF5Output", "Crop", "Slice"}
 """Types of Caffe beside those that are declared."""
 
 UPGRADE = "upgrades networks of earlier formats"
@@ -31,6 +31,7 @@ ELSEWHERE = {
     "plugins/amct_caffe/amct_caffe/passes/python_layers.py": WRITES,
     "plugins/amct_caffe/amct_caffe/saving/factors.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/fake_quant.py": WRITES,
+    "plugins/amct_caffe/amct_caffe/saving/quantized_layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/split_layer.py": WRITES,
     "plugins/ascend_backend/ascend_backend/eltwise_int16.py": ATC,
     "plugins/ascend_backend/ascend_backend/merging.py": ATC,
@@ -38,6 +39,7 @@ ELSEWHERE = {
     "plugins/ascend_backend/ascend_backend/rollback.py": WRITES,
     "plugins/ascend_backend/ascend_backend/weights_entries.py": ATC,
     "plugins/cpu_sim_backend/cpu_sim_backend/device/rewriting.py": "names it in a report",
+    "plugins/cpu_sim_backend/cpu_sim_backend/feeding.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/onnx_export/layers.py": ONNX,
     "plugins/cpu_sim_backend/cpu_sim_backend/simulator.py": WRITES,
 }

@@ -26,6 +26,7 @@ from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
@@ -133,17 +134,21 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
-        def prototxt(shapes: Mapping[str, Sequence[int]]) -> str:
+        def network(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
             fed = to_inference(layers, shapes.__getitem__)
             fed = with_input_shapes(fed, shapes.__getitem__)
-            return documents.NetDocument.create(document.name, fed).format()
+            return documents.NetDocument.create(document.name, fed)
 
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            prototxt=prototxt,
+            network=network,
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
         )
+
+    def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
+        """Return the quantized layers of the saved fake-quant model, in network order."""
+        return quantized_layers(documents.read(fake_quant_files(save_path).model))
 
     def network_data(self, save_path: str) -> NetworkData:
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
