@@ -5,12 +5,17 @@ A line is one layer, ``Type bottoms -> tops | fields``; it is called like its fi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
 import pytest
 
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import has_weights
+from amct_core import plugins
 
 FIELDS = {
     "Convolution": "convolution_param { num_output: 2 kernel_size: 1 }",
@@ -464,3 +469,39 @@ def test_no_layer_with_weights_is_lost(name: str) -> None:
     weighted = {layer.name for layer in found if has_weights(layer)}
     assert weighted
     assert weighted <= {layer.name for layer in deployed_network(found).layers}
+
+
+PLUGIN = """
+from amct_core.extensions import LayerType, Role
+from amct_core.hookspecs import hookimpl
+
+@hookimpl
+def amct_layer_types():
+    return [LayerType("Jaccard", role=Role.SCORE), LayerType("Rank", role=Role.LOSS)]
+"""
+
+
+@pytest.fixture
+def plugin_with_roles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Install a plugin that declares what types of other Caffes are for."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "plugin_with_roles.py").write_text(PLUGIN)
+    own = EntryPoint("roles", "plugin_with_roles", "amct")
+    points = [*plugins.installed_entry_points(), own]
+    monkeypatch.setattr(plugins, "installed_entry_points", lambda: points)
+    plugins.host.cache_clear()
+    plugins.registries.cache_clear()
+    yield
+    monkeypatch.undo()
+    plugins.host.cache_clear()
+    plugins.registries.cache_clear()
+
+
+@pytest.mark.usefixtures("plugin_with_roles")
+def test_plugins_declare_losses_and_scores() -> None:
+    assert deployed(*PREDICTION, "Jaccard ip label -> j", "Rank label ip -> loss") == IP
+
+
+def test_without_the_plugin_both_are_layers_like_others() -> None:
+    found = deployed(*PREDICTION, "Jaccard ip label -> j", "Rank label ip -> r")
+    assert found == f"{IP}; Jaccard ip label -> j; Rank label ip -> r"
