@@ -19,6 +19,7 @@ from amct_core.file_names import work_files
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
 @input_shape_option
+@click.option("--solver", help="The solver that will train: the states that it says count.")
 @json_option
 def command(
     model: str,
@@ -26,6 +27,7 @@ def command(
     config_file: str,
     folder: str,
     input_shapes: Mapping[str, Tuple[int, ...]],
+    solver: str | None,
     as_json: bool,
 ) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.
@@ -36,6 +38,12 @@ def command(
 
     files = work_files(folder)
     workflow.insert(
-        model, weights, config_file, *files.modified, files.record, input_shapes=input_shapes
+        model,
+        weights,
+        config_file,
+        *files.modified,
+        files.record,
+        solver_file=solver,
+        input_shapes=input_shapes,
     )
     print_files((*files.modified, files.record), as_json)

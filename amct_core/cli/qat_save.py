@@ -30,6 +30,7 @@ from amct_core.file_names import SAVE_TYPES
 )
 @click.option("--backend", help="Deploy backend; the config's by default.")
 @input_shape_option
+@click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
 @json_option
 def command(
     model: str,
@@ -40,6 +41,7 @@ def command(
     save_type: str,
     backend: str | None,
     input_shapes: Mapping[str, Tuple[int, ...]],
+    solver: str | None,
     as_json: bool,
 ) -> None:
     """Save the modified MODEL with trained WEIGHTS, a snapshot of it."""
@@ -53,6 +55,7 @@ def command(
         record_file,
         config_file,
         backend,
+        solver_file=solver,
         input_shapes=input_shapes,
     )
     print_files(written, as_json)

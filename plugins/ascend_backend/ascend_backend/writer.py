@@ -40,8 +40,8 @@ def write_deploy_model(
             DetectionOutput as it is, for a user who rewrites them by hand; ATC refuses them.
 
     Raises:
-        ModelError: the shape of a network input is not known, or a DetectionOutput cannot be
-            expressed as the SSDDetectionOutput that ATC takes.
+        ModelError: the shape of a network input is not known, a quantized layer would be missing,
+            or a DetectionOutput cannot be expressed as the SSDDetectionOutput that ATC takes.
     """
     rendered = render_deploy(model)
     layers: Sequence[Layer] = rendered.layers
@@ -51,6 +51,7 @@ def write_deploy_model(
         layers = ssd_detection_outputs(layers, model.graph.file)
     document = NetDocument.create(model.graph.name, layers)
     names = deploy_files(save_path)
+    model.check_kept({layer.name for layer in layers}, names.model)
     files.add(names.model, document.format())
     with files.open(names.weights) as stream:
         entries = [

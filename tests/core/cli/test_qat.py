@@ -48,10 +48,20 @@ class TestInsert:
         insert = step("insert")
         done = amct(*self.ARGUMENTS)
         insert.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", *self.FILES, input_shapes={}
+            "m.prototxt",
+            "m.caffemodel",
+            "config.json",
+            *self.FILES,
+            solver_file=None,
+            input_shapes={},
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
         assert configured == ["configured"]
+
+    def test_the_solver_reaches_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
+        insert = step("insert")
+        amct(*self.ARGUMENTS, "--solver", "s.prototxt")
+        assert insert.call_args.kwargs["solver_file"] == "s.prototxt"
 
     def test_shapes_of_inputs_reach_the_workflow(
         self, amct: Amct, step: Callable[[str], Mock]
@@ -105,7 +115,8 @@ class TestSave:
     ) -> None:
         save = step("save")
         save.return_value = self.FILES
-        done = amct(*self.ARGUMENTS, "-c", "config.json", "--record", "record.txt")
+        arguments = ("-c", "config.json", "--record", "record.txt", "--solver", "s.prototxt")
+        done = amct(*self.ARGUMENTS, *arguments)
         save.assert_called_once_with(
             model_file="m.prototxt",
             weights_file="s.caffemodel",
@@ -115,6 +126,7 @@ class TestSave:
             config_file="config.json",
             backend=None,
             input_shapes={},
+            solver_file="s.prototxt",
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
 
@@ -134,6 +146,7 @@ class TestSave:
             config_file=None,
             backend="mine",
             input_shapes={},
+            solver_file=None,
         )
         assert json.loads(done.out) == {"files": list(self.FILES)}
 
@@ -176,7 +189,12 @@ class TestConfig:
         """The config to write; creating it writes CONFIG and reports two layers."""
 
         def create_config(
-            model_file: str, weights_file: str, config_file: str, simple: str | None = None
+            model_file: str,
+            weights_file: str,
+            config_file: str,
+            simple: str | None = None,
+            *,
+            solver_file: str | None = None,
         ) -> ConfigReport:
             json_format.write(config_file, CONFIG)
             return ConfigReport(CONFIG, ("conv", "pool"), {"fc": "transpose is true"})
@@ -187,9 +205,9 @@ class TestConfig:
     def test_the_files_reach_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         create_config = step("create_config")
         create_config.return_value = ConfigReport(CONFIG, (), {})
-        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg")
+        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg", "--solver", "s.prototxt")
         create_config.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg"
+            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg", solver_file="s.prototxt"
         )
 
     def test_it_says_what_can_be_quantized_and_why_the_rest_cannot(

@@ -18,6 +18,8 @@ from amct_core.graph.attributes import Attributes, Convolution
 def to_graph(network: CaffeNetwork, phase: str) -> Graph:
     """Return the layers that ``network`` has in ``phase`` (``TRAIN`` or ``TEST``).
 
+    The state of the phase is that of the document.
+
     Raises:
         ModelError: two layers of the phase have one name and weights; they cannot be distinguished.
     """
@@ -46,7 +48,9 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
                 source=layer,
             )
         )
-    return with_data_channels(Graph(network.document.name, nodes, network.model_file))
+    document = network.document
+    graph = Graph(document.name, nodes, network.model_file, document.fields)
+    return with_data_channels(graph)
 
 
 def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Attributes:

@@ -12,6 +12,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 import attrs
 
 from amct_core.errors import FileFormatError
+from amct_core.network_state import NetworkState
 
 Parameters = TypeVar("Parameters")
 
@@ -37,6 +38,12 @@ def _pair(values: Any) -> Tuple[int, int]:
     return int(height), int(width)
 
 
+def _state(value: Any) -> Optional[NetworkState]:
+    if value is None or isinstance(value, NetworkState):
+        return value
+    return NetworkState(**value)
+
+
 @attrs.frozen
 class ActivationParameters:
     """ActivationQAT.
@@ -48,6 +55,8 @@ class ActivationParameters:
         batch_num: TRAIN forwards of initialisation.
         fixed_min: whether clip_min is pinned at 0.
         record_file: where the factors go.
+        train_state, test_state: what the solver was said to say of the states of its nets, in the
+            first ActivationQAT of a network; None: nothing.
         input_shapes: in the first such layer of a network, the shapes of the network inputs that
             are known at insertion, by blob, batch size first; None in the others.
         sees_input: the network input, of unknown shape, that has the shape of this blob.
@@ -59,6 +68,12 @@ class ActivationParameters:
     batch_num: int
     fixed_min: bool
     record_file: str
+    train_state: Optional[NetworkState] = attrs.field(
+        default=None, converter=_state, metadata=_LEFT_OUT
+    )
+    test_state: Optional[NetworkState] = attrs.field(
+        default=None, converter=_state, metadata=_LEFT_OUT
+    )
     input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = attrs.field(
         default=None, converter=attrs.converters.optional(_shapes), metadata=_LEFT_OUT
     )
@@ -191,7 +206,7 @@ class DequantParameters:
 
 
 def to_param_str(parameters: Any) -> str:
-    """Return ``parameters`` as one line of JSON."""
+    """Return ``parameters`` as one line of JSON; what is left out where it is None is."""
     written = attrs.asdict(parameters, filter=_is_written)
     return json.dumps(written, sort_keys=True)
 
