@@ -8,7 +8,7 @@ about one float32 value in seven.
 
 from __future__ import annotations
 
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -81,11 +81,14 @@ class QuantizedModel:
         graph: the network as it is in testing, after folding; nodes carry float32 weights, nodes of
             quantized layers included (their integers are in ``layers``).
         layers: the quantized layers in network order.
+        input_shapes: the shapes of network inputs that are known beside those that the graph tells,
+            by blob, batch size first; they win over the graph's.
         steps: the same with Quant and DeQuant around the quantized layers, in execution order.
     """
 
     graph: Graph
     layers: Tuple[QuantizedLayer, ...]
+    input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
     _by_name: Dict[str, QuantizedLayer] = attrs.field(init=False, repr=False)
     steps: Tuple[Step, ...] = attrs.field(init=False, repr=False)
 

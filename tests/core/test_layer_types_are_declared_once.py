@@ -32,6 +32,7 @@ ELSEWHERE = {
     "plugins/amct_caffe/amct_caffe/saving/factors.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/fake_quant.py": WRITES,
     "plugins/amct_caffe/amct_caffe/saving/quantized_layers.py": OUR_CLASSES,
+    "plugins/amct_caffe/amct_caffe/saving/fed_shapes.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/split_layer.py": WRITES,
     "plugins/ascend_backend/ascend_backend/eltwise_int16.py": ATC,
     "plugins/ascend_backend/ascend_backend/merging.py": ATC,

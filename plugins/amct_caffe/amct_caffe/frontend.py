@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import IO, List, Mapping, Optional, Sequence
+
+import attrs
 
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.model.input_shapes import InputShapes, input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
+from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.names import check_names
@@ -26,6 +32,7 @@ from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.saving.fed_shapes import check_fed_shapes
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
@@ -41,6 +48,7 @@ from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.network_state import NetworkStates
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
@@ -84,6 +92,11 @@ class CaffeFrontend(Frontend):
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
+        shapes = _input_shapes(request, views)
+        views = views_of(
+            run_passes(views.source, [FreeBatchSize(shapes.trained, shapes.uncertain)])
+        )
+        check_weights_fit(views.test, shapes.known)
         network: CaffeNetwork = views.source
         require_trained_weights(network.document)
         plugins = registries()
@@ -94,11 +107,13 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
+        recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan),
+            InsertActivationQat(plan, shapes.known or None, recording.by_group),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
+            InsertInputShape(recording.entries, request.record_file),
         ]
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
@@ -107,7 +122,9 @@ class CaffeFrontend(Frontend):
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
-            files.add(request.record_file, records.format(_empty_record(views, plan)))
+            files.add(
+                request.record_file, records.format(_empty_record(views, plan, recording.entries))
+            )
 
     def read_retrained(
         self, model_file: str, weights_file: str, states: Optional[NetworkStates] = None
@@ -139,11 +156,19 @@ class CaffeFrontend(Frontend):
             fed = with_input_shapes(fed, shapes.__getitem__)
             return documents.NetDocument.create(document.name, fed)
 
+        @functools.cache
+        def saved() -> CaffeNetwork:
+            return read_network(model_file, weights_file)
+
+        def check(shapes: Mapping[str, Sequence[int]]) -> None:
+            check_fed_shapes(attrs.evolve(saved(), document=network(shapes)))
+
         return CaffeExecutor(
             inputs=data_blobs(layers),
             network=network,
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
+            check=check,
         )
 
     def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
@@ -220,7 +245,13 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
     caffemodel.write(stream, network.document.name, layers, network.others)
 
 
-def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
-    """Return a record with an entry for each quantized layer, in network order."""
+def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
+    layers = views.source.document.layers_in("TEST")
+    return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
+
+
+def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:
+    """Return a record with an entry for each quantized layer, in network order, and each input."""
     planned = {layer.name for group in plan.groups for layer in group.layers}
-    return Record({node.name: LayerRecord() for node in views.test.nodes if node.name in planned})
+    layers = [node.name for node in views.test.nodes if node.name in planned]
+    return Record({name: LayerRecord() for name in (*layers, *inputs.values())})

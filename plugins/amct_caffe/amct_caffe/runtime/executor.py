@@ -28,6 +28,7 @@ class CaffeExecutor(Executor):
         network: gives the net for input shapes.
         weights_file: caffemodel.
         factors: gives the factors of its Quant and DeQuant layers.
+        check: raises an AmctError for input shapes that a layer cannot take.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class CaffeExecutor(Executor):
         network: Callable[[Shapes], NetDocument],
         weights_file: str,
         factors: Callable[[], Factors],
+        check: Callable[[Shapes], None] = lambda shapes: None,
     ) -> None:
         if not os.path.isfile(weights_file):
             raise ModelError("there is no such file.", file=weights_file)
@@ -43,6 +45,7 @@ class CaffeExecutor(Executor):
         self._network = network
         self._weights_file = weights_file
         self._factors = factors
+        self._check = check
         self._shapes: Dict[str, Tuple[int, ...]] = {}
         self._layers: Mapping[str, Layer] = {}
         self._net: Any = None
@@ -119,6 +122,7 @@ class CaffeExecutor(Executor):
 
     def _prepare(self, shapes: Dict[str, Tuple[int, ...]]) -> None:
         if self._net is None or shapes != self._shapes:
+            self._check(shapes)
             # Not reshaped: an LSTM ends the process where the number of its time steps changes.
             self._net = None
             self._net = self._build(shapes)

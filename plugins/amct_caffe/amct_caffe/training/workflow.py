@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
@@ -85,6 +85,7 @@ def run_all(
     config_file: Optional[str] = None,
     simplified_config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
 
@@ -137,6 +138,7 @@ def run_all(
         *files.modified,
         files.record,
         solver_file=solver_file,
+        input_shapes=input_shapes,
     )
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(

@@ -13,6 +13,7 @@ from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 import attrs
 import numpy as np
 
+from amct_caffe.model import first_samples
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array
 from amct_caffe.model.parameters import Parameters
@@ -73,6 +74,8 @@ class DataSource:
         has_images: whether ``transform_param`` counts.
         is_fed: whether it brings no data by itself.
         channels: ``(layer) -> order`` of the channels where the layer makes sure of it.
+        look: ``(layer) -> shapes`` of the tops, from the first sample of its files; it may fail
+            where they cannot be read.
         shared: ``(layer, class_of) -> problem``: why the ranks of a data-parallel run would not be
             fed with different samples, or None if they are; ``class_of`` gives the class of a
             Python layer from its module and name.
@@ -82,6 +85,7 @@ class DataSource:
     has_images: bool = False
     is_fed: bool = False
     channels: Callable[[Layer], Optional[str]] = _no_order
+    look: Optional[Callable[[Layer], Shapes]] = None
     shared: Callable[[Layer, ClassOf], Optional[str]] = _same_samples
 
 
@@ -259,7 +263,7 @@ LAYER_TYPES = (
         parameters="data_param",
         attributes=_read_database,
         role=Role.DATA,
-        data=DataSource(has_images=True, shared=_different_samples),
+        data=DataSource(has_images=True, look=first_samples.database, shared=_different_samples),
     ),
     LayerType("DenseImageData", role=Role.DATA, data=DataSource()),
     LayerType(
@@ -275,7 +279,7 @@ LAYER_TYPES = (
         "HDF5Data",
         parameters="hdf5_data_param",
         role=Role.DATA,
-        data=DataSource(listed=_hdf5_files, shared=_different_samples),
+        data=DataSource(listed=_hdf5_files, look=first_samples.hdf5, shared=_different_samples),
     ),
     LayerType(
         "ImageData",
@@ -286,6 +290,7 @@ LAYER_TYPES = (
             listed=_image_files,
             has_images=True,
             channels=_image_channels,
+            look=first_samples.image_files,
             shared=_shuffled_samples,
         ),
     ),
