@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from amct_caffe.model.formats.caffemodel import reader
+from amct_caffe.runtime.capabilities.batch_norm import follows_the_batch
 from cpu_sim_backend.verify import verify
 from plugins.amct_caffe.tests.qat import nets
 from plugins.amct_caffe.tests.qat.bench import Bench, Modified, blobs_of
@@ -175,22 +176,12 @@ class TestTheProbe:
         modified, _ = network(bench)
         assert "use_global_stats" not in Path(modified.model).read_text()
 
-    def test_it_believes_a_caffe_that_normalises_by_the_batch(
-        self, monkeypatch: pytest.MonkeyPatch
+    @pytest.mark.parametrize("right_backward", [True, False])
+    def test_it_believes_a_caffe_whose_forward_and_backward_follow_the_batch(
+        self, right_backward: bool
     ) -> None:
-        from amct_caffe.runtime import batch_norm_probe
-
-        assert not batch_norm_probe.trains_batch_norm()
-        monkeypatch.setattr(batch_norm_probe, "_net", lambda: BatchNormByDefinition(True))
-        assert batch_norm_probe.trains_batch_norm()
-
-    def test_it_does_not_believe_one_whose_backward_forgets_the_statistics(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        from amct_caffe.runtime import batch_norm_probe
-
-        monkeypatch.setattr(batch_norm_probe, "_net", lambda: BatchNormByDefinition(False))
-        assert not batch_norm_probe.trains_batch_norm()
+        net = BatchNormByDefinition(right_backward)
+        assert follows_the_batch(net) is right_backward
 
 
 class Blob:
