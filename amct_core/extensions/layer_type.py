@@ -157,6 +157,8 @@ class LayerType:
         run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
+        has_backward: whether the framework can take a gradient back through the type; one that
+            cannot ends the process when it is asked to.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
@@ -189,6 +191,7 @@ class LayerType:
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
     by_sample: bool = False
+    has_backward: bool = True
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
     accumulate: Optional[Callable[[Node, Any], Any]] = None

@@ -13,6 +13,7 @@ from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.inserted import InsertedLayers, read_inserted
+from amct_caffe.training.caffe_check import require_caffe
 from amct_core.config import json_format
 from amct_core.config.check import check_inserted
 from amct_core.config.model import QatConfig
@@ -81,12 +82,15 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
         TrainingError: the solver would not initialise the clip bounds or not search shift N; the
             message explains every violation.
         ConfigError: the model was made with another config.
+        EnvironmentUnsuitableError: the Caffe that is installed cannot do what the run asks of it.
         AmctError: a file cannot be read.
     """
     config = json_format.read(config_file)
-    inserted = read_inserted(documents.read(modified_model_file))
+    document = documents.read(modified_model_file)
+    inserted = read_inserted(document)
     check_inserted(config, inserted.types, inserted.shift_n_algo, registries(), config_file)
     require_fit(solver_file, TrainingNeeds.of_model(inserted), modified_model_file)
+    require_caffe(document, solvers.read(solver_file))
 
 
 def require_fit(solver_file: str, needs: TrainingNeeds, modified_model_file: str) -> None:

@@ -11,6 +11,7 @@ from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.training.caffe_check import require_caffe
 from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
 from amct_core.config import json_format
@@ -64,6 +65,7 @@ def check_training(
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
+    require_caffe(document, solver)
     return solver, document
 
 
@@ -95,6 +97,7 @@ def run_all(
             file=config_file,
             remedy="Leave one of them out.",
         )
+    require_caffe(documents.read(model_file), solvers.read(solver_file))
     files = work_files(folder)
     os.makedirs(folder, exist_ok=True)
     if config_file is None:

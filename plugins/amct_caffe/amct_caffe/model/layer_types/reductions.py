@@ -139,7 +139,13 @@ LAYER_TYPES = (
     LayerType("Accuracy", attributes=_read_accuracy, role=Role.SCORE, shape=_accuracy_shape),
     # Of Caffe's SSD fork; its one input that is data comes from DetectionOutput.
     LayerType("DetectionEvaluate", role=Role.SCORE),
-    LayerType("ArgMax", attributes=_read_arg_max, shape=_arg_max_shape, run=arg_max),
+    LayerType(
+        "ArgMax",
+        attributes=_read_arg_max,
+        shape=_arg_max_shape,
+        run=arg_max,
+        has_backward=False,
+    ),
     # A BLAS orders the sums.
     LayerType(
         "Reduction",
