@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Mapping, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.runtime.buildable import require_buildable
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
@@ -95,11 +96,13 @@ class CaffeExecutor(Executor):
         self._shapes = shapes
 
     def _build(self, shapes: Shapes) -> Any:
+        prototxt = self._prototxt(shapes)
+        require_buildable(prototxt)
         # pycaffe builds nets from files only.
         descriptor, path = tempfile.mkstemp(suffix=".prototxt")
         try:
             with os.fdopen(descriptor, "w") as stream:
-                stream.write(self._prototxt(shapes))
+                stream.write(prototxt)
             return caffe.Net(path, TEST, weights=self._weights_file)
         finally:
             os.unlink(path)

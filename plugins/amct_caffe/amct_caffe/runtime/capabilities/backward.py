@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import List
 
 from amct_caffe.runtime.capabilities.probe import Finding, Probe
+from amct_core.plugins import registries
 
 _NOT_IMPLEMENTED = ("Not Implemented", "not implemented")
 
@@ -18,11 +19,17 @@ def _without_backward() -> Finding:
     from amct_caffe.runtime.pycaffe import caffe
 
     found: List[str] = []
-    for kind in sorted(caffe.layer_type_list()):
+    kinds = getattr(caffe, "layer_type_list", _declared)()
+    for kind in sorted(kinds):
         sentence = run_apart(lambda kind=kind: _backward(kind)).sentence  # type: ignore[misc]
         if any(words in sentence for words in _NOT_IMPLEMENTED):
             found.append(str(kind))
     return Finding(bool(found), found)
+
+
+def _declared() -> List[str]:
+    """Return the types of which this is declared, for a Caffe that does not tell what it has."""
+    return [each.name for each in registries().layer_types if not each.has_backward]
 
 
 def _backward(kind: str) -> None:
