@@ -159,6 +159,7 @@ def fold_multiplier(net: Any) -> np.ndarray:
 class TestTheProbe:
     """Which Caffe trains BatchNorm is found out by running one layer."""
 
+    @pytest.mark.lacks("batch_norm_trained")
     def test_the_caffe_of_the_package_index_cannot_and_its_layers_are_frozen_with_one_line(
         self, bench: Bench, caplog: pytest.LogCaptureFixture
     ) -> None:
