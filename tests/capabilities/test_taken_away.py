@@ -237,6 +237,36 @@ def test_verify_in_another_caffe_than_that_of_training(
     assert after in done.stderr
 
 
+def trained_statistics(folder: Path, lacks: str) -> bool:
+    """Take a network with BatchNorm to its end in a Caffe that can train it, and verify it.
+
+    Return whether its statistics moved.
+    """
+    networks.write(folder, networks.network(networks.BATCH_NORM))
+    done = amct_lacking(folder, lacks, *QAT_RUN, has="batch_norm_trained")
+    assert done.returncode == 0, done.stderr
+    np.savez(folder / "x.npz", data=np.random.default_rng(1).normal(size=(4, 3, 8, 8)))
+    verified = amct_lacking(
+        folder,
+        lacks,
+        *("verify", "q/result/model", "--data", "x.npz", "--json"),
+        has="batch_norm_trained",
+    )
+    assert json.loads(verified.stdout)["exact"] is True
+    (snapshot,) = (folder / "q").glob("**/*_iter_3.caffemodel")
+    files = (snapshot, folder / "net.caffemodel")
+    trained, given = (reader.read(str(file)).by_name()["bn"].blobs[0] for file in files)
+    return not np.array_equal(trained, given)
+
+
+def test_a_caffe_that_trains_batch_norm_does_so(tmp_path: Path) -> None:
+    assert trained_statistics(tmp_path, "")
+
+
+def test_where_its_names_are_cleared_it_is_frozen_all_the_same(tmp_path: Path) -> None:
+    assert not trained_statistics(tmp_path, "batch_norm_names_kept")
+
+
 class TestNamesAreClearedWhereTrainingRuns:
     """A model that shares statistics by name comes from a machine whose Caffe keeps names."""
 

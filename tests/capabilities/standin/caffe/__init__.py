@@ -1,17 +1,22 @@
 """A stand-in for Caffe that lacks something: the real one, with things taken away.
 
 Put before the real one on PYTHONPATH.  ``STANDIN_LACKS`` says what it lacks: names of capabilities
-and layer types, separated by commas.  Where Caffe would end the process, it does so as well, in the
+and layer types, separated by commas; ``STANDIN_HAS`` says what it can do although the real one
+may not.  Where Caffe would end the process, it does so as well, in the
 same words; the sentences are those of BVLC Caffe's sources.
 """
 
 import importlib
+import json
 import os
 import re
 import sys
 import tempfile
 
 LACKS = frozenset(filter(None, os.environ.get("STANDIN_LACKS", "").split(",")))
+HAS = frozenset(filter(None, os.environ.get("STANDIN_HAS", "").split(",")))
+"""What it can do although the real one may not: ``batch_norm_trained``."""
+
 WITHOUT = {
     "image_data": ("ImageData",),
     "hdf5_data": ("HDF5Data", "HDF5Output"),
@@ -87,6 +92,32 @@ def checked(text, types):
         text = without_names(text)
     if "batch_norm_trained" in LACKS:
         text = frozen(text)
+    if "batch_norm_trained" in HAS:
+        text = trained(text)
+    return text
+
+
+def trained(text):
+    """Replace each BatchNorm by a layer of our own that follows its batch."""
+    for start, end, layer in reversed(list(layers(text))):
+        if BATCH_NORM.search(layer):
+            given = re.search(r"batch_norm_param\s*\{[^}]*\}", layer)
+            fields = dict(re.findall(r"(\w+):\s*([\w.+-]+)", given[0] if given else ""))
+            stored = fields.get("use_global_stats")
+            parameters = {
+                "eps": float(fields.get("eps", 1e-5)),
+                "moving_average_fraction": float(fields.get("moving_average_fraction", 0.999)),
+                "use_global_stats": None if stored is None else stored in ("true", "True", "1"),
+            }
+            layer = layer.replace(given[0], "") if given else layer
+            layer = BATCH_NORM.sub('type: "Python"', layer).rstrip()[:-1]
+            if not PARAM.search(layer):
+                layer += "param { lr_mult: 0 decay_mult: 0 }" * 3  # as the mask of the real one
+            own = (
+                'python_param { module: "standin_batch_norm" layer: "BatchNorm" '
+                f"param_str: '{json.dumps(parameters)}' }} }}"
+            )
+            text = text[:start] + layer + own + text[end:]
     return text
 
 
