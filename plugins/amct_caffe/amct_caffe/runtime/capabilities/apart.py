@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -80,7 +81,7 @@ def _run(function: Callable[[], Any], result: IO[bytes], output: IO[bytes]) -> N
     """Be the child; never returns."""
     status = 1
     try:
-        _leave_no_core()
+        _leave_nothing_behind()
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
         try:
@@ -94,9 +95,11 @@ def _run(function: Callable[[], Any], result: IO[bytes], output: IO[bytes]) -> N
         os._exit(status)
 
 
-def _leave_no_core() -> None:
+def _leave_nothing_behind() -> None:
+    """Leave neither a core nor a list of Python's frames where Caffe ends the process."""
     import resource
 
+    faulthandler.disable()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
