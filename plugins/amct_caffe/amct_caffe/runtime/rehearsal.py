@@ -1,7 +1,4 @@
-"""Lets Caffe build the nets of a solver in a process of its own: what would end it ends that one.
-
-``python -m amct_caffe.runtime.rehearsal SOLVER WEIGHTS [SOLVERSTATE]``
-"""
+"""Lets Caffe build a solver's nets in a process of its own, which it may end."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import sys
 from typing import Optional
 
 from amct_caffe.runtime.capabilities.apart import sentence_of
+from amct_caffe.runtime.capabilities.asking import command_with_path
 
 _BUILT = "the nets were built"
 
@@ -23,27 +21,20 @@ def problem_of_building(
     It loads the weights, too, so that shapes that do not fit are found.
     """
     files = [solver_file, weights_file, *([resume] if resume is not None else [])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-m", "amct_caffe.runtime.rehearsal", *files],
-        env=environment,
-        capture_output=True,
-        check=False,
-    )
+    command = command_with_path(sys.executable, sys.path, __name__, files)
+    done = subprocess.run(command, capture_output=True, check=False)
     if _BUILT.encode() in done.stdout:
         return None
     said = sentence_of(done.stderr.decode("utf-8", "replace"))
     return said or f"the process ended with {done.returncode}"
 
 
-def _main(solver_file: str, weights_file: str, resume: Optional[str] = None) -> None:
+def main() -> None:
+    """Build the nets of the solver, the weights and the solver state of the command line."""
     from amct_caffe.runtime.training import load_solver
 
-    load_solver(solver_file, weights_file, resume)
+    solver_file, weights_file, *resume = sys.argv[1:]
+    load_solver(solver_file, weights_file, resume[0] if resume else None)
     print(_BUILT, flush=True)
     # Threads that read ahead may still be at work.
     os._exit(0)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

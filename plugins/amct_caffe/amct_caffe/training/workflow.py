@@ -37,15 +37,19 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
         AmctError: the solver would not do, or training failed.
     """
     solver, _ = check_training(solver_file, weights_file, resume)
-    _rehearse(solver_file, weights_file, resume)
+    rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.training import run_solver
 
     run_solver(solver_file, solver.max_iter, weights_file, resume)
     return last_snapshot(solver)
 
 
-def _rehearse(solver_file: str, weights_file: str, resume: Optional[str]) -> None:
-    """Raise if Caffe cannot build the nets: in this process, it would end it."""
+def rehearse(solver_file: str, weights_file: str, resume: Optional[str]) -> None:
+    """Raise if Caffe cannot build the nets, which would end this process.
+
+    Raises:
+        TrainingError: with Caffe's sentence.
+    """
     from amct_caffe.runtime.rehearsal import problem_of_building
 
     problem = problem_of_building(solver_file, weights_file, resume)

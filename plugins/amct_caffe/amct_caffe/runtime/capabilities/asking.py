@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from amct_caffe.runtime.capabilities.apart import sentence_of
 from amct_caffe.runtime.capabilities.registered import PROBES
@@ -39,15 +39,15 @@ def capabilities(*names: str) -> Mapping[str, Capability]:
     """
     if not caffe_is_installed():
         return {}
-    return _asked(tuple(names or PROBES), sys.executable, os.pathsep.join(sys.path))
+    return _asked(tuple(names or PROBES), sys.executable, tuple(sys.path))
 
 
 @functools.cache
-def _asked(names: Tuple[str, ...], python: str, path: str) -> Mapping[str, Capability]:
+def _asked(names: Tuple[str, ...], python: str, path: Tuple[str, ...]) -> Mapping[str, Capability]:
     # One BLAS thread: nothing here takes long, and forks do not like threads.
-    environment = {**os.environ, "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"}
-    environment.update(OMP_NUM_THREADS="1", GLOG_minloglevel="2", GLOG_logtostderr="1")
-    command = [python, "-m", "amct_caffe.runtime.capabilities", *names]
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment.update(GLOG_minloglevel="2", GLOG_logtostderr="1")
+    command = command_with_path(python, path, "amct_caffe.runtime.capabilities.__main__", names)
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=_SECONDS, check=False
@@ -65,6 +65,17 @@ def _asked(names: Tuple[str, ...], python: str, path: str) -> Mapping[str, Capab
         if name not in found
     }
     return {name: found.get(name) or unanswered[name] for name in names}
+
+
+def command_with_path(
+    python: str, path: Sequence[str], module: str, arguments: Sequence[str]
+) -> List[str]:
+    """Return the command that calls ``main`` of a module where imports find what they find here.
+
+    A user's script may have added the folder of its Caffe, or of its layers, to ``sys.path``.
+    """
+    code = f"import sys; sys.path[:] = {list(path)!r}; import {module} as module; module.main()"
+    return [python, "-c", code, *arguments]
 
 
 def _answers(output: str) -> Dict[str, Capability]:
