@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.runtime.buildable import require_buildable
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors, LayerArrays, Trace
@@ -130,6 +131,7 @@ class CaffeExecutor(Executor):
 
     def _build(self, shapes: Shapes) -> Any:
         document = self._network(shapes)
+        require_buildable(document)
         self._layers = {layer.name: layer for layer in document.layers}
         # pycaffe builds nets from files only.
         descriptor, path = tempfile.mkstemp(suffix=".prototxt")
