@@ -397,3 +397,40 @@ def test_the_command_takes_a_shape(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     saved = [f"q/result/model_deploy_{end}" for end in ("model.prototxt", "weights.caffemodel")]
     deployed = Simulator(*saved)
     assert dict(deployed.inputs) == {"data": (1, 2, 4, 8, 6)}
+
+
+@pytest.mark.parametrize(
+    ("layers", "channels"),
+    [(SLICE.layers, 2), (convolution("conv", "data") + distance("conv"), 3)],
+    ids=["slice", "convolution"],
+)
+def test_of_several_testing_nets_that_of_the_first_state_is_recorded(
+    layers: str, channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from amct_caffe.runtime.pycaffe import caffe
+
+    monkeypatch.chdir(tmp_path)
+    text, networks = "", {}
+    rules = {"phase: TRAIN": 8, 'phase: TEST stage: "a"': 11, 'phase: TEST stage: "b"': 9}
+    for index, (rule, size) in enumerate(rules.items()):
+        networks[size] = Network(layers, {"data": (BATCH, channels, size, size)})
+        source = networks[size].python_data().replace("data.npz", f"{index}.npz")
+        text += source.replace('name: "source"', f'name: "source" include {{ {rule} }}')
+        Path("data.npz").rename(f"{index}.npz")
+    Path("net.prototxt").write_text(text + layers)
+    caffe.Net("net.prototxt", caffe.TRAIN).save("net.caffemodel")
+    states = 'test_state { stage: "a" } test_iter: 1 test_state { stage: "b" } test_iter: 1'
+    solver_text = SOLVER.format(net="m.prototxt", prefix="s").replace("test_iter: 1", states)
+    assert states in solver_text
+    Path("s.prototxt").write_text(solver_text)
+    workflow.create_config("net.prototxt", "net.caffemodel", "c.json", solver_file="s.prototxt")
+    original, modified = (
+        ("net.prototxt", "net.caffemodel", "c.json"),
+        ("m.prototxt", "m.caffemodel"),
+    )
+    workflow.insert(*original, *modified, "r.txt", solver_file="s.prototxt")
+    solver = caffe.get_solver("s.prototxt")
+    solver.net.copy_from("m.caffemodel")
+    solver.solve()
+    workflow.save("m.prototxt", "s_iter_1.caffemodel", "saved", "Both", "r.txt", "c.json")
+    check_saved(networks[11])
