@@ -254,7 +254,6 @@ def _unary(operator: str) -> Any:
 LAYER_TYPES = (
     LayerType("AbsVal", shape=same_shape, run=absolute, by_sample=True, onnx=_unary("Abs")),
     LayerType("BNLL", shape=same_shape, run=bnll, exact=False),
-    LayerType("Clip", shape=same_shape),
     LayerType(
         "ELU",
         attributes=_numbers(ELU, "elu_param", "alpha"),
@@ -303,7 +302,6 @@ LAYER_TYPES = (
         selects_values=lambda node: node.typed(ReLU).negative_slope == 0,
         onnx=_relu_onnx,
     ),
-    LayerType("ReLU6", shape=same_shape),
     LayerType(
         "Sigmoid",
         shape=same_shape,

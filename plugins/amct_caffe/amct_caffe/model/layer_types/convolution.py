@@ -42,7 +42,8 @@ from amct_core.numerics.windows import convolved_size, deconvolved_size
 _DEFAULT_SPATIAL_AXES = 2
 
 
-def _read(layer: Layer) -> Convolution:
+def read(layer: Layer) -> Convolution:
+    """Return the attributes of a convolution, with one size for each spatial axis."""
     parameters = Parameters(layer, "convolution_param")
     sizes = len(parameters.integers("kernel_size"))
     axes = sizes if sizes > 1 else _DEFAULT_SPATIAL_AXES
@@ -72,7 +73,8 @@ def over_axes(a: Convolution, axes: int) -> Optional[Convolution]:
     return attrs.evolve(a, kernel=kernel, stride=stride, pad=pad, dilation=dilation)
 
 
-def _blobs(layer: Layer) -> List[ExpectedBlob]:
+def blobs(layer: Layer) -> List[ExpectedBlob]:
+    """Return what weights (outputs, channels of a group, *kernel) and bias look like."""
     parameters = layer.parameters("convolution_param")
     outputs = parameters.integer("num_output")
     return _filter_blobs(layer, (outputs, None))
@@ -239,7 +241,8 @@ def _onnx(operator: str) -> Any:
     ) -> None:
         constants = [writer.constant(blob, np.float32) for blob in node.weights]
         window = _window(node.typed(Convolution))
-        writer.add(operator, [*inputs, *constants], outputs[0], **window)
+        for x, y in zip(inputs, outputs):
+            writer.add(operator, [x, *constants], y, **window)
 
     return write
 
@@ -268,29 +271,31 @@ def _onnx_deconvolve(writer: OnnxWriter, node: Node, q: str, offset: int) -> str
     return add_bias(writer, node, writer.add("Cast", [sums], to=INT32))
 
 
-LAYER_TYPES = (
-    LayerType(
-        "Convolution",
-        parameters="convolution_param",
-        attributes=_read,
-        blobs=_blobs,
-        shape=_shape,
-        weights=WeightAxes(output=0, input=1, part_input=PartInput.CHANNELS),
-        folds_batch_norm=True,
-        quantization=Quantization(
-            check_convolution, default_channel_wise=True, channel_wise_allowed=True
-        ),
-        run=lambda node, inputs: [convolve(node, x) for x in inputs],
-        exact=False,
-        by_sample=True,
-        accumulate=convolve,
-        onnx=_onnx("Conv"),
-        onnx_accumulate=_onnx_convolve,
+CONVOLUTION = LayerType(
+    "Convolution",
+    parameters="convolution_param",
+    attributes=read,
+    blobs=blobs,
+    shape=_shape,
+    weights=WeightAxes(output=0, input=1, part_input=PartInput.CHANNELS),
+    folds_batch_norm=True,
+    quantization=Quantization(
+        check_convolution, default_channel_wise=True, channel_wise_allowed=True
     ),
+    run=lambda node, inputs: [convolve(node, x) for x in inputs],
+    exact=False,
+    by_sample=True,
+    accumulate=convolve,
+    onnx=_onnx("Conv"),
+    onnx_accumulate=_onnx_convolve,
+)
+
+LAYER_TYPES = (
+    CONVOLUTION,
     LayerType(
         "Deconvolution",
         parameters="convolution_param",
-        attributes=_read,
+        attributes=read,
         blobs=_deconvolution_blobs,
         shape=_deconvolution_shape,
         weights=WeightAxes(output=1, input=0, part_input=PartInput.CHANNELS),

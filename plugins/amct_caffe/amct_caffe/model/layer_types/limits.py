@@ -1,0 +1,168 @@
+"""Layers that keep values between two limits: ReLU6, Clip, HardSigmoid, HardSwish.
+
+=============  =================================  ==================================================
+type           computes                           as defined by
+=============  =================================  ==================================================
+ReLU6          ``min(max(x, 0), 6)``              MobileNet's Caffes; ATC's operator Relu6
+Clip           ``max(min, min(x, max))``          BVLC Caffe, clip_layer.cpp
+HardSigmoid    ``clip(alpha * x + beta, 0, 1)``   PaddlePaddle's and ONNX's operator; 0.2 and 0.5
+                                                  where Caffe's layer has no parameters
+HardSwish      ``x * clip(x + 3, 0, 6) / 6``      MobileNetV3 (A. Howard et al., 2019), section 5.2
+=============  =================================  ==================================================
+
+Limits alone are exact.  Implementations of HardSigmoid and HardSwish differ in the order of their
+steps, and some compute in float64: those two agree with Caffe to within rounding.
+"""
+
+from __future__ import annotations
+
+from typing import List, Sequence
+
+import attrs
+import numpy as np
+
+from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_types.axes import Array
+from amct_caffe.model.layer_types.variants import declared, given
+from amct_caffe.model.parameters import Parameters
+from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
+from amct_core.graph import Node
+from amct_core.graph.attributes import Attributes
+
+_ZERO, _ONE, _THREE, _SIX = (np.float32(value) for value in (0, 1, 3, 6))
+_HARD_SIGMOID = ("hard_sigmoid_param", "hardsigmoid_param")
+_HARD_SWISH = ("hard_swish_param", "hardswish_param")
+
+
+@attrs.frozen
+class Clip(Attributes):
+    """Values below ``low`` become ``low``, those above ``high`` become ``high``."""
+
+    low: float
+    high: float
+
+
+@attrs.frozen
+class HardSigmoid(Attributes):
+    """``alpha * x + beta``, between 0 and 1."""
+
+    alpha: float
+    beta: float
+
+
+def _read_clip(layer: Layer) -> Clip:
+    parameters = Parameters(layer, "clip_param")
+    return Clip(parameters.number("min"), parameters.number("max"))
+
+
+def _read_hard_sigmoid(layer: Layer) -> HardSigmoid:
+    parameters = given(layer, *_HARD_SIGMOID)
+    return HardSigmoid(parameters.number("alpha"), parameters.number("beta"))
+
+
+def _is_relu6(layer: Layer) -> bool:
+    # Some Caffes' ReLU6 has a slope below 0, which it takes from ReLU's parameters.
+    sloped = layer.parameters("relu_param").number("negative_slope", 0.0) != 0
+    return declared("relu6_param")(layer) and not sloped
+
+
+def relu6(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``min(max(x, 0), 6)``."""
+    return [np.minimum(np.maximum(inputs[0], _ZERO), _SIX)]
+
+
+def clip(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``max(low, min(x, high))``; of NaN Caffe makes ``low``."""
+    a = node.typed(Clip)
+    return [np.fmax(np.float32(a.low), np.minimum(inputs[0], np.float32(a.high)))]
+
+
+def hard_sigmoid(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``min(max(alpha * x + beta, 0), 1)``."""
+    a = node.typed(HardSigmoid)
+    line = inputs[0] * np.float32(a.alpha) + np.float32(a.beta)
+    return [np.minimum(np.maximum(line, _ZERO), _ONE)]
+
+
+def hard_swish(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return ``x * min(max(x + 3, 0), 6) / 6``."""
+    x = inputs[0]
+    return [x * np.minimum(np.maximum(x + _THREE, _ZERO), _SIX) / _SIX]
+
+
+def _clip_sign(node: Node) -> Sign:
+    return Sign.NONNEGATIVE if node.typed(Clip).low >= 0 else Sign.ANY
+
+
+def _relu6_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    limits = [writer.constant(limit, np.float32) for limit in (0, 6)]
+    writer.add("Clip", [*inputs, *limits], outputs[0])
+
+
+def _clip_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    a = node.typed(Clip)
+    limits = [writer.constant(limit, np.float32) for limit in (a.low, a.high)]
+    writer.add("Clip", [*inputs, *limits], outputs[0])
+
+
+def _hard_sigmoid_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    a = node.typed(HardSigmoid)
+    writer.add("HardSigmoid", inputs, outputs[0], alpha=float(a.alpha), beta=float(a.beta))
+
+
+def _hard_swish_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """ONNX has the operator from opset 14 on; it is ``x`` times this HardSigmoid."""
+    gate = writer.add("HardSigmoid", inputs, alpha=1 / 6, beta=0.5)
+    writer.add("Mul", [*inputs, gate], outputs[0])
+
+
+LAYER_TYPES = (
+    LayerType(
+        "Clip",
+        parameters="clip_param",
+        holds_for=declared("clip_param"),
+        attributes=_read_clip,
+        shape=same_shape,
+        sign=_clip_sign,
+        run=clip,
+        by_sample=True,
+        onnx=_clip_onnx,
+    ),
+    LayerType(
+        "HardSigmoid",
+        holds_for=declared(*_HARD_SIGMOID),
+        attributes=_read_hard_sigmoid,
+        shape=same_shape,
+        sign=Sign.NONNEGATIVE,
+        run=hard_sigmoid,
+        exact=False,
+        by_sample=True,
+        onnx=_hard_sigmoid_onnx,
+    ),
+    LayerType(
+        "HardSwish",
+        holds_for=declared(*_HARD_SWISH),
+        shape=same_shape,
+        run=hard_swish,
+        exact=False,
+        by_sample=True,
+        onnx=_hard_swish_onnx,
+    ),
+    LayerType(
+        "ReLU6",
+        holds_for=_is_relu6,
+        shape=same_shape,
+        sign=Sign.NONNEGATIVE,
+        run=relu6,
+        by_sample=True,
+        onnx=_relu6_onnx,
+    ),
+)
