@@ -25,6 +25,7 @@ from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_
 from amct_caffe.model.layer_types.integer_onnx import FLOAT, INT32, SIGN, add_bias, as_uint8, zero
 from amct_caffe.model.layer_types.sizes import per_axis
 from amct_caffe.model.parameters import Parameters
+from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import ModelError
 from amct_core.extensions import (
     LayerType,
@@ -255,20 +256,58 @@ def _onnx_convolve(writer: OnnxWriter, node: Node, q: str, offset: int) -> str:
 
 
 def _onnx_deconvolve(writer: OnnxWriter, node: Node, q: str, offset: int) -> str:
-    """ONNX has no integer form; float32 is exact while sums stay below 2**24."""
-    bound = int(exactness.partial_sum_bound(node.weights[0], offset, 1).max())
+    """ONNX has no integer form; float32 is exact while sums stay below 2**24.
+
+    Where a sum could exceed that, each part of the input channels is a layer of its own, as in the
+    fake-quant model, and the parts are added in int32.
+    """
+    weights, axes = node.weights[0], node.type.weights
+    parts = accumulator_parts(axes, weights, offset)
+    floats = writer.add("Cast", [q], to=FLOAT)
+    centered = writer.add("Sub", [floats, writer.constant(offset + SIGN, np.float32)])
+    total: Optional[str] = None
+    for part in parts:
+        assert axes is not None
+        own = weights_of_part(axes, weights, part)
+        _check_part(node, own, offset)
+        sums = _onnx_part(writer, node, centered, own, part if len(parts) > 1 else None)
+        total = sums if total is None else writer.add("Add", [total, sums])
+    assert total is not None
+    return add_bias(writer, node, total)
+
+
+def _check_part(node: Node, weights: Array, offset: int) -> None:
+    """Check that float32 holds all sums of one part.
+
+    An output meets every ``stride``-th weight only, along each axis.
+
+    Raises:
+        ModelError: it does not: one input channel alone exceeds what it can hold.
+    """
+    strides = node.typed(Convolution).stride
+    met = (weights[_at(map(slice, at, weights.shape[2:], strides))] for at in np.ndindex(*strides))
+    bound = max(int(exactness.partial_sum_bound(each, offset, 1).max()) for each in met)
     if bound >= exactness.EXACT_LIMIT:
         raise ModelError(
-            f"its sums can reach {bound}, and ONNX has no integer Deconvolution: float32 is exact "
-            "below 2^24 only.",
+            f"the sums of one input channel can reach {bound}, and ONNX has no integer "
+            "Deconvolution: float32 is exact below 2^24 only.",
             layer=node.name,
             remedy="Disable the layer in the config.",
         )
-    floats = writer.add("Cast", [q], to=FLOAT)
-    centered = writer.add("Sub", [floats, writer.constant(offset + SIGN, np.float32)])
-    weights = writer.constant(node.weights[0], np.float32)
-    sums = writer.add("ConvTranspose", [centered, weights], **_window(node.typed(Convolution)))
-    return add_bias(writer, node, writer.add("Cast", [sums], to=INT32))
+
+
+def _onnx_part(
+    writer: OnnxWriter, node: Node, centered: str, weights: Array, part: Optional[slice]
+) -> str:
+    """Return the int32 sums over some input channels; over all of them, if ``part`` is None."""
+    if part is not None:
+        ends = [writer.constant([end], np.int64) for end in (part.start, part.stop, 1)]
+        centered = writer.add("Slice", [centered, *ends])
+    filters = writer.constant(weights, np.float32)
+    window = _window(node.typed(Convolution))
+    return writer.add(
+        "Cast", [writer.add("ConvTranspose", [centered, filters], **window)], to=INT32
+    )
 
 
 CONVOLUTION = LayerType(

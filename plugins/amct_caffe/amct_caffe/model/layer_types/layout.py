@@ -333,6 +333,28 @@ def _permute_onnx(
     writer.add("Transpose", inputs, outputs[0], perm=order)
 
 
+def _crop_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """A Slice along the axes from the layer's own on."""
+    a, shape = node.typed(Crop), writer.shape(node, node.inputs[0])
+    cut = writer.shape(node, node.outputs[0])
+    axis = canonical_axis(node, a.axis, shape)
+    offsets = a.offsets or (0,)
+    offsets = offsets * (len(shape) - axis) if len(offsets) == 1 else offsets
+    if axis == 0 and (offsets[0], cut[0]) != (0, shape[0]):
+        raise ModelError(
+            "it cuts samples out of the batch, whose size is open in ONNX.",
+            layer=node.name,
+            remedy="Simulate the model instead.",
+        )
+    axes = range(max(axis, 1), len(shape))
+    starts = [offsets[i - axis] for i in axes]
+    ends = [start + cut[i] for i, start in zip(axes, starts)]
+    places = [writer.constant(list(values), np.int64) for values in (starts, ends, axes)]
+    writer.add("Slice", [inputs[0], *places], outputs[0])
+
+
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
@@ -360,6 +382,7 @@ LAYER_TYPES = (
         data_inputs=1,  # the second one is a shape
         run=crop,
         selects_values=True,
+        onnx=_crop_onnx,
     ),
     LayerType(
         "Dropout",
