@@ -44,6 +44,8 @@ def kernel(size: int, axes: int = 2, axis: int = 1) -> Convolution:
     ("op", "attributes", "inputs", "words"),
     [
         ("Concat", Concat(axis=4), [(1, 2, 3, 4)], "axis 4"),
+        ("Concat", Concat(), [(1, 2, 6, 6), (1, 4, 5, 6)], "differ along other axes than axis 1"),
+        ("Concat", Concat(), [(1, 2, 6, 6), (1, 4)], "differ along other axes than axis 1"),
         ("Convolution", kernel(5), [(1, 2, 4, 4)], "too small"),
         ("Pooling", Pooling("MAX", (5, 5)), [(1, 2, 4, 4)], "too small"),
         ("Reshape", Reshape((0, 7), axis=0, num_axes=-1), [(1, 2, 3, 4)], "24 values"),

@@ -122,6 +122,13 @@ def _concat_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the first shape with the sizes along the axis added up."""
     first = inputs[0]
     axis = canonical_axis(node, node.typed(Concat).axis, first)
+    for shape in inputs[1:]:
+        if (shape[:axis], shape[axis + 1 :]) != (first[:axis], first[axis + 1 :]):
+            raise ModelError(
+                f"its inputs {first} and {shape} differ along other axes than axis {axis}.",
+                layer=node.name,
+                remedy="Check the layers that make them: kernels, strides and factors of size.",
+            )
     joined = sum(shape[canonical_axis(node, axis, shape)] for shape in inputs)
     return [(*first[:axis], joined, *first[axis + 1 :])]
 

@@ -27,7 +27,7 @@ from amct_caffe.model.layer_types.variants import declared, given
 from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
-from amct_core.graph.attributes import Attributes
+from amct_core.graph.attributes import Attributes, ReLU6
 
 _ZERO, _ONE, _THREE, _SIX = (np.float32(value) for value in (0, 1, 3, 6))
 _HARD_SIGMOID = ("hard_sigmoid_param", "hardsigmoid_param")
@@ -68,7 +68,8 @@ def _is_relu6(layer: Layer) -> bool:
 
 def relu6(node: Node, inputs: Sequence[Array]) -> List[Array]:
     """Return ``min(max(x, 0), 6)``."""
-    return [np.minimum(np.maximum(inputs[0], _ZERO), _SIX)]
+    limit = np.float32(node.typed(ReLU6).limit)
+    return [np.minimum(np.maximum(inputs[0], _ZERO), limit)]
 
 
 def clip(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -97,7 +98,7 @@ def _clip_sign(node: Node) -> Sign:
 def _relu6_onnx(
     writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
-    limits = [writer.constant(limit, np.float32) for limit in (0, 6)]
+    limits = [writer.constant(limit, np.float32) for limit in (0, node.typed(ReLU6).limit)]
     writer.add("Clip", [*inputs, *limits], outputs[0])
 
 
@@ -159,6 +160,7 @@ LAYER_TYPES = (
     LayerType(
         "ReLU6",
         holds_for=_is_relu6,
+        attributes=lambda layer: ReLU6(),
         shape=same_shape,
         sign=Sign.NONNEGATIVE,
         run=relu6,
