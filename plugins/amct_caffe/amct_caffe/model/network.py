@@ -8,11 +8,11 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 import attrs
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel import reader as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import expected_blobs, needs_weights
 from amct_caffe.model.schema.encoding import encode
+from amct_caffe.model.stored_weights import read_blobs
 from amct_core.errors import ModelError
 
 Blobs = List[NDArray[Any]]
@@ -82,11 +82,11 @@ def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNe
     )
     if weights_file is None:
         return network
-    stored = caffemodel.read(weights_file).by_name()
+    stored = read_blobs(weights_file, network.document.layers)
     for layer in network.document.layers:
         found = stored.get(layer.name)
         if found is not None:
-            network.weights[layer.name] = _in_caffes_shapes(layer, found.blobs, network)
+            network.weights[layer.name] = _in_caffes_shapes(layer, found, network)
     if stored and not network.weights:
         raise ModelError(
             f"none of its layers with weights ({_some(list(stored))}) is in '{model_file}', which "
