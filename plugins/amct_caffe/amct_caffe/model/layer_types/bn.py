@@ -43,6 +43,7 @@ class BN(Attributes):
         return _AFFINE if self.affine else _NORMALIZING
 
 
+_INFERENCE = ("INFERENCE", "1")
 _SEGNETS = ("bn_mode", "scale_filler", "shift_filler")
 
 
@@ -55,7 +56,8 @@ def _is_bn(layer: Layer) -> bool:
     parameters = Parameters(layer, "bn_param")
     if not declared("bn_param")(layer):
         return False
-    return not parameters.has(*_SEGNETS) or parameters.enum("bn_mode") == "INFERENCE"
+    # Other values of the enum are other Caffes' modes.
+    return not parameters.has(*_SEGNETS) or parameters.message.enum("bn_mode") in _INFERENCE
 
 
 def bn(node: Node, inputs: Sequence[Array]) -> List[Array]:

@@ -55,6 +55,11 @@ def _read_clip(layer: Layer) -> Clip:
     return Clip(parameters.number("min"), parameters.number("max"))
 
 
+def _is_clip(layer: Layer) -> bool:
+    parameters = layer.parameters("clip_param")
+    return declared("clip_param")(layer) and parameters.has("min") and parameters.has("max")
+
+
 def _read_hard_sigmoid(layer: Layer) -> HardSigmoid:
     parameters = given(layer, *_HARD_SIGMOID)
     return HardSigmoid(parameters.number("alpha"), parameters.number("beta"))
@@ -129,7 +134,7 @@ LAYER_TYPES = (
     LayerType(
         "Clip",
         parameters="clip_param",
-        holds_for=declared("clip_param"),
+        holds_for=_is_clip,
         attributes=_read_clip,
         shape=same_shape,
         sign=_clip_sign,

@@ -67,6 +67,10 @@ def _read_pixel_shuffle(layer: Layer) -> PixelShuffle:
     return PixelShuffle(given(layer, *_PIXEL_SHUFFLE).integer("upscale_factor"))
 
 
+def _is_pixel_shuffle(layer: Layer) -> bool:
+    return declared(*_PIXEL_SHUFFLE)(layer) and given(layer, *_PIXEL_SHUFFLE).has("upscale_factor")
+
+
 def _read_reorg(layer: Layer) -> Reorg:
     parameters = Parameters(layer, "reorg_param")
     return Reorg(parameters.integer("stride"), parameters.boolean("reverse"))
@@ -182,7 +186,7 @@ def _reorg_onnx(
 LAYER_TYPES = (
     LayerType(
         "PixelShuffle",
-        holds_for=declared(*_PIXEL_SHUFFLE),
+        holds_for=_is_pixel_shuffle,
         attributes=_read_pixel_shuffle,
         shape=_pixel_shuffle_shape,
         sign=Sign.KEPT,
