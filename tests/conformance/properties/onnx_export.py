@@ -11,7 +11,6 @@ from amct_core.errors import ModelError
 from tests.conformance.runner import Saved
 
 REFUSED = {
-    "a long chain in place": "'Power' has no form in ONNX",
     "inner products that do not qualify": "along axis 3 has no form",
 }
 """Cases with float layers that are not exported, and what is said."""

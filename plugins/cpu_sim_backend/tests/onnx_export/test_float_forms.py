@@ -65,6 +65,17 @@ CASES: List[Tuple[str, Tuple[Tuple[int, ...], ...], List[Any]]] = [
         [],
     ),
     ('type: "LRN" lrn_param { local_size: 3 alpha: 0.7 }', (IMAGE,), []),
+    ('type: "Bias" bias_param { axis: 1 }', (IMAGE,), [VECTOR]),
+    ('type: "Bias" bias_param { axis: 0 }', (IMAGE, (2, 6)), []),
+    ('type: "Power" power_param { scale: 0.5 shift: -1.5 }', (IMAGE,), []),
+    ('type: "Power" power_param { power: 3 scale: 0.5 }', (IMAGE,), []),
+    ('type: "Power" power_param { power: 0 shift: 2 }', (IMAGE,), []),
+    ('type: "Power" power_param { power: 3 scale: 0 shift: 2 }', (IMAGE,), []),
+    ('type: "ELU" elu_param { alpha: 0.3 }', (IMAGE,), []),
+    ('type: "Swish" swish_param { beta: 1.5 }', (IMAGE,), []),
+    ('type: "BNLL"', (IMAGE,), []),
+    ('type: "Tile" tile_param { tiles: 3 }', (IMAGE,), []),
+    ('type: "Tile" tile_param { tiles: 2 axis: -1 }', (IMAGE,), []),
 ]
 """Layer, shapes of its inputs, weights."""
 

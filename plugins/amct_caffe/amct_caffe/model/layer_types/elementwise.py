@@ -124,9 +124,18 @@ def _scale_onnx(
         writer.add("Add", [scaled, factors[1]], outputs[0])
 
 
+def _bias_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    added = [_along_onnx(writer, node, index, name) for index, name in enumerate(inputs[1:], 1)]
+    added += [_constant_along(writer, node, blob) for blob in node.weights]
+    writer.add("Add", [inputs[0], added[0]], outputs[0])
+
+
 def _first_axis(node: Node, rank: int) -> int:
-    axis = node.typed(Scale).axis
-    return axis if axis >= 0 else rank + axis
+    a = node.attributes
+    assert isinstance(a, (Scale, Bias))
+    return a.axis if a.axis >= 0 else rank + a.axis
 
 
 def _constant_along(writer: OnnxWriter, node: Node, blob: Array) -> str:
@@ -164,7 +173,14 @@ def _along(parameter: Array, x: Array, axis: int) -> Array:
 
 
 LAYER_TYPES = (
-    LayerType("Bias", attributes=_read_bias, blobs=_bias_blobs, shape=same_shape, run=bias),
+    LayerType(
+        "Bias",
+        attributes=_read_bias,
+        blobs=_bias_blobs,
+        shape=same_shape,
+        run=bias,
+        onnx=_bias_onnx,
+    ),
     LayerType(
         "Eltwise",
         attributes=_read_eltwise,

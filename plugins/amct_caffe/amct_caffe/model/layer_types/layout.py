@@ -362,6 +362,15 @@ def _crop_onnx(
     writer.add("Slice", [inputs[0], *places], outputs[0])
 
 
+def _tile_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    a = node.typed(Tile)
+    repeats = [1] * len(writer.shape(node, node.inputs[0]))
+    repeats[a.axis] = a.tiles
+    writer.add("Tile", [*inputs, writer.constant(repeats, np.int64)], outputs[0])
+
+
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
@@ -444,5 +453,12 @@ LAYER_TYPES = (
         identity=True,
         onnx=_same_onnx,
     ),
-    LayerType("Tile", attributes=_read_tile, shape=_tile_shape, run=tile, selects_values=True),
+    LayerType(
+        "Tile",
+        attributes=_read_tile,
+        shape=_tile_shape,
+        run=tile,
+        selects_values=True,
+        onnx=_tile_onnx,
+    ),
 )
