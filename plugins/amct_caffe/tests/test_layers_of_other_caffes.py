@@ -7,7 +7,12 @@ import pytest
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.integer_layer import plain_layer
-from amct_caffe.model.layer_type import attributes_of, layer_type
+from amct_caffe.model.layer_type import (
+    attributes_of,
+    expected_blobs,
+    layer_type,
+    needs_weights,
+)
 from amct_core.graph.attributes import Convolution, Opaque
 
 
@@ -80,6 +85,21 @@ class TestDepthwiseConvolution:
         convolution = layer_type(layer('type: "Convolution"'))
         for part in ("quantization", "weights", "folds_batch_norm", "run", "accumulate", "onnx"):
             assert getattr(own, part) == getattr(convolution, part), part
+
+
+@pytest.mark.parametrize(
+    ("body", "count"),
+    [
+        ('type: "BN" bn_param { frozen: true }', 4),
+        ('type: "BN" bn_param { bn_mode: INFERENCE }', 2),
+        ('type: "Normalize" norm_param { channel_shared: false }', 1),
+        ('type: "PriorBox" prior_box_param { min_size: 3 }', 0),
+    ],
+)
+def test_weights_that_are_missing_are_known_before_training(body: str, count: int) -> None:
+    expected = expected_blobs(layer(body))
+    assert len(expected or ()) == count
+    assert needs_weights(layer(body)) == (count > 0)
 
 
 def test_a_size_of_darknets_upsample_is_written_as_ascends_stride() -> None:

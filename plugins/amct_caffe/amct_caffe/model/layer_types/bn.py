@@ -17,6 +17,7 @@ from typing import List, Sequence, Tuple
 import attrs
 import numpy as np
 
+from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, on_channels
 from amct_caffe.model.layer_types.variants import declared
@@ -58,6 +59,10 @@ def _is_bn(layer: Layer) -> bool:
         return False
     # Other values of the enum are other Caffes' modes.
     return not parameters.has(*_SEGNETS) or parameters.message.enum("bn_mode") in _INFERENCE
+
+
+def _blobs(layer: Layer) -> List[ExpectedBlob]:
+    return [ExpectedBlob(None)] * _read(layer).blobs
 
 
 def bn(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -110,6 +115,7 @@ LAYER_TYPES = (
         parameters="bn_param",
         holds_for=_is_bn,
         attributes=_read,
+        blobs=_blobs,
         shape=same_shape,
         run=bn,
         exact=False,
