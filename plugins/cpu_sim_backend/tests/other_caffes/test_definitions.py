@@ -281,3 +281,19 @@ class TestPriorBox:
 def test_whether_an_output_can_be_negative(body: str, nonnegative: bool) -> None:
     network = graph(body, (1, 4, 2, 2))
     assert sign_of(network, network.node("y").outputs[0]).nonnegative == nonnegative
+
+
+def test_another_layer_of_the_same_name_is_not_simulated() -> None:
+    """SegNet's Upsample reads the places of the maxima."""
+    x = np.zeros((1, 2, 3, 3), np.float32)
+    with pytest.raises(ModelError, match=r"'y'.*another Caffe's Upsample"):
+        computed('type: "Upsample" upsample_param { scale: 2 }', x, x)
+
+
+def test_minus_zero_is_kept_as_by_std_min_and_max() -> None:
+    """Compared bit for bit: only where the lower limit equals it, Clip gives that limit."""
+    x = row(-0.0, 0.0)
+    assert np.signbit(computed('type: "ReLU6"', x)).tolist() == [[True, False]]
+    for low, expected in ((-1, [[True, False]]), (0, [[False, False]])):
+        body = f'type: "Clip" clip_param {{ min: {low} max: 6 }}'
+        assert np.signbit(computed(body, x)).tolist() == expected

@@ -72,15 +72,21 @@ def _is_relu6(layer: Layer) -> bool:
 
 
 def relu6(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``min(max(x, 0), 6)``."""
+    """Return ``min(max(x, 0), 6)``; -0 and NaN stay what they are."""
     limit = np.float32(node.typed(ReLU6).limit)
-    return [np.minimum(np.maximum(inputs[0], _ZERO), limit)]
+    return [_at_most(np.where(inputs[0] < _ZERO, _ZERO, inputs[0]), limit)]
 
 
 def clip(node: Node, inputs: Sequence[Array]) -> List[Array]:
     """Return ``max(low, min(x, high))``; of NaN Caffe makes ``low``."""
     a = node.typed(Clip)
-    return [np.fmax(np.float32(a.low), np.minimum(inputs[0], np.float32(a.high)))]
+    low, below = np.float32(a.low), _at_most(inputs[0], np.float32(a.high))
+    return [np.where(low < below, below, low)]
+
+
+def _at_most(x: Array, limit: np.float32) -> Array:
+    """Return ``std::min(x, limit)``, which is ``x`` where they are equal or ``x`` is NaN."""
+    return np.where(limit < x, limit, x)
 
 
 def hard_sigmoid(node: Node, inputs: Sequence[Array]) -> List[Array]:
