@@ -20,7 +20,6 @@ from amct_core.file_names import work_files
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
 @click.option("--solver", help="The solver that will train: the states that it says count.")
 @input_shape_option
-@click.option("--solver", help="The solver that will train: the states that it says count.")
 @json_option
 def command(
     model: str,
@@ -29,7 +28,6 @@ def command(
     folder: str,
     solver: str | None,
     input_shapes: Mapping[str, Tuple[int, ...]],
-    solver: str | None,
     as_json: bool,
 ) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.

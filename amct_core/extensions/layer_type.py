@@ -125,7 +125,10 @@ OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 
 
 _CALLABLES = frozenset(
-    {"attributes", "blobs", "shape", "run", "cannot_run", "accumulate", "onnx", "onnx_accumulate"}
+    {
+        *("holds_for", "attributes", "blobs", "shape", "run", "cannot_run", "plain_layer"),
+        *("accumulate", "onnx", "onnx_accumulate"),
+    }
 )
 
 
@@ -139,6 +142,9 @@ class LayerType:
     Attributes:
         name: the framework's word for the type, such as ``Convolution``.
         parameters: the framework's field of the layer that holds its parameters.
+        holds_for: ``(layer) -> bool``: whether all of this holds for the framework's layer; None:
+            for any.  Frameworks have layers of one type name that compute different things; one
+            for which this is false counts as a layer whose type nobody declares.
         attributes: ``(layer) -> Attributes``: reads the parameters of the framework's layer.
         blobs: ``(layer) -> sequence``: what the framework's own blobs of a layer look like, in the
             framework's own terms.
@@ -168,6 +174,9 @@ class LayerType:
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
+        plain_layer: ``(layer) -> layer``: the framework's layer that computes the same with the
+            same blobs and that more tools know.  It takes the place of a quantized layer in every
+            saved model, and of any layer in a deployed one.  None: the layer itself.
         accumulate: ``(node, centered) -> accumulator`` of a quantized layer: ``centered`` is int32
             ``q - offset``; ``node.weights`` holds int8 weights and, if there is one, the int32
             bias; the result is int64, with the bias added.  The caller checks its range.
@@ -179,6 +188,7 @@ class LayerType:
 
     name: str = attrs.field(validator=attrs.validators.instance_of(str))
     parameters: str = ""
+    holds_for: Optional[Callable[[Any], bool]] = None
     attributes: Optional[Callable[[Any], Attributes]] = None
     blobs: Optional[Callable[[Any], Sequence[Any]]] = None
     role: Union[Role, Callable[[Any], Optional[Role]], None] = None
@@ -202,6 +212,7 @@ class LayerType:
     has_backward: bool = True
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
+    plain_layer: Optional[Callable[[Any], Any]] = None
     accumulate: Optional[Callable[[Node, Any], Any]] = None
     onnx: Optional[OnnxForm] = None
     onnx_accumulate: Optional[Callable[[OnnxWriter, Node, str, int], str]] = None

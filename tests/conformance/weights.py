@@ -10,6 +10,8 @@ import numpy as np
 from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.model.formats.caffemodel import writer
 from amct_caffe.model.layer_types.activations import PReLU
+from amct_caffe.model.layer_types.bn import BN
+from amct_caffe.model.layer_types.normalize import Normalize
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct, Scale
 from amct_core.graph.shapes import infer_shapes
@@ -59,6 +61,12 @@ def _blobs(node: Node, shape: Shape, generator: np.random.Generator) -> Blobs:
         channels = shape[a.axis]
         blobs = [_gammas(generator, channels)]
         return [*blobs, generator.normal(0, 0.3, channels)] if a.bias_term else blobs
+    if isinstance(a, BN):
+        shift, mean = (generator.normal(0, 0.3, shape[1]) for _ in range(2))
+        scale, variance = (generator.uniform(0.3, 2, shape[1]) for _ in range(2))
+        return [each.reshape(1, -1, 1, 1) for each in (scale, shift, mean, variance)]
+    if isinstance(a, Normalize):
+        return [generator.uniform(5, 20, shape[1])]
     if isinstance(a, PReLU):
         slopes = generator.uniform(0.05, 0.4, () if a.channel_shared else shape[1])
         return [np.asarray(slopes)]

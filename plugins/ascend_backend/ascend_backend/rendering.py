@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_caffe.model.integer_layer import integer_layer
+from amct_caffe.model.integer_layer import integer_layer, plain_layer
 from amct_caffe.model.rendered import RenderedNetwork
 from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import dequant
@@ -52,7 +52,7 @@ def _render(step: Step) -> Tuple[Layer, List[NDArray[Any]]]:
         packed = dequant.pack(layer.deq_scale, layer.shift_n, np.zeros_like(layer.shift_n))
         return Layer.create(step.name, "DeQuant", [step.bottom], [step.top]), [packed]
     assert isinstance(step, FloatStep)
-    kept: Layer = step.node.source.copy()
+    kept = plain_layer(step.node.source)
     kept.tops = list(step.node.tops)
     return kept, list(step.node.weights)
 

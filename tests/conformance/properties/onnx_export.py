@@ -11,11 +11,7 @@ from amct_core.errors import ModelError
 from tests.conformance.runner import Saved
 
 REFUSED = {
-    "a long chain in place": "'Power' has no form in ONNX",
-    "a crop of an upsampled map": "'Crop' has no form in ONNX",
-    "normalisation within a channel": "LRN within a channel has no form",
     "inner products that do not qualify": "along axis 3 has no form",
-    "a scale by another blob is not folded": "a Scale by a blob has no form",
 }
 """Cases with float layers that are not exported, and what is said."""
 

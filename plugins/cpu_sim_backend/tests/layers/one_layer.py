@@ -91,6 +91,17 @@ def tops(case: Case) -> List[str]:
     return [f"y{index}" for index in range(case.tops)]
 
 
+def is_in(caffe: Any, case: Case) -> bool:
+    """Return whether this Caffe has the type and the parameters of a case."""
+    if case.kind not in caffe.layer_type_list():
+        return False
+    fields = caffe.proto.caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
+    return all(
+        name in fields and set(own) <= set(fields[name].message_type.fields_by_name)
+        for name, own in case.parameters.items()
+    )
+
+
 def build(caffe: Any, case: Case, folder: Path) -> BuiltLayer:
     """Build the network with random weights and run it in Caffe."""
     needs.require(case.kind)

@@ -251,16 +251,44 @@ def _unary(operator: str) -> Any:
     return write
 
 
+def _elu_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    writer.add("Elu", inputs, outputs[0], alpha=float(node.typed(ELU).alpha))
+
+
+def _power_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Scale and shift, rounded as in Caffe; then the power, if there is one."""
+    a = node.typed(Power)
+    scaled = writer.add("Mul", [*inputs, writer.constant(a.scale, np.float32)])
+    shift = writer.constant(a.shift, np.float32)
+    if a.power == 1:
+        writer.add("Add", [scaled, shift], outputs[0])
+        return
+    shifted = writer.add("Add", [scaled, shift])
+    writer.add("Pow", [shifted, writer.constant(a.power, np.float32)], outputs[0])
+
+
+def _swish_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    beta = writer.constant(node.typed(Swish).beta, np.float32)
+    gate = writer.add("Sigmoid", [writer.add("Mul", [*inputs, beta])])
+    writer.add("Mul", [*inputs, gate], outputs[0])
+
+
 LAYER_TYPES = (
     LayerType("AbsVal", shape=same_shape, run=absolute, by_sample=True, onnx=_unary("Abs")),
-    LayerType("BNLL", shape=same_shape, run=bnll, exact=False),
-    LayerType("Clip", shape=same_shape),
+    LayerType("BNLL", shape=same_shape, run=bnll, exact=False, onnx=_unary("Softplus")),
     LayerType(
         "ELU",
         attributes=_numbers(ELU, "elu_param", "alpha"),
         shape=same_shape,
         run=elu,
         exact=False,
+        onnx=_elu_onnx,
     ),
     LayerType(
         "Exp",
@@ -291,6 +319,7 @@ LAYER_TYPES = (
         shape=same_shape,
         run=power,
         exact=is_linear,
+        onnx=_power_onnx,
     ),
     LayerType("RReLU", shape=same_shape),
     LayerType(
@@ -303,7 +332,6 @@ LAYER_TYPES = (
         selects_values=lambda node: node.typed(ReLU).negative_slope == 0,
         onnx=_relu_onnx,
     ),
-    LayerType("ReLU6", shape=same_shape),
     LayerType(
         "Sigmoid",
         shape=same_shape,
@@ -318,6 +346,7 @@ LAYER_TYPES = (
         shape=same_shape,
         run=swish,
         exact=False,
+        onnx=_swish_onnx,
     ),
     LayerType("TanH", shape=same_shape, run=tanh, exact=False, onnx=_unary("Tanh")),
     LayerType(

@@ -15,7 +15,6 @@ from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, on_channels
 from amct_caffe.model.parameters import Parameters
-from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.folding import batch_norm_of
 from amct_core.graph import Node
@@ -178,13 +177,26 @@ def _lrn_onnx(
 ) -> None:
     a = node.typed(LRN)
     if a.region != "ACROSS_CHANNELS":
-        raise ModelError(
-            "LRN within a channel has no form in ONNX.",
-            layer=node.name,
-            remedy="Simulate the model instead.",
-        )
+        _lrn_within_onnx(writer, a, inputs[0], outputs[0])
+        return
     factors = {"alpha": float(a.alpha), "beta": float(a.beta), "bias": float(a.k)}
     writer.add("LRN", inputs, outputs[0], size=a.local_size, **factors)
+
+
+def _lrn_within_onnx(writer: OnnxWriter, a: LRN, x: str, output: str) -> None:
+    """Squares, their mean over each window, padding counted, and a power: as Caffe composes it."""
+    size = a.local_size
+    means = writer.add(
+        "AveragePool",
+        [writer.add("Mul", [x, x])],
+        kernel_shape=[size, size],
+        pads=[size // 2] * 4,
+        count_include_pad=1,
+    )
+    scaled = writer.add("Mul", [means, writer.constant(a.alpha, np.float32)])
+    base = writer.add("Add", [scaled, writer.constant(1, np.float32)])
+    factor = writer.add("Pow", [base, writer.constant(-a.beta, np.float32)])
+    writer.add("Mul", [x, factor], output)
 
 
 LAYER_TYPES = (

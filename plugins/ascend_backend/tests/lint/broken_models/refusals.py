@@ -89,6 +89,11 @@ def slope_of_a_relu6(m: Model) -> None:
     m.add(f'name: "last" type: "ReLU6" bottom: "up" top: "last" {slope}')
 
 
+@breaks("A087", "last")
+def size_of_an_upsample_as_scale(m: Model) -> None:
+    m.add('name: "last" type: "Upsample" bottom: "up" top: "last" upsample_param { scale: 2 }')
+
+
 def _float_inner_product(m: Model, name: str, bottom: str, axis: int, inputs: int) -> None:
     m.add(
         f'name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
