@@ -156,6 +156,8 @@ class LayerType:
         quantization: what makes it quantizable; None: nothing does.
         run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
+        depends_on_libraries: whether it does so only where the framework's BLAS and math library
+            compute as ``run`` does, or ``(node) -> bool``; :meth:`Executor.follows` finds out.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
@@ -188,6 +190,7 @@ class LayerType:
     quantization: Optional[Quantization] = None
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
+    depends_on_libraries: Union[bool, Callable[[Node], bool]] = False
     by_sample: bool = False
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
@@ -221,8 +224,16 @@ class LayerType:
         return found is not None and found.searches_shift and self.weights is not None
 
     def is_exact(self, node: Node) -> bool:
-        """Return whether ``run`` equals the framework to the last bit for this layer."""
+        """Return whether ``run`` equals the framework to the last bit for this layer.
+
+        If :meth:`is_library_dependent`, only where its libraries compute as ``run`` does.
+        """
         return self.exact(node) if callable(self.exact) else self.exact
+
+    def is_library_dependent(self, node: Node) -> bool:
+        """Return whether the framework's libraries decide the last bits of this layer."""
+        depends = self.depends_on_libraries
+        return depends(node) if callable(depends) else depends
 
     def makes_values(self, node: Node) -> bool:
         """Return whether this layer gives numbers that are neither in its inputs nor 0."""

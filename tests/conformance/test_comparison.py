@@ -49,7 +49,10 @@ class Framework(Executor):
 
 @pytest.fixture(params=["normalisation across channels", "a long chain in place"])
 def inserted(request: pytest.FixtureRequest, tmp_path: Path) -> Inserted:
-    """Return a network whose layer ``two`` stands behind an LRN, or one without such a layer."""
+    """Return a network whose layer ``two`` stands behind an LRN, or one without such a layer.
+
+    The last bits of an LRN depend on libraries, and the framework here does not say which it has.
+    """
     inserted = insert(named(request.param), tmp_path)
     pretend_training(tmp_path)
     return inserted
@@ -72,8 +75,9 @@ def test_another_input_is_excused_only_behind_a_layer_that_is_not_exact(inserted
     (layer,) = (layer for layer in found.layers if layer.name == "two")
     assert layer.input_int8_mismatches == 2, "one in each batch"
     assert layer.accumulator_mismatches == 0, "the layer is judged on the same inputs"
-    assert layer.inexact_upstream == tuple(inserted.case.inexact and ("norm",))
-    assert found.exact == bool(inserted.case.inexact)
+    excused = "normalisation" in inserted.case.name
+    assert layer.inexact_upstream == (("norm",) if excused else ())
+    assert found.exact == excused
 
 
 def test_another_sum_of_the_same_inputs_is_never_excused(inserted: Inserted) -> None:

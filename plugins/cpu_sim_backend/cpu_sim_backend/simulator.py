@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     Iterator,
     List,
@@ -134,8 +135,16 @@ class Simulator:
         blobs = (blob for layer in self.quantized_layers for blob in layer.integer_blobs)
         return tuple(dict.fromkeys(blobs))
 
-    def inexact_layers(self, blob: str) -> Tuple[str, ...]:
-        """Return the float layers upstream of ``blob`` that equal Caffe only approximately."""
+    def inexact_layers(
+        self, blob: str, follows: Optional[Callable[[Node], bool]] = None
+    ) -> Tuple[str, ...]:
+        """Return the float layers upstream of ``blob`` that equal Caffe only approximately.
+
+        Args:
+            blob: its name.
+            follows: whether the libraries of the framework at hand compute a layer as we do:
+                :meth:`Executor.follows`; None: they do.
+        """
         found: List[str] = []
         stack, seen = [self.graph.final_value(blob)], set()
         while stack:
@@ -145,7 +154,7 @@ class Simulator:
                 continue
             seen.add(value)
             exact = node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input))
-            if not exact and not node.type.is_exact(node):
+            if not exact and not _is_exact(node, follows):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)
@@ -277,6 +286,12 @@ def _simulated(integer: bool) -> List[str]:
     """Return the layer types that can be simulated."""
     types = registries().layer_types
     return [each.name for each in types if (each.accumulate if integer else each.run) is not None]
+
+
+def _is_exact(node: Node, follows: Optional[Callable[[Node], bool]]) -> bool:
+    if not node.type.is_exact(node):
+        return False
+    return follows is None or not node.type.is_library_dependent(node) or follows(node)
 
 
 _ALONE = "centered input"

@@ -57,9 +57,10 @@ def verify(
     layer is computed on the integers that the counterpart gave it, and its accumulators must not
     differ in one place.  Beside it the simulation runs freely from the
     inputs of the network; its int8 values must not differ either, except in layers with a float
-    layer upstream whose order of additions a BLAS decides, or that a math library computes (a float
-    convolution, LRN): those are named.  Outputs behind such a layer count as different beyond 1e-6
-    of the blob's largest magnitude.  Between the engines every bit counts.
+    layer upstream whose order of additions a BLAS decides, or that a math library computes
+    otherwise than ours (a float convolution, Softmax): those are named.  Outputs behind such a
+    layer count as different beyond 1e-6 of the blob's largest magnitude.  Between the engines every
+    bit counts.
 
     Args:
         save_path: folder and prefix of the saved model.
@@ -159,7 +160,8 @@ class _LayerComparison:
     def of(cls, simulator: Simulator, layer: DeployedLayer, other: Counterpart) -> _LayerComparison:
         parts = accumulator_parts(layer.node.type.weights, layer.weights, layer.offset)
         bound = _static_bound(layer.node, layer.offset, parts)
-        inexact = () if other.same_floats else simulator.inexact_layers(layer.quant.bottoms[0])
+        blob = layer.quant.bottoms[0]
+        inexact = () if other.same_floats else simulator.inexact_layers(blob, other.follows)
         return cls(simulator, layer, bound, other.sums_in_float32, inexact)
 
     def compare_factors(self, framework: Factors) -> None:
@@ -269,7 +271,8 @@ class _OutputComparison:
 
     @classmethod
     def of(cls, simulator: Simulator, blob: str, other: Counterpart) -> _OutputComparison:
-        return cls(blob, other.same_floats or not simulator.inexact_layers(blob))
+        inexact = () if other.same_floats else simulator.inexact_layers(blob, other.follows)
+        return cls(blob, not inexact)
 
     def observe(self, simulated: Mapping[str, Array], framework: Mapping[str, Array]) -> None:
         mine, theirs = simulated[self.blob], framework[self.blob]
