@@ -26,6 +26,8 @@ class Case:
             math library decides: on the same inputs they are equal to the last bit, but those may
             differ.
         trains: whether real Caffe knows all of its layer types.
+        gammas: of each Scale, one per channel; empty: random ones.
+        needs: ``(message, field)`` of Caffe's schema, without which this Caffe cannot run it.
     """
 
     name: str
@@ -37,6 +39,8 @@ class Case:
     enable: tuple[str, ...] = ()
     inexact: tuple[str, ...] = ()
     trains: bool = True
+    gammas: tuple[float, ...] = ()
+    needs: Optional[tuple[str, str]] = None
 
     def __str__(self) -> str:
         return self.name

@@ -51,9 +51,12 @@ AVE_POOLING = {
     "kernel": [2, 3, (2, 3), 5],
     "stride": [1, 2, (2, 1), (2, 3)],
     "pad": [0, 1, (1, 0)],
+    "round_mode": ["CEIL", "FLOOR"],
     "follower": ["nothing", "relu_in_place", "leaky_relu"],
     **TRAINING,
 }
+
+_ROUND_MODE = ("PoolingParameter", "round_mode")
 
 GROUPS = {
     "one": dict(num_output=6),
@@ -95,6 +98,7 @@ def _case(kind: str, choice: Choice, layer: Any) -> Case:
         config={key: choice[key] for key in ("batch_norm", "shift_n_algo")},
         activation=activation,
         channel_wise=choice.get("channel_wise"),
+        needs=_ROUND_MODE if choice.get("round_mode") == "FLOOR" else None,
     )
 
 
@@ -128,9 +132,11 @@ def _inner_product(L: Any, P: Any, top: Any, choice: Choice) -> Any:
 
 
 def _pooling(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    floor = {"round_mode": P.Pooling.FLOOR} if choice["round_mode"] == "FLOOR" else {}
     return L.Pooling(
         top,
         pool=P.Pooling.AVE,
+        **floor,
         **side(choice["kernel"], "kernel_size", "kernel"),
         **side(choice["stride"], "stride", "stride"),
         **side(choice["pad"], "pad", "pad"),

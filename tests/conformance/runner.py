@@ -126,7 +126,7 @@ def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
     """Write the network, its weights and config, and insert."""
     (folder / "net.prototxt").write_text(prototxt(case.build, caffe))
     model, weights = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
-    write_random_weights(model, folder / "net.caffemodel")
+    write_random_weights(model, folder / "net.caffemodel", gammas=case.gammas)
     config = folder / "c.json"
     report = workflow.create_config(model, weights, str(config))
     entries = json.loads(config.read_text())

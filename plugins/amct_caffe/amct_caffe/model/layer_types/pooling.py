@@ -179,7 +179,7 @@ def _onnx(writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequen
     if a.method == "MAX":
         writer.add("MaxPool", inputs, outputs[0], **window)
         return
-    if pads != [*a.pad, *a.pad]:
+    if any(end > pad for end, pad in zip(pads[2:], a.pad)):
         raise ModelError(
             "an AVE Pooling in float whose last window is cut off has no form in ONNX.",
             layer=node.name,
@@ -207,22 +207,16 @@ def _onnx_accumulate(writer: OnnxWriter, node: Node, q: str, offset: int) -> str
 def _pads(writer: OnnxWriter, node: Node, a: Pooling) -> List[int]:
     """Return begins and ends, so that rounding down gives as many windows as Caffe has.
 
-    Raises:
-        ModelError: the last window would have to end before the input does.
+    Where the windows leave the end of the input out, nothing is added there: they are as many as
+    fit.
     """
     assert a.kernel is not None
     sizes = writer.shape(node, node.inputs[0])[2:]
     outs = writer.shape(node, node.outputs[0])[2:]
     ends = [
-        (out - 1) * stride + kernel - size - pad
+        max(0, (out - 1) * stride + kernel - size - pad)
         for out, stride, kernel, size, pad in zip(outs, a.stride, a.kernel, sizes, a.pad)
     ]
-    if min(ends) < 0:
-        raise ModelError(
-            "its windows leave the end of the input out, which the export cannot express.",
-            layer=node.name,
-            remedy="Choose a stride of at most the kernel.",
-        )
     return [*a.pad, *ends]
 
 
