@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from amct_core.extensions.frontend import Executor
+from amct_core.graph import Node
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import compare
 from tests.conformance.networks import named
@@ -58,11 +59,18 @@ def inserted(request: pytest.FixtureRequest, tmp_path: Path) -> Inserted:
     return inserted
 
 
-def report(inserted: Inserted, **faults: bool):
+class WithOurLibraries(Framework):
+    """A framework that has found out that its libraries compute as ours do."""
+
+    def follows(self, node: Node) -> bool:
+        return True
+
+
+def report(inserted: Inserted, kind: type[Framework] = Framework, **faults: bool):
     prefix = inserted.save()
     files = f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel"
     simulator = Simulator(*files)
-    framework = Framework(simulator, **faults)
+    framework = kind(simulator, **faults)
     return compare(framework, simulator, inserted.inputs(seed=2), batch_size=1)
 
 
@@ -78,6 +86,13 @@ def test_another_input_is_excused_only_behind_a_layer_that_is_not_exact(inserted
     excused = "normalisation" in inserted.case.name
     assert layer.inexact_upstream == (("norm",) if excused else ())
     assert found.exact == excused
+
+
+def test_a_framework_with_our_libraries_has_no_excuse(inserted: Inserted) -> None:
+    found = report(inserted, WithOurLibraries, other_input=True, other_sum=False)
+    (layer,) = (layer for layer in found.layers if layer.name == "two")
+    assert layer.inexact_upstream == ()
+    assert not found.exact
 
 
 def test_another_sum_of_the_same_inputs_is_never_excused(inserted: Inserted) -> None:

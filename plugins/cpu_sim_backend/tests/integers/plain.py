@@ -113,8 +113,9 @@ def inner_product(x: Sequence[int], weights: Any, bias: Sequence[int]) -> List[i
 def window_sums(plane: List[List[int]], g: Geometry) -> List[List[Tuple[int, int]]]:
     """Return each window's sum and the area that Caffe divides it by.
 
-    Caffe (pooling_layer.cpp) rounds the number of windows up or down, drops a last one that would begin in
-    the padding behind the input, and counts the padding that a window covers as part of its area.
+    Caffe (pooling_layer.cpp) rounds the number of windows up or down, drops a last one that would
+    begin in the padding behind the input, and counts the padding that a window covers as part of
+    its area.
     """
     height, width = len(plane), len(plane[0])
     result = []
