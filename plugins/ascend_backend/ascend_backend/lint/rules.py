@@ -20,6 +20,7 @@ from ascend_backend.lint import (
     quant_rules,
     quantized_rules,
     refusal_rules,
+    rounding_rules,
     structure,
     target_rules,
 )
@@ -39,6 +40,7 @@ RULES: Tuple[Rule, ...] = (
     *axis_rules.RULES,
     *merging_rules.RULES,
     *dequant_rules.RULES,
+    *rounding_rules.RULES,
     *target_rules.RULES,
     *detection_rules.RULES,
     *eltwise_rules.RULES,
