@@ -27,7 +27,7 @@ def check_rounding_of_pooling(model: DeployModel) -> Iterator[Problem]:
 
 RULES = (
     Rule(
-        "A087",
+        "A088",
         ERROR,
         "ATC rounds the size of a Pooling up",
         "Write round_mode: FLOOR, in place of ceil_mode or beside it.",

@@ -63,7 +63,7 @@ def stochastic_pooling(m: Model) -> None:
     )
 
 
-@breaks("A087", "last")
+@breaks("A088", "last")
 def pooling_that_rounds_down_in_another_caffes_words(m: Model) -> None:
     m.add(
         'name: "last" type: "Pooling" bottom: "up" top: "last" '
