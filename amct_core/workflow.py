@@ -21,8 +21,12 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
+from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
+from amct_core.input_shapes import InputShapes
+from amct_core.network_state import NetworkStates
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
+from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
 
@@ -68,6 +72,8 @@ def create_config(
     weights_file: str,
     config_file: str,
     simplified_config_file: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
 ) -> ConfigReport:
     """Find the quantizable layers and write the QAT config.
 
@@ -75,12 +81,15 @@ def create_config(
         model_file, weights_file: the trained model.
         config_file: JSON file to write; an existing one is overwritten with a warning.
         simplified_config_file: a ``quant.cfg`` to derive the config from; None for the defaults.
+        solver_file: the solver that will train; the states that it says go into the config.
 
     Raises:
         AmctError: a file cannot be read, or nothing can be quantized.
     """
     plugins = registries()
-    views = frontend_for(model_file, plugins).read(model_file, weights_file)
+    frontend = frontend_for(model_file, plugins)
+    states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
+    views = frontend.read(model_file, weights_file, states)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
         config = default_config(layers.supported)
@@ -88,6 +97,7 @@ def create_config(
         config = simplified.apply(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
         )
+    config = config.with_states(states)
     check_names(config, plugins, simplified_config_file or config_file)
     json_format.write(config_file, config)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
@@ -100,21 +110,34 @@ def insert(
     modified_model_file: str,
     modified_weights_file: str,
     record_file: str,
+    *,
+    solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> None:
     """Put fake quantization into a model, as the config says.
 
-    Writes the modified model, its weights and a record file without factors.
+    Writes the modified model, its weights and a record file without factors.  ``input_shapes`` are
+    shapes of network inputs by blob, batch size first; they win over those of the config.
+
+    Args:
+        model_file, weights_file: the trained model.
+        config_file: the QAT config (JSON).
+        modified_model_file, modified_weights_file, record_file: to write.
+        solver_file: the solver that will train; None: states are as the config says.
 
     Raises:
         AmctError: a file cannot be read, or the config does not fit the model.
     """
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    views = frontend.read(model_file, weights_file)
-    layers = _quantizable(views, plugins, model_file)
     config = json_format.read(config_file)
+    views = frontend.read(
+        model_file, weights_file, states_for(frontend, config, config_file, solver_file)
+    )
+    layers = _quantizable(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
+    config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
     frontend.insert(
         InsertionRequest(
             views=views,
@@ -135,6 +158,9 @@ def save(
     record_file: Optional[str] = None,
     config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Turn a trained modified model into the fake-quant and the deployable model.
 
@@ -146,6 +172,9 @@ def save(
         record_file: the record of the training; None: the one that the modified model names.
         config_file: the config that the model was made with; None: as the modified model says.
         backend: name of the deploy backend; None: as the config says.
+        solver_file: the solver that has trained; its states must be those of the modified model.
+        input_shapes: shapes of network inputs by blob, batch size first, in place of what the
+            modified model, the config or the record tell.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -168,7 +197,8 @@ def save(
     config = json_format.read(config_file) if config_file is not None else None
     backend_name = backend or (config or QatConfig()).deploy_backend
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
-    network = frontend.read_retrained(model_file, weights_file)
+    states = frontend.states_of(solver_file) if solver_file is not None else None
+    network = frontend.read_retrained(model_file, weights_file, states)
     if config is not None:
         types = {layer.name: network.graph.node(layer.name).type for layer in network.layers}
         check_inserted(config, types, network.shift_n_algo, plugins, config_file)
@@ -177,6 +207,7 @@ def save(
     _check_record(record, network, record_path)
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
+    model = _with_shapes(model, network, config, input_shapes, config_file)
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
@@ -185,6 +216,27 @@ def save(
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     return tuple(written)
+
+
+def states_for(
+    frontend: Frontend, config: QatConfig, config_file: str, solver_file: Optional[str]
+) -> NetworkStates:
+    """Return in which states a network is trained and tested.
+
+    What a solver says counts more than what the config says; where neither says anything, the
+    network's file decides.
+    """
+    if solver_file is None:
+        return config.states
+    said = frontend.states_of(solver_file)
+    states = said.or_else(config.states)
+    for key, mine, other in (
+        ("train_state", states.train, config.train_state),
+        ("test_state", states.test, config.test_state),
+    ):
+        if other.is_given and other != mine:
+            _log.warning("'%s': %s is %s; the solver's counts: %s", config_file, key, other, mine)
+    return states
 
 
 def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:
@@ -205,6 +257,22 @@ def _quantizable_types(plugins: Registries) -> List[str]:
     return [each.name for each in plugins.layer_types if each.quantization is not None]
 
 
+def _with_shapes(
+    model: QuantizedModel,
+    network: RetrainedNetwork,
+    config: Optional[QatConfig],
+    given: Optional[InputShapes],
+    config_file: Optional[str],
+) -> QuantizedModel:
+    """Return ``model`` with the shapes of its inputs: given now, at insertion, or recorded."""
+    configured = config.input_shapes if config is not None else {}
+    shapes = {**configured, **network.input_shapes, **(given or {})}
+    check_given_shapes(network.graph, shapes, config_file)
+    check_weights_fit(network.graph, shapes)
+    return attrs.evolve(model, input_shapes={**model.input_shapes, **shapes})
+
+
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:
     trained = [layer.name for layer in network.layers]
-    records.check_layers(record, trained, file=file)
+    shapes = [shape.entry for shape in network.shape_records]
+    records.check_layers(record, trained, file=file, others=shapes)

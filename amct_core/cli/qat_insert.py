@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Tuple
+
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.file_names import work_files
 
@@ -15,8 +18,18 @@ from amct_core.file_names import work_files
     "-c", "--config", "config_file", required=True, help="The config of what to quantize."
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
+@click.option("--solver", help="The solver that will train: the states that it says count.")
+@input_shape_option
 @json_option
-def command(model: str, weights: str, config_file: str, folder: str, as_json: bool) -> None:
+def command(
+    model: str,
+    weights: str,
+    config_file: str,
+    folder: str,
+    solver: str | None,
+    input_shapes: Mapping[str, Tuple[int, ...]],
+    as_json: bool,
+) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.
 
     Writes modified_model.prototxt, modified_model.caffemodel and record.txt, which training fills.
@@ -24,5 +37,13 @@ def command(model: str, weights: str, config_file: str, folder: str, as_json: bo
     from amct_core import workflow
 
     files = work_files(folder)
-    workflow.insert(model, weights, config_file, *files.modified, files.record)
+    workflow.insert(
+        model,
+        weights,
+        config_file,
+        *files.modified,
+        files.record,
+        solver_file=solver,
+        input_shapes=input_shapes,
+    )
     print_files((*files.modified, files.record), as_json)

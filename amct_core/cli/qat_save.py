@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Tuple
+
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.file_names import SAVE_TYPES
 
@@ -26,6 +29,8 @@ from amct_core.file_names import SAVE_TYPES
     help="The model to simulate with, the model to deploy, or both.",
 )
 @click.option("--backend", help="Deploy backend; the config's by default.")
+@click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
+@input_shape_option
 @json_option
 def command(
     model: str,
@@ -35,10 +40,22 @@ def command(
     save_path: str,
     save_type: str,
     backend: str | None,
+    solver: str | None,
+    input_shapes: Mapping[str, Tuple[int, ...]],
     as_json: bool,
 ) -> None:
     """Save the modified MODEL with trained WEIGHTS, a snapshot of it."""
     from amct_core import workflow
 
-    written = workflow.save(model, weights, save_path, save_type, record_file, config_file, backend)
+    written = workflow.save(
+        model,
+        weights,
+        save_path,
+        save_type,
+        record_file,
+        config_file,
+        backend,
+        solver_file=solver,
+        input_shapes=input_shapes,
+    )
     print_files(written, as_json)

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import IO, List, Mapping, Optional, Sequence
 
+import attrs
+
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.model.input_shapes import InputShapes, input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
+from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.names import check_names
+from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.saving.fed_shapes import check_fed_shapes
+from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
@@ -35,12 +47,15 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.graph.input_shapes import check_weights_fit
+from amct_core.network_state import NetworkStates
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
 from amct_core.retrained import RetrainedNetwork
+from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.frontend")
 
@@ -54,20 +69,38 @@ class CaffeFrontend(Frontend):
         """Return whether the file is called ``*.prototxt`` (or ``.pt``, ``.pbtxt``)."""
         return model_file.endswith((".prototxt", ".pt", ".pbtxt"))
 
-    def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
+    def read(
+        self,
+        model_file: str,
+        weights_file: Optional[str] = None,
+        states: Optional[NetworkStates] = None,
+    ) -> NetworkViews:
         """Read a network as it is in training and in testing."""
-        views = views_of(read_network(model_file, weights_file))
-        check_bottoms([views.train, views.test])
+        network = read_network(model_file, weights_file, states)
+        views = views_of(network)
+        check_bottoms([views.train, views.test], advice(network.document))
         return views
+
+    def states_of(self, solver_file: str) -> NetworkStates:
+        """Read ``train_state`` and the first ``test_state`` of a solver."""
+        return solvers.read(solver_file).states
 
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
+        check_names(views.source.document)
+        _log_deployed(views.test)
         warn_of_missing_variance(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
+        shapes = _input_shapes(request, views)
+        views = views_of(
+            run_passes(views.source, [FreeBatchSize(shapes.trained, shapes.uncertain)])
+        )
+        check_weights_fit(views.test, shapes.known)
         network: CaffeNetwork = views.source
+        require_trained_weights(network.document)
         plugins = registries()
         plan = make_plan(
             views,
@@ -77,11 +110,13 @@ class CaffeFrontend(Frontend):
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
         warn_of_narrow_bounds(plan)
+        recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan),
+            InsertActivationQat(plan, shapes.known or None, recording.by_group),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
+            InsertInputShape(recording.entries, request.record_file),
         ]
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
@@ -90,17 +125,23 @@ class CaffeFrontend(Frontend):
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
-            files.add(request.record_file, records.format(_empty_record(views, plan)))
+            files.add(
+                request.record_file, records.format(_empty_record(views, plan, recording.entries))
+            )
 
-    def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
+    def read_retrained(
+        self, model_file: str, weights_file: str, states: Optional[NetworkStates] = None
+    ) -> RetrainedNetwork:
         """Read what training has learned, from the modified model and a snapshot of it."""
-        return read_retrained_network(read_network(model_file, weights_file))
+        return read_retrained_network(model_file, weights_file, states)
 
     def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
         """Stage the fake-quant model and its weights."""
         rendered = render_fake_quant(model)
-        document = documents.NetDocument.create(model.graph.name, rendered.layers)
+        document = documents.NetDocument(fields_of(model.graph), list(rendered.layers))
         names = fake_quant_files(save_path)
+        deployed = deployed_network(rendered.layers)
+        model.check_kept({layer.name for layer in deployed.layers}, names.model)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
@@ -113,17 +154,29 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
-        def prototxt(shapes: Mapping[str, Sequence[int]]) -> str:
+        def network(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
             fed = to_inference(layers, shapes.__getitem__)
             fed = with_input_shapes(fed, shapes.__getitem__)
-            return documents.NetDocument.create(document.name, fed).format()
+            return documents.NetDocument.create(document.name, fed)
+
+        @functools.cache
+        def saved() -> CaffeNetwork:
+            return read_network(model_file, weights_file)
+
+        def check(shapes: Mapping[str, Sequence[int]]) -> None:
+            check_fed_shapes(attrs.evolve(saved(), document=network(shapes)))
 
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            prototxt=prototxt,
+            network=network,
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
+            check=check,
         )
+
+    def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
+        """Return the quantized layers of the saved fake-quant model, in network order."""
+        return quantized_layers(documents.read(fake_quant_files(save_path).model))
 
     def network_data(self, save_path: str) -> NetworkData:
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
@@ -143,7 +196,37 @@ class CaffeFrontend(Frontend):
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
+    test = to_graph(network, "TEST")
+    deployed = deployed_network([node.source for node in test.nodes])
+    return NetworkViews(
+        train=to_graph(network, "TRAIN"),
+        test=test,
+        source=network,
+        deployed=frozenset(layer.name for layer in deployed.layers),
+    )
+
+
+def _log_deployed(test: Graph) -> None:
+    """Say what of the network will be deployed, while it can still be changed."""
+    layers = [node.source for node in test.nodes]
+    deployed = deployed_network(layers)
+    kept = {layer.name for layer in deployed.layers}
+    gone = [layer.name for layer in layers if layer.name not in kept]
+    _log.info(
+        "deployed: inputs %s, outputs %s%s",
+        ", ".join(map(repr, deployed.inputs)),
+        ", ".join(map(repr, deployed.outputs)),
+        f"; not deployed: {', '.join(map(repr, gone))}" if gone else "",
+    )
+
+
+def fields_of(graph: Graph) -> Message:
+    """Return what the file of a network says beside its layers, such as ``state``."""
+    if isinstance(graph.source, Message):
+        return graph.source.copy()
+    fields = Message()
+    fields.set("name", graph.name)
+    return fields
 
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
@@ -165,7 +248,13 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
     caffemodel.write(stream, network.document.name, layers, network.others)
 
 
-def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
-    """Return a record with an entry for each quantized layer, in network order."""
+def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
+    layers = views.source.document.layers_in("TEST")
+    return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
+
+
+def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:
+    """Return a record with an entry for each quantized layer, in network order, and each input."""
     planned = {layer.name for group in plan.groups for layer in group.layers}
-    return Record({node.name: LayerRecord() for node in views.test.nodes if node.name in planned})
+    layers = [node.name for node in views.test.nodes if node.name in planned]
+    return Record({name: LayerRecord() for name in (*layers, *inputs.values())})

@@ -47,9 +47,53 @@ class TestInsert:
     ) -> None:
         insert = step("insert")
         done = amct(*self.ARGUMENTS)
-        insert.assert_called_once_with("m.prototxt", "m.caffemodel", "config.json", *self.FILES)
+        insert.assert_called_once_with(
+            "m.prototxt",
+            "m.caffemodel",
+            "config.json",
+            *self.FILES,
+            solver_file=None,
+            input_shapes={},
+        )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
         assert configured == ["configured"]
+
+    def test_the_solver_reaches_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
+        insert = step("insert")
+        amct(*self.ARGUMENTS, "--solver", "s.prototxt")
+        assert insert.call_args.kwargs["solver_file"] == "s.prototxt"
+
+    def test_shapes_of_inputs_reach_the_workflow(
+        self, amct: Amct, step: Callable[[str], Mock]
+    ) -> None:
+        insert = step("insert")
+        options = ("--input-shape", "data:1,3,224,224;a:b:1", "--input-shape", "im info:2, 3")
+        assert amct(*self.ARGUMENTS, *options).status == 0
+        assert insert.call_args.kwargs["input_shapes"] == {
+            "data": (1, 3, 224, 224),
+            "a:b": (1,),
+            "im info": (2, 3),
+        }
+
+    @pytest.mark.parametrize(
+        "text", ["data", "data:", ":1,3", "1,3", "data:1,-1", "data:1,x", "data:0,3", "data:1.0"]
+    )
+    def test_what_is_no_shape_is_wrong_usage(
+        self, amct: Amct, step: Callable[[str], Mock], text: str
+    ) -> None:
+        insert = step("insert")
+        done = amct(*self.ARGUMENTS, "--input-shape", text)
+        assert done.status == 2
+        assert "--input-shape data:1,3,224,224" in done.err
+        insert.assert_not_called()
+
+    def test_an_input_given_twice_is_wrong_usage(
+        self, amct: Amct, step: Callable[[str], Mock]
+    ) -> None:
+        step("insert")
+        options = ("--input-shape", "data:1,3", "--input-shape", "data:2,3")
+        done = amct(*self.ARGUMENTS, *options)
+        assert (done.status, "'data' is given twice" in done.err) == (2, True)
 
     def test_json_lists_the_files(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         step("insert")
@@ -71,7 +115,8 @@ class TestSave:
     ) -> None:
         save = step("save")
         save.return_value = self.FILES
-        done = amct(*self.ARGUMENTS, "-c", "config.json", "--record", "record.txt")
+        arguments = ("-c", "config.json", "--record", "record.txt", "--solver", "s.prototxt")
+        done = amct(*self.ARGUMENTS, *arguments)
         save.assert_called_once_with(
             model_file="m.prototxt",
             weights_file="s.caffemodel",
@@ -80,6 +125,8 @@ class TestSave:
             record_file="record.txt",
             config_file="config.json",
             backend=None,
+            solver_file="s.prototxt",
+            input_shapes={},
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
 
@@ -98,6 +145,8 @@ class TestSave:
             record_file=None,
             config_file=None,
             backend="mine",
+            solver_file=None,
+            input_shapes={},
         )
         assert json.loads(done.out) == {"files": list(self.FILES)}
 
@@ -140,7 +189,12 @@ class TestConfig:
         """The config to write; creating it writes CONFIG and reports two layers."""
 
         def create_config(
-            model_file: str, weights_file: str, config_file: str, simple: str | None = None
+            model_file: str,
+            weights_file: str,
+            config_file: str,
+            simple: str | None = None,
+            *,
+            solver_file: str | None = None,
         ) -> ConfigReport:
             json_format.write(config_file, CONFIG)
             return ConfigReport(CONFIG, ("conv", "pool"), {"fc": "transpose is true"})
@@ -151,9 +205,9 @@ class TestConfig:
     def test_the_files_reach_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         create_config = step("create_config")
         create_config.return_value = ConfigReport(CONFIG, (), {})
-        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg")
+        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg", "--solver", "s.prototxt")
         create_config.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg"
+            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg", solver_file="s.prototxt"
         )
 
     def test_it_says_what_can_be_quantized_and_why_the_rest_cannot(

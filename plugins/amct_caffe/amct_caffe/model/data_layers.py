@@ -8,7 +8,8 @@ from typing import Iterator, List, Optional, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, array_of, read_stored_blob
+from amct_caffe.model.formats.caffemodel.blobs import array_of, read_stored_blob
+from amct_caffe.model.formats.caffemodel.place import BlobPlace
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import layer_type, role_of
@@ -19,6 +20,8 @@ from amct_core.errors import FileFormatError, ModelError
 from amct_core.extensions import Role
 from amct_core.extensions.frontend import ImageTransform
 from amct_core.files import map_file
+
+_SOURCES = (Role.DATA, Role.INPUT, Role.CONSTANT)
 
 
 def own_data_layers(document: NetDocument) -> List[Layer]:
@@ -32,7 +35,7 @@ def own_data_layers(document: NetDocument) -> List[Layer]:
     found: List[Layer] = []
     for layer in layers:
         role = role_of(layer)
-        if not set(layer.tops) & set(wanted) or role not in (Role.DATA, Role.INPUT):
+        if not set(layer.tops) & set(wanted) or role not in _SOURCES:
             continue
         if role is Role.INPUT or _source_of(layer).is_fed:
             raise ModelError(

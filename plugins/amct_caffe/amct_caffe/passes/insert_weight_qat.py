@@ -18,6 +18,7 @@ from amct_caffe.passes.python_layers import (
     shared_name,
     shares,
 )
+from amct_caffe.passes.state_rules import common_rules, set_rules
 from amct_caffe.qat.parameters import WeightParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.extensions import WeightAlgorithm
@@ -43,6 +44,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        weights are quantized.
     6. The blobs are those that the first forward will leave: in the master the weights that came
        in, in the layer itself the quantized ones.
+    7. It stands in the nets in which the layer stands, as far as rules say that.
     """
 
     plan: QatPlan
@@ -97,7 +99,9 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             folded=[n.name for n in planned.chain.nodes] if planned.chain is not None else [],
             folds_scale=scale is not None,
         )
-        return python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
+        layer = python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
+        set_rules(layer, common_rules(layers[planned.name]))
+        return layer
 
     def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 import attrs
 
@@ -11,12 +11,14 @@ from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import (
     ActivationParameters,
+    InputShapeParameters,
     ShiftParameters,
     WeightParameters,
     from_param_str,
 )
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType
+from amct_core.network_state import NetworkState, NetworkStates
 
 
 @attrs.frozen
@@ -27,15 +29,19 @@ class InsertedLayers:
         activations: each ActivationQAT with its parameters.
         weights: the parameters of each WeightQAT, by quantized layer.
         searches: the parameters of each ShiftSearch.
+        recorders: the parameters of each InputShape.
         types: the types of the quantized layers, by name.
         shift_n_algo: the search that every ShiftSearch runs; ``none`` if there is none.
+        states: of the nets that all of this was made for, beside what the file says.
     """
 
     activations: Tuple[Tuple[Layer, ActivationParameters], ...]
     weights: Mapping[str, WeightParameters]
     searches: Tuple[ShiftParameters, ...]
+    recorders: Tuple[InputShapeParameters, ...]
     types: Mapping[str, LayerType]
     shift_n_algo: str
+    states: NetworkStates
 
 
 def read_inserted(document: NetDocument) -> InsertedLayers:
@@ -47,6 +53,7 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     activations = []
     weights: Dict[str, WeightParameters] = {}
     searches = []
+    recorders = []
     for layer in document.layers:
         if is_python_layer(layer, "ActivationQAT"):
             found = from_param_str(ActivationParameters, param_str(layer), layer.name)
@@ -56,6 +63,9 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
             weights[owner.layer] = owner
         elif is_python_layer(layer, "ShiftSearch"):
             searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
+        elif is_python_layer(layer, "InputShape"):
+            text = param_str(layer)
+            recorders.append(from_param_str(InputShapeParameters, text, layer.name))
     if not activations:
         raise ModelError(
             "this model has no ActivationQAT layer; expected the modified model that "
@@ -66,8 +76,20 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     quantized = {name for _, parameters in activations for name in parameters.layers}
     types = {each.name: layer_type(each) for each in document.layers if each.name in quantized}
     return InsertedLayers(
-        tuple(activations), weights, tuple(searches), types, _one_search(document, searches)
+        activations=tuple(activations),
+        weights=weights,
+        searches=tuple(searches),
+        recorders=tuple(recorders),
+        types=types,
+        shift_n_algo=_one_search(document, searches),
+        states=_states([parameters for _, parameters in activations]),
     )
+
+
+def _states(activations: Sequence[ActivationParameters]) -> NetworkStates:
+    train = (each.train_state for each in activations if each.train_state is not None)
+    test = (each.test_state for each in activations if each.test_state is not None)
+    return NetworkStates(next(train, NetworkState()), next(test, NetworkState()))
 
 
 def _one_search(document: NetDocument, searches: List[ShiftParameters]) -> str:

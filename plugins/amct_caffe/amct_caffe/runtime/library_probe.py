@@ -68,17 +68,20 @@ def _names(count: int) -> List[str]:
 
 
 def _inputs(count: int) -> List[Float32Array]:
-    """Return numbers of both signs and of magnitudes from 0.01 to 100, the same each time."""
+    """Return numbers of both signs, most of magnitudes from 0.01 to 100; the same each time."""
     random = np.random.default_rng(1)
     found = []
     for _ in range(count):
         magnitudes = 10 ** random.uniform(-2, 2, _SHAPE)
-        found.append((random.normal(0, 1, _SHAPE) * magnitudes).astype(np.float32))
+        numbers = (random.normal(0, 1, _SHAPE) * magnitudes).astype(np.float32)
+        numbers.flat[:2] = 0.0, -0.0
+        found.append(numbers)
     return found
 
 
 def _are_equal(ours: Float32Array, theirs: Float32Array) -> bool:
-    return bool(((ours == theirs) | (np.isnan(ours) & np.isnan(theirs))).all())
+    same_bits = np.ascontiguousarray(ours).view(np.uint32) == theirs.view(np.uint32)
+    return bool((same_bits | (np.isnan(ours) & np.isnan(theirs))).all())
 
 
 def _in_caffe(text: str, node: Node, inputs: Sequence[Float32Array]) -> Float32Array:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import attrs
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
-from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_caffe.model.formats.prototxt.solver import Solver, same_file
 from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.inserted import InsertedLayers, read_inserted
+from amct_caffe.training.solver_nets import count_violations, searching_nets, state_violations
+from amct_caffe.training.violation import Violation
 from amct_core.config import json_format
 from amct_core.config.check import check_inserted
 from amct_core.config.model import QatConfig
@@ -57,18 +58,6 @@ class TrainingNeeds:
         )
 
 
-@attrs.frozen
-class Violation:
-    """One reason why a solver will not do: the field, what it is, and what to do."""
-
-    field: str
-    problem: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.problem} {self.remedy}"
-
-
 def check_solver(solver_file: str, config_file: str, modified_model_file: str) -> None:
     """Check a solver before it runs.
 
@@ -84,15 +73,19 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
         AmctError: a file cannot be read.
     """
     config = json_format.read(config_file)
-    inserted = read_inserted(documents.read(modified_model_file))
+    document = documents.read(modified_model_file)
+    inserted = read_inserted(document)
+    document.states = inserted.states
     check_inserted(config, inserted.types, inserted.shift_n_algo, registries(), config_file)
-    require_fit(solver_file, TrainingNeeds.of_model(inserted), modified_model_file)
+    require_fit(solver_file, TrainingNeeds.of_model(inserted), modified_model_file, document)
 
 
-def require_fit(solver_file: str, needs: TrainingNeeds, modified_model_file: str) -> None:
+def require_fit(
+    solver_file: str, needs: TrainingNeeds, modified_model_file: str, document: NetDocument
+) -> None:
     """Raise a TrainingError that explains every violation; see :func:`find_violations`."""
     solver = solvers.read(solver_file)
-    violations = list(find_violations(solver, needs, modified_model_file))
+    violations = list(find_violations(solver, needs, modified_model_file, document))
     if violations:
         raise TrainingError(
             "this solver will not do for quantization-aware training:\n"
@@ -102,9 +95,16 @@ def require_fit(solver_file: str, needs: TrainingNeeds, modified_model_file: str
 
 
 def find_violations(
-    solver: Solver, needs: TrainingNeeds, modified_model_file: str
+    solver: Solver, needs: TrainingNeeds, modified_model_file: str, document: NetDocument
 ) -> Iterator[Violation]:
     """Return every reason why ``solver`` will not do.
+
+    Args:
+        solver: to look at.
+        needs: of the inserted layers.
+        modified_model_file: which the solver is to name.
+        document: that file, or the network that it is going to be made of, with the states that it
+            is made for.
 
     1. ``net``, or both ``train_net`` and ``test_net``, name the modified model; so does a
        ``test_net`` beside ``net``.
@@ -113,8 +113,12 @@ def find_violations(
        runs after the last iteration; ``test_iter >= batch_num``.
     4. No TEST pass comes before the bounds are initialised: ``test_initialization`` is false, and
        ``test_interval >= batch_num`` where bounds are found from data.
+    5. The fields are there as often as Caffe demands, and its nets have the layers that the model
+       was made for: :mod:`amct_caffe.training.solver_nets`.
     """
     yield from _net_violations(solver, modified_model_file)
+    yield from count_violations(solver, needs.searches)
+    yield from state_violations(solver, document)
     if solver.max_iter < needs.batch_num:
         yield Violation(
             "max_iter",
@@ -123,7 +127,7 @@ def find_violations(
             f"Set max_iter to at least {needs.batch_num}.",
         )
     if needs.searches:
-        yield from _search_violations(solver, needs)
+        yield from _search_violations(solver, needs, searching_nets(solver, document))
     if solver.test_interval > 0:
         yield from _early_test_violations(solver, needs)
 
@@ -137,7 +141,7 @@ def _net_violations(solver: Solver, modified_model_file: str) -> Iterator[Violat
     if solver.net is None and not solver.test_nets:
         named.append(("test_net", None))
     for field, net in named:
-        if net is not None and _same_file(net, modified_model_file):
+        if net is not None and same_file(net, modified_model_file):
             continue
         problem = (
             f"it is not set; expected the modified model '{modified_model_file}'."
@@ -148,7 +152,9 @@ def _net_violations(solver: Solver, modified_model_file: str) -> Iterator[Violat
         yield Violation(field, problem, remedy)
 
 
-def _search_violations(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
+def _search_violations(
+    solver: Solver, needs: TrainingNeeds, searching: Sequence[int]
+) -> Iterator[Violation]:
     if solver.test_interval <= 0:
         yield Violation(
             "test_interval",
@@ -162,7 +168,8 @@ def _search_violations(solver: Solver, needs: TrainingNeeds) -> Iterator[Violati
             "the last TEST pass would not be after the last iteration.",
             "Set test_interval: max_iter (or a divisor of it).",
         )
-    if any(count < needs.batch_num for count in solver.test_iter) or not solver.test_iter:
+    counts = [solver.test_iter[index] for index in searching if index < len(solver.test_iter)]
+    if any(count < needs.batch_num for count in counts) or not solver.test_iter:
         yield Violation(
             "test_iter",
             f"it is {list(solver.test_iter) or 'not set'}, but searching shift N takes batch_num = "
@@ -185,9 +192,3 @@ def _early_test_violations(solver: Solver, needs: TrainingNeeds) -> Iterator[Vio
             f"are initialised, which takes batch_num = {needs.batch_num} iterations.",
             f"Set test_interval to at least {needs.batch_num}.",
         )
-
-
-def _same_file(first: str, second: str) -> bool:
-    if os.path.exists(first) and os.path.exists(second):
-        return os.path.samefile(first, second)
-    return os.path.abspath(first) == os.path.abspath(second)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
@@ -19,6 +20,8 @@ from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
 from amct_core.files import write_atomically
 from amct_core.plugins import registries
+
+_log = logging.getLogger("amct_caffe.training")
 
 
 def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
@@ -60,7 +63,9 @@ def check_training(
             remedy="Set net to the modified model.",
         )
     document = documents.read(model_file)
-    require_fit(solver_file, TrainingNeeds.of_model(read_inserted(document)), model_file)
+    inserted = read_inserted(document)
+    document.states = inserted.states
+    require_fit(solver_file, TrainingNeeds.of_model(inserted), model_file, document)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
@@ -80,6 +85,7 @@ def run_all(
     config_file: Optional[str] = None,
     simplified_config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
 
@@ -98,16 +104,42 @@ def run_all(
     files = work_files(folder)
     os.makedirs(folder, exist_ok=True)
     if config_file is None:
-        workflow.create_config(model_file, weights_file, files.config, simplified_config_file)
+        workflow.create_config(
+            model_file,
+            weights_file,
+            files.config,
+            simplified_config_file,
+            solver_file=solver_file,
+        )
     elif os.path.abspath(config_file) != os.path.abspath(files.config):
         shutil.copyfile(config_file, files.config)
-    redirected = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
+    solver = solvers.read(solver_file)
+    for net in solvers.replaced_nets(solver, model_file):
+        _log.warning(
+            "testing net %d of '%s' (%s%s) is not '%s'; it is left out",
+            net.index + 1,
+            solver_file,
+            net.field,
+            f" {net.file!r}" if net.file is not None else "",
+            model_file,
+        )
+    redirected = solvers.redirect(solver, files.modified.model, files.snapshots, model_file)
     write_atomically(files.solver, redirected.format())
     config = json_format.read(files.config)
     check_names(config, registries(), files.config)
-    needs = TrainingNeeds.of_config(config, documents.read(model_file))
-    require_fit(files.solver, needs, files.modified.model)
-    workflow.insert(model_file, weights_file, files.config, *files.modified, files.record)
+    document = documents.read(model_file)
+    document.states = solver.states.or_else(config.states)
+    needs = TrainingNeeds.of_config(config, document)
+    require_fit(files.solver, needs, files.modified.model, document)
+    workflow.insert(
+        model_file,
+        weights_file,
+        files.config,
+        *files.modified,
+        files.record,
+        solver_file=solver_file,
+        input_shapes=input_shapes,
+    )
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
