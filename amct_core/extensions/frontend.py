@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from amct_core.config.model import QatConfig
     from amct_core.files import FileSet
-    from amct_core.graph import Graph
+    from amct_core.graph import Graph, Node
     from amct_core.network_state import NetworkStates
     from amct_core.quantized_model import QuantizedModel
     from amct_core.retrained import RetrainedNetwork
@@ -128,6 +128,14 @@ class Executor(abc.ABC):
         one for all.  What a framework does not tell cannot be compared but by its effects.
         """
         return {}
+
+    def follows(self, node: Node) -> bool:
+        """Return whether this framework computes a float layer to the last bit as its type's
+        ``run`` does, as far as that depends on the libraries that it is built with.
+
+        An executor that cannot find out says no where they matter.
+        """
+        return not node.type.is_library_dependent(node)
 
 
 class NetworkData(abc.ABC):

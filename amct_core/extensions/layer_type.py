@@ -166,6 +166,8 @@ class LayerType:
         cannot_run: ``(node) -> reason``: why ``run`` does not compute a layer, though it computes
             others of the type; None if it does.
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
+        depends_on_libraries: whether it does so only where the framework's BLAS and math library
+            compute as ``run`` does, or ``(node) -> bool``; :meth:`Executor.follows` finds out.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
         needs_whole_batch: whether rows of the first axis depend on each other, such as the time
             steps of an LSTM, so that a batch must not be divided.
@@ -207,6 +209,7 @@ class LayerType:
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     cannot_run: Optional[Callable[[Node], Optional[str]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
+    depends_on_libraries: Union[bool, Callable[[Node], bool]] = False
     by_sample: bool = False
     needs_whole_batch: bool = False
     has_backward: bool = True
@@ -243,8 +246,16 @@ class LayerType:
         return found is not None and found.searches_shift and self.weights is not None
 
     def is_exact(self, node: Node) -> bool:
-        """Return whether ``run`` equals the framework to the last bit for this layer."""
+        """Return whether ``run`` equals the framework to the last bit for this layer.
+
+        If :meth:`is_library_dependent`, only where its libraries compute as ``run`` does.
+        """
         return self.exact(node) if callable(self.exact) else self.exact
+
+    def is_library_dependent(self, node: Node) -> bool:
+        """Return whether the framework's libraries decide the last bits of this layer."""
+        depends = self.depends_on_libraries
+        return depends(node) if callable(depends) else depends
 
     def makes_values(self, node: Node) -> bool:
         """Return whether this layer gives numbers that are neither in its inputs nor 0."""

@@ -135,7 +135,12 @@ def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
     text = SOLVER.format(net=folder / "modified.prototxt", prefix=folder / "s")
     solver.write_text(text + case.solver)
     model, weights = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
-    write_random_weights(model, folder / "net.caffemodel", states=solvers.read(str(solver)).states)
+    write_random_weights(
+        model,
+        folder / "net.caffemodel",
+        states=solvers.read(str(solver)).states,
+        gammas=case.gammas,
+    )
     config = folder / "c.json"
     report = workflow.create_config(model, weights, str(config), solver_file=str(solver))
     entries = json.loads(config.read_text())

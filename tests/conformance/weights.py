@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -22,9 +23,16 @@ Shape = tuple[int, ...]
 
 
 def write_random_weights(
-    model: str, weights: Path, seed: int = 0, states: Optional[NetworkStates] = None
+    model: str,
+    weights: Path,
+    seed: int = 0,
+    states: Optional[NetworkStates] = None,
+    gammas: Sequence[float] = (),
 ) -> None:
-    """Write every layer of ``model``, in either phase, with the weights it needs."""
+    """Write every layer of ``model``, in either phase, with the weights it needs.
+
+    ``gammas`` are those of each Scale; none: random ones.
+    """
     generator = np.random.default_rng(seed)
     views = CaffeFrontend().read(model, None, states)
     made: dict[str, tuple[str, str, Blobs]] = {}
@@ -34,6 +42,8 @@ def write_random_weights(
             shape = shapes.get(node.inputs[0]) if node.inputs else None
             blobs = _blobs(node, shape, generator) if shape is not None else []
             blobs = [np.asarray(blob, np.float32) for blob in blobs]
+            if gammas and blobs and isinstance(node.attributes, Scale):
+                blobs[0][...] = gammas
             made.setdefault(node.name, (node.name, node.op, blobs))
     with weights.open("wb") as stream:
         writer.write(stream, "random", list(made.values()))

@@ -30,6 +30,7 @@ from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.names import check_names
 from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
+from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
@@ -92,6 +93,7 @@ class CaffeFrontend(Frontend):
         views = request.views
         check_names(views.source.document)
         _log_deployed(views.test)
+        warn_of_missing_variance(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
@@ -110,6 +112,7 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
+        warn_of_narrow_bounds(plan)
         recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),

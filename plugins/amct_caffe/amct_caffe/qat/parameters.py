@@ -177,11 +177,15 @@ class QuantParameters:
 
 @attrs.frozen
 class PoolingWindow:
-    """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width)."""
+    """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width).
+
+    ``ceil_mode``: whether the output size is rounded up.
+    """
 
     kernel: Tuple[int, int] = attrs.field(converter=_pair)
     stride: Tuple[int, int] = attrs.field(converter=_pair)
     pad: Tuple[int, int] = attrs.field(converter=_pair)
+    ceil_mode: bool = True
 
 
 def _window(value: Any) -> Optional[PoolingWindow]:

@@ -1,7 +1,8 @@
 """Layers that compute each value from the value in its place, in the order in which Caffe rounds.
 
-Caffe's functions of libm are computed here in float64 and rounded once, which is within one unit of
-the last place of what libm's float32 ones return.
+``powf``, ``tanhf`` and ``tanh`` are those of the C library that is loaded, which are Caffe's where
+it is built with the same one.  ``expf`` and ``logf`` are computed here in float64 and rounded once,
+which is within one unit of the last place of what the library returns.
 
 Source: ``Forward_cpu`` of BVLC Caffe's layers of the same names.
 """
@@ -20,6 +21,7 @@ from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, ReLU
+from amct_core.kernels import libm
 
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
@@ -173,8 +175,8 @@ def swish(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 
 def tanh(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``tanh(x)``."""
-    return [_rounded(np.tanh, inputs[0])]
+    """Return ``tanhf(x)`` of the C library."""
+    return [libm.tanhf(inputs[0])]
 
 
 def power(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -210,9 +212,9 @@ def log(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [result * (_ONE / _rounded(np.log, np.asarray(a.base, np.float32)))]
 
 
-def is_linear(node: Node) -> bool:
-    """Return whether a Power raises nothing: only then libm has no part in it."""
-    return node.typed(Power).power == 1
+def raises(node: Node) -> bool:
+    """Return whether a Power raises anything: then the C library has a part in it."""
+    return node.typed(Power).power != 1
 
 
 def _positive(x: Array) -> Array:
@@ -230,12 +232,12 @@ def _shifted(x: Array, scale: np.float32, shift: np.float32) -> Array:
 def _raised(x: Array, exponent: np.float32) -> Array:
     if exponent == 1:
         return x
-    return np.asarray(np.power(x.astype(np.float64), np.float64(exponent)).astype(np.float32))
+    return libm.powf(x, exponent)
 
 
 def _sigmoid(x: Array) -> Array:
     # Caffe's constants are doubles, and so are all steps.
-    return np.asarray((0.5 * np.tanh(0.5 * x.astype(np.float64)) + 0.5).astype(np.float32))
+    return np.asarray((0.5 * libm.tanh(0.5 * x.astype(np.float64)) + 0.5).astype(np.float32))
 
 
 def _rounded(function: Any, x: Array) -> Array:
@@ -318,7 +320,8 @@ LAYER_TYPES = (
         attributes=_numbers(Power, "power_param", "power", "scale", "shift"),
         shape=same_shape,
         run=power,
-        exact=is_linear,
+        depends_on_libraries=raises,
+        by_sample=True,
         onnx=_power_onnx,
     ),
     LayerType("RReLU", shape=same_shape),
@@ -337,7 +340,8 @@ LAYER_TYPES = (
         shape=same_shape,
         sign=Sign.NONNEGATIVE,
         run=sigmoid,
-        exact=False,
+        depends_on_libraries=True,
+        by_sample=True,
         onnx=_unary("Sigmoid"),
     ),
     LayerType(
@@ -345,10 +349,18 @@ LAYER_TYPES = (
         attributes=_numbers(Swish, "swish_param", "beta"),
         shape=same_shape,
         run=swish,
-        exact=False,
+        depends_on_libraries=True,
+        by_sample=True,
         onnx=_swish_onnx,
     ),
-    LayerType("TanH", shape=same_shape, run=tanh, exact=False, onnx=_unary("Tanh")),
+    LayerType(
+        "TanH",
+        shape=same_shape,
+        run=tanh,
+        depends_on_libraries=True,
+        by_sample=True,
+        onnx=_unary("Tanh"),
+    ),
     LayerType(
         "Threshold",
         attributes=_numbers(Threshold, "threshold_param", "threshold"),

@@ -83,6 +83,12 @@ def eltwise(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [result]
 
 
+def weighs(node: Node) -> bool:
+    """Return whether an Eltwise multiplies: whether a BLAS rounds the products is its business."""
+    a = node.typed(Eltwise)
+    return a.operation == "SUM" and any(abs(factor) != 1 for factor in a.coefficients)
+
+
 def _eltwise_onnx(
     writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
@@ -187,6 +193,7 @@ LAYER_TYPES = (
         shape=same_shape,
         sign=_eltwise_sign,
         run=eltwise,
+        depends_on_libraries=weighs,
         by_sample=True,
         selects_values=lambda node: node.typed(Eltwise).operation == "MAX",
         onnx=_eltwise_onnx,

@@ -63,6 +63,14 @@ def stochastic_pooling(m: Model) -> None:
     )
 
 
+@breaks("A088", "last")
+def pooling_that_rounds_down_in_another_caffes_words(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { pool: MAX kernel_size: 2 stride: 2 ceil_mode: false }"
+    )
+
+
 @breaks("A075", "last")
 def normalization_within_a_channel(m: Model) -> None:
     m.add(
