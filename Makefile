@@ -49,9 +49,11 @@ types: setup  ## Check types.
 measure: setup  ## Measure on real models and data; keeps the output in benchmarks/results.
 	$(BIN)/python benchmarks/measure.py
 
-schema: setup  ## Compile Caffe's schema, after a change of caffe.proto.
-	$(BIN)/python -W ignore -m grpc_tools.protoc -I plugins/amct_caffe \
-	  --descriptor_set_out=$(SCHEMA)/caffe.desc $(SCHEMA)/caffe.proto
+schema: setup  ## Compile Caffe's schema, after a change of a .proto file.
+	for file in caffe other_caffes; do \
+	  $(BIN)/python -W ignore -m grpc_tools.protoc -I plugins/amct_caffe \
+	    --descriptor_set_out=$(SCHEMA)/$$file.desc $(SCHEMA)/$$file.proto || exit; \
+	done
 
 lock: setup  ## Resolve the locked requirements again.
 	$(BIN)/uv pip compile --no-config --universal --python-version 3.9 --generate-hashes \

@@ -99,6 +99,7 @@ class _LayerBuilder:
         algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
         scale_d, offset = algorithm.factors(trained.clip_max, trained.clip_min, trained.fixed_min)
         scale_d = np.float32(scale_d)
+        self._warn_if_dead(scale_d)
         weights, scale_w, bias = self._weights()
         divisor = self._quantization.divisor(self.node) if self._quantization.divisor else 1
         deq_scale = self._deq_scale(scale_d, scale_w, divisor)
@@ -123,6 +124,21 @@ class _LayerBuilder:
             input_shape=self._input_shape(),
             provenance=Provenance(scale_d, scale_w),
         )
+
+    def _warn_if_dead(self, scale_d: np.float32) -> None:
+        """Warn of bounds that training has drawn together; how they began, training has told."""
+        trained, recorded = self.trained, self.recorded
+        if not affine.is_below_smallest_scale(trained.clip_max, trained.clip_min):
+            return
+        if recorded is None or recorded.scale_d is None or np.float32(recorded.scale_d) != scale_d:
+            _log.warning(
+                "layer '%s': its clip bounds %.3g and %.3g are so near to each other that scale_d "
+                "is 1.0 and every input between them becomes 0; look for a learning rate that is "
+                "too high (clip_lr_mult), or leave the layer unquantized",
+                self.node.name,
+                trained.clip_max,
+                trained.clip_min,
+            )
 
     def _weights(
         self,

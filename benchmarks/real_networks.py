@@ -30,6 +30,7 @@ from amct_core import record as records
 from amct_core import workflow
 from amct_core.extensions.frontend import Executor
 from amct_core.file_names import deploy_files
+from amct_core.graph import Node
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import compare
@@ -54,6 +55,10 @@ class Recording(Executor):
     def outputs(self) -> Sequence[str]:
         """Output blobs."""
         return self._executor.outputs
+
+    def follows(self, node: Node) -> bool:
+        """Return what the other executor finds out."""
+        return self._executor.follows(node)
 
     def run(self, inputs: Mapping[str, Any], outputs: Sequence[str]) -> Mapping[str, Array]:
         """Run one batch."""

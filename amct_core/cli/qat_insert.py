@@ -18,16 +18,16 @@ from amct_core.file_names import work_files
     "-c", "--config", "config_file", required=True, help="The config of what to quantize."
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
-@input_shape_option
 @click.option("--solver", help="The solver that will train: the states that it says count.")
+@input_shape_option
 @json_option
 def command(
     model: str,
     weights: str,
     config_file: str,
     folder: str,
-    input_shapes: Mapping[str, Tuple[int, ...]],
     solver: str | None,
+    input_shapes: Mapping[str, Tuple[int, ...]],
     as_json: bool,
 ) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.

@@ -29,8 +29,8 @@ from amct_core.file_names import SAVE_TYPES
     help="The model to simulate with, the model to deploy, or both.",
 )
 @click.option("--backend", help="Deploy backend; the config's by default.")
-@input_shape_option
 @click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
+@input_shape_option
 @json_option
 def command(
     model: str,
@@ -40,8 +40,8 @@ def command(
     save_path: str,
     save_type: str,
     backend: str | None,
-    input_shapes: Mapping[str, Tuple[int, ...]],
     solver: str | None,
+    input_shapes: Mapping[str, Tuple[int, ...]],
     as_json: bool,
 ) -> None:
     """Save the modified MODEL with trained WEIGHTS, a snapshot of it."""

@@ -61,8 +61,8 @@ def parse(text: str, file: Optional[str] = None) -> QatConfig:
         version=top.integer("version"),
         batch_num=top.integer("batch_num"),
         **{key: top.string(key) for key in _OURS},
-        input_shapes=_input_shapes(top.section(_SHAPES)) or None,
         **{key: _state(top.section(key)) for key in _STATES},
+        input_shapes=_input_shapes(top.section(_SHAPES)) or None,
     )
     return checked(QatConfig(**whole), top).with_layers(_layers(top))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, Mapping, Optional, S
 import attrs
 
 from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.extensions.capability import Capability
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from amct_core.config.model import QatConfig
     from amct_core.files import FileSet
-    from amct_core.graph import Graph
+    from amct_core.graph import Graph, Node
     from amct_core.network_state import NetworkStates
     from amct_core.quantized_model import QuantizedModel
     from amct_core.retrained import RetrainedNetwork
@@ -127,6 +128,14 @@ class Executor(abc.ABC):
         one for all.  What a framework does not tell cannot be compared but by its effects.
         """
         return {}
+
+    def follows(self, node: Node) -> bool:
+        """Return whether this framework computes a float layer to the last bit as its type's
+        ``run`` does, as far as that depends on the libraries that it is built with.
+
+        An executor that cannot find out says no where they matter.
+        """
+        return not node.type.is_library_dependent(node)
 
 
 class NetworkData(abc.ABC):
@@ -259,3 +268,11 @@ class Frontend(abc.ABC):
             f"the frontend '{self.name}' does not say what a network's data layers do.",
             remedy="Declare crop, mean and scale themselves.",
         )
+
+    def capabilities(self) -> Sequence[Capability]:
+        """Return what the installed framework can do; a frontend need not know.
+
+        Whatever the framework does when it is asked, this returns.  It is empty where the framework
+        is not installed.
+        """
+        return ()

@@ -125,7 +125,10 @@ OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 
 
 _CALLABLES = frozenset(
-    {"attributes", "blobs", "shape", "run", "cannot_run", "accumulate", "onnx", "onnx_accumulate"}
+    {
+        *("holds_for", "attributes", "blobs", "shape", "run", "cannot_run", "plain_layer"),
+        *("accumulate", "onnx", "onnx_accumulate"),
+    }
 )
 
 
@@ -139,6 +142,9 @@ class LayerType:
     Attributes:
         name: the framework's word for the type, such as ``Convolution``.
         parameters: the framework's field of the layer that holds its parameters.
+        holds_for: ``(layer) -> bool``: whether all of this holds for the framework's layer; None:
+            for any.  Frameworks have layers of one type name that compute different things; one
+            for which this is false counts as a layer whose type nobody declares.
         attributes: ``(layer) -> Attributes``: reads the parameters of the framework's layer.
         blobs: ``(layer) -> sequence``: what the framework's own blobs of a layer look like, in the
             framework's own terms.
@@ -160,12 +166,19 @@ class LayerType:
         cannot_run: ``(node) -> reason``: why ``run`` does not compute a layer, though it computes
             others of the type; None if it does.
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
+        depends_on_libraries: whether it does so only where the framework's BLAS and math library
+            compute as ``run`` does, or ``(node) -> bool``; :meth:`Executor.follows` finds out.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
         needs_whole_batch: whether rows of the first axis depend on each other, such as the time
             steps of an LSTM, so that a batch must not be divided.
+        has_backward: whether the framework can take a gradient back through the type; one that
+            cannot ends the process when it is asked to.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
+        plain_layer: ``(layer) -> layer``: the framework's layer that computes the same with the
+            same blobs and that more tools know.  It takes the place of a quantized layer in every
+            saved model, and of any layer in a deployed one.  None: the layer itself.
         accumulate: ``(node, centered) -> accumulator`` of a quantized layer: ``centered`` is int32
             ``q - offset``; ``node.weights`` holds int8 weights and, if there is one, the int32
             bias; the result is int64, with the bias added.  The caller checks its range.
@@ -177,6 +190,7 @@ class LayerType:
 
     name: str = attrs.field(validator=attrs.validators.instance_of(str))
     parameters: str = ""
+    holds_for: Optional[Callable[[Any], bool]] = None
     attributes: Optional[Callable[[Any], Attributes]] = None
     blobs: Optional[Callable[[Any], Sequence[Any]]] = None
     role: Union[Role, Callable[[Any], Optional[Role]], None] = None
@@ -195,10 +209,13 @@ class LayerType:
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     cannot_run: Optional[Callable[[Node], Optional[str]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
+    depends_on_libraries: Union[bool, Callable[[Node], bool]] = False
     by_sample: bool = False
     needs_whole_batch: bool = False
+    has_backward: bool = True
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
+    plain_layer: Optional[Callable[[Any], Any]] = None
     accumulate: Optional[Callable[[Node, Any], Any]] = None
     onnx: Optional[OnnxForm] = None
     onnx_accumulate: Optional[Callable[[OnnxWriter, Node, str, int], str]] = None
@@ -229,8 +246,16 @@ class LayerType:
         return found is not None and found.searches_shift and self.weights is not None
 
     def is_exact(self, node: Node) -> bool:
-        """Return whether ``run`` equals the framework to the last bit for this layer."""
+        """Return whether ``run`` equals the framework to the last bit for this layer.
+
+        If :meth:`is_library_dependent`, only where its libraries compute as ``run`` does.
+        """
         return self.exact(node) if callable(self.exact) else self.exact
+
+    def is_library_dependent(self, node: Node) -> bool:
+        """Return whether the framework's libraries decide the last bits of this layer."""
+        depends = self.depends_on_libraries
+        return depends(node) if callable(depends) else depends
 
     def makes_values(self, node: Node) -> bool:
         """Return whether this layer gives numbers that are neither in its inputs nor 0."""

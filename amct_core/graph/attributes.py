@@ -163,6 +163,16 @@ class ReLU(Attributes):
 
 
 @attrs.frozen
+class ReLU6(Attributes):
+    """``min(max(x, 0), limit)``.
+
+    ``limit`` is 6; a graph that stands for what a processor computes may have it in other units.
+    """
+
+    limit: float = 6.0
+
+
+@attrs.frozen
 class Eltwise(Attributes):
     """Elementwise ``operation`` (``PROD``, ``SUM``, ``MAX``) of the inputs.
 

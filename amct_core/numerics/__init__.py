@@ -16,6 +16,8 @@ they favour being plainly right over being fast.
     From a trained layer to the integers of a deployed one, and what these integers compute.
 ``float16``, ``fixpipe``, ``rollback``
     What processors do otherwise: Quant in float16, deq_scale of 19 bits, layers in float16.
+``fused``, ``libm``
+    Multiply-add with one rounding, and the C library's functions, as float layers take them.
 ``exactness``
     When float32 arithmetic on integers is exact.
 ``reduction``

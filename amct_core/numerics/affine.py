@@ -140,6 +140,15 @@ def scale_offset(clip_max: Real, clip_min: Real, fixed_min: bool = False) -> Tup
     return scale, -half_away_integer(np.float32(low / float(scale))) + QUANT_MIN
 
 
+def is_below_smallest_scale(clip_max: Real, clip_min: Real) -> bool:
+    """Return whether ``(clip_max - clip_min) / 255`` is below FLT_EPSILON.
+
+    Such bounds have scale_d 1.0, by which everything between them becomes 0: see process_scales.
+    """
+    span = float(np.float32(float(clip_max) - float(clip_min)))
+    return bool(np.float32(span / QUANT_STEPS) < FLT_EPSILON)
+
+
 def bounds(scale: Real, offset: int) -> Tuple[np.float32, np.float32]:
     """Return the clip bounds that a scale and an offset stand for, the inverse of scale_offset.
 

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from amct_core.errors import ModelError, QuantizationError
+from amct_core.numerics.affine import FLT_EPSILON, process_scales
 from amct_core.numerics.arrays import (
-    Array,
     Float32Array,
     Float64Array,
     Int8Array,
@@ -167,8 +167,9 @@ def fold_bias(
 def fold_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array:
     """Return ``scale_w' = |multiplier| * scale_w`` per channel.
 
-    Where the product is 0, or too small for a normal float32, the channel is dead: its weights
-    count for nothing, and its scale becomes 1.0 (as ARQ does for zeros).
+    Where the product is below FLT_EPSILON the channel is dead: its weights count for nothing, and
+    its scale becomes 1.0.  It is the rule by which ARQ calls a channel dead, so folding before
+    training and after it agree: :func:`amct_core.numerics.affine.process_scales`.
 
     Args:
         scale_w: float32 ``[C]`` or ``[1]``.
@@ -178,10 +179,9 @@ def fold_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Array
         float32, as long as the longer of the two.
 
     Raises:
-        QuantizationError: a product overflows float32.
+        QuantizationError: a product is above 1 / FLT_EPSILON, or overflows float32.
     """
-    scales = _folded_scales(scale_w, multiplier)
-    return np.where(_dead(scales), np.float32(1), scales)
+    return process_scales(_folded_scales(scale_w, multiplier))
 
 
 def orientation(gamma: Optional[ArrayLike]) -> Float32Array:
@@ -215,11 +215,13 @@ def fold_quantized(
 
     Returns:
         ``(weights, scale_w')``; dead channels (see :func:`fold_scales`) become 0 with scale 1.0.
+
+    Raises:
+        QuantizationError: see :func:`fold_scales`.
     """
     scales = _folded_scales(scale_w, np.atleast_1d(np.asarray(multiplier, np.float64)))
-    dead = _dead(scales)
-    alive = along_channels(~dead, weights, channel_axis).astype(np.int8)
-    return weights * alive, np.where(dead, np.float32(1), scales)
+    alive = along_channels(scales >= FLT_EPSILON, weights, channel_axis).astype(np.int8)
+    return weights * alive, process_scales(scales)
 
 
 def _check_lengths(batch_norm: Optional[BatchNorm], scale: Optional[Scale]) -> None:
@@ -243,10 +245,6 @@ def _folded_scales(scale_w: Float32Array, multiplier: Float64Array) -> Float32Ar
     magnitude: Float64Array = np.abs(multiplier)
     product = magnitude * np.asarray(scale_w, np.float64)
     return np.atleast_1d(_rounded(product, "weight scales"))
-
-
-def _dead(scales: Float32Array) -> Array:
-    return np.asarray(scales < np.finfo(np.float32).tiny)
 
 
 def _rounded(values: Float64Array, what: str) -> Float32Array:

@@ -28,6 +28,8 @@ class Case:
         fields: of the network's file, in front of its layers.
         solver: fields of the solver, such as the states of its nets.
         trains: whether real Caffe knows all of its layer types.
+        gammas: of each Scale, one per channel; empty: random ones.
+        needs: ``(message, field)`` of Caffe's schema, without which this Caffe cannot run it.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Case:
     fields: str = ""
     solver: str = ""
     trains: bool = True
+    gammas: tuple[float, ...] = ()
+    needs: Optional[tuple[str, str]] = None
 
     def __str__(self) -> str:
         return self.name

@@ -265,7 +265,29 @@ def a_crop_of_an_upsampled_map(n: Any, L: Any, P: Any) -> None:
     loss(n, L, convolution(n, L, n.sum, "two", 3))
 
 
-@case("one", "two", inexact=("two",))
+def _tiny_gammas(n: Any, L: Any, P: Any) -> None:
+    fixed = [dict(lr_mult=0.0), dict(lr_mult=0.0)]  # or one iteration makes them large
+    top = convolution(n, L, source(n, L, 2, 3, 8, 8), "layer", 12, param=fixed)
+    loss(n, L, batch_norm(n, L, top, "layer", param=fixed))
+
+
+for mode in ("keep", "fold"):
+    for search in ("search_n_v2", "none"):
+        for channel_wise in (True, False):
+            CASES.append(
+                Case(
+                    f"gammas down to 1e-40, batch_norm {mode}, shift_n_algo {search}, "
+                    f"channel_wise {channel_wise}",
+                    _tiny_gammas,
+                    ("layer",),
+                    config={"batch_norm": mode, "shift_n_algo": search},
+                    channel_wise=channel_wise,
+                    gammas=(1, 1e-3, -1e-4, 3e-5, -1e-5, 4e-6, 1e-6, -1e-8, 1e-20, 1e-37, 1e-40, 0),
+                )
+            )
+
+
+@case("one", "two")
 def normalisation_across_channels(n: Any, L: Any, P: Any) -> None:
     data = source(n, L, 2, 3, 8, 8)
     top = relu(n, L, convolution(n, L, data, "one", 8), "relu")
@@ -273,7 +295,7 @@ def normalisation_across_channels(n: Any, L: Any, P: Any) -> None:
     loss(n, L, convolution(n, L, n.norm, "two", 3))
 
 
-@case("one", "two", inexact=("two",))
+@case("one", "two")
 def normalisation_within_a_channel(n: Any, L: Any, P: Any) -> None:
     data = source(n, L, 2, 3, 8, 8)
     top = relu(n, L, convolution(n, L, data, "one", 4), "relu")
@@ -281,7 +303,7 @@ def normalisation_within_a_channel(n: Any, L: Any, P: Any) -> None:
     loss(n, L, convolution(n, L, n.norm, "two", 3))
 
 
-@case("one", "two", inexact=("two",))
+@case("one", "two")
 def a_sigmoid_and_a_hyperbolic_tangent(n: Any, L: Any, P: Any) -> None:
     data = source(n, L, 2, 3, 8, 8)
     n.gate = L.Sigmoid(convolution(n, L, data, "one", 4))
@@ -403,6 +425,59 @@ def layers_of_other_caffes_pass_through(n: Any, L: Any, P: Any) -> None:
     top = relu(n, L, convolution(n, L, source(n, L, 2, 3, 8, 8), "conv", 4), "relu")
     n.turned = L.Permute(convolution(n, L, top, "head", 6), permute_param=dict(order=[0, 2, 3, 1]))
     n.flat = L.Flatten(n.turned)
+
+
+@case("stem", "depthwise", "expand", "same", "head", trains=False)
+def depthwise_types_and_shuffled_channels(n: Any, L: Any, P: Any) -> None:
+    n.stem = L.Convolution(source(n, L, 2, 3, 9, 9), num_output=8, kernel_size=3, pad=1)
+    n.stem_relu6 = L.ReLU6(n.stem, in_place=True)
+    parameters = dict(num_output=8, kernel_size=3, stride=2, bias_term=False)
+    n.depthwise = L.DepthwiseConvolution(
+        n.stem_relu6, convolution_param=dict(group=8, **parameters)
+    )
+    top = relu(n, L, batch_norm(n, L, n.depthwise, "depthwise"), "depthwise_relu")
+    top = convolution(n, L, top, "expand", 8, kernel_size=1, pad=0, group=2)
+    n.shuffled = L.ShuffleChannel(top, shuffle_channel_param=dict(group=2))
+    # Its groups are its channels, whatever the file says.
+    parameters = dict(num_output=8, kernel_size=3, pad=1, dilation=1)
+    n.same = L.ConvolutionDepthwise(n.shuffled, convolution_param=parameters)
+    n.sum = L.Eltwise(n.same, n.shuffled)
+    loss(n, L, inner_product(n, L, n.sum, "head", 4))
+
+
+@case("low", "high", "side", "conf", trains=False, inexact=("conf",))
+def a_detector_with_normalised_maps_and_prior_boxes(n: Any, L: Any, P: Any) -> None:
+    data = source(n, L, 2, 3, 16, 16)
+    top = relu(n, L, convolution(n, L, data, "low", 8, stride=2), "low_relu")
+    high = relu(n, L, convolution(n, L, top, "high", 8, stride=2), "high_relu")
+    n.up = L.Upsample(high, upsample_param=dict(scale=2))
+    side = convolution(n, L, high, "side", 8, kernel_size=1, pad=0)
+    n.reorg = L.Reorg(top, reorg_param=dict(stride=2))
+    n.route = L.Concat(n.reorg, side)
+    n.norm = L.Normalize(n.route, norm_param=dict(across_spatial=False, channel_shared=False))
+    n.conf = L.Convolution(n.norm, num_output=6, kernel_size=3, pad=1)
+    n.order = L.Permute(n.conf, permute_param=dict(order=[0, 2, 3, 1]))
+    n.flat = L.Flatten(n.order)
+    boxes = dict(min_size=[4], max_size=[8], aspect_ratio=[2], variance=[0.1, 0.1, 0.2, 0.2])
+    n.prior = L.PriorBox(n.conf, data, prior_box_param=boxes)
+    loss(n, L, n.flat)
+    loss(n, L, n.up, "loss2")
+
+
+@case("one", "two", "three", "four", trains=False, inexact=("three", "four"))
+def smooth_activations_and_resizing_of_other_caffes(n: Any, L: Any, P: Any) -> None:
+    top = convolution(n, L, source(n, L, 2, 3, 6, 7), "one", 8)
+    n.clip = L.Clip(top, clip_param=dict(min=-0.5, max=1.5))
+    top = convolution(n, L, n.clip, "two", 8, bias_term=False)
+    n.two_bn = L.BN(top, bn_param=dict(frozen=True), in_place=True)
+    n.swish = L.HardSwish(n.two_bn)
+    n.shrunk = L.Interp(n.swish, interp_param=dict(shrink_factor=2))
+    n.three = L.Convolution(n.shrunk, num_output=8, kernel_size=1)
+    n.gate = L.HardSigmoid(n.three, hard_sigmoid_param=dict(alpha=0.25))
+    n.product = L.Eltwise(n.three, n.gate, operation=P.Eltwise.PROD)
+    n.four = L.Convolution(n.product, num_output=8, kernel_size=3, pad=1)
+    n.large = L.PixelShuffle(n.four, pixel_shuffle_param=dict(upscale_factor=2))
+    loss(n, L, n.large)
 
 
 @case("ip", "ip2")

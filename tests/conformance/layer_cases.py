@@ -51,9 +51,23 @@ AVE_POOLING = {
     "kernel": [2, 3, (2, 3), 5],
     "stride": [1, 2, (2, 1), (2, 3)],
     "pad": [0, 1, (1, 0)],
+    "round_mode": ["CEIL", "FLOOR"],
     "follower": ["nothing", "relu_in_place", "leaky_relu"],
     **TRAINING,
 }
+
+NORMALISATION = {
+    "region": ["ACROSS_CHANNELS", "WITHIN_CHANNEL"],
+    "local_size": [1, 3, 5, 7],
+    "alpha": [1e-4, 0.5, 1.0],
+    "beta": [0.75, 0.5],
+    "k": [1.0, 2.0],
+    "image": TRAINING["image"],
+    "input": TRAINING["input"],
+}
+"""What stands before a convolution.  There are fewer channels than the largest size."""
+
+_ROUND_MODE = ("PoolingParameter", "round_mode")
 
 GROUPS = {
     "one": dict(num_output=6),
@@ -74,6 +88,9 @@ def _cases() -> Iterator[Case]:
         yield _case("inner product", choice, _inner_product)
     for choice in pairwise(AVE_POOLING):
         yield _case("pooling", choice, _pooling)
+    for choice in pairwise(NORMALISATION):
+        others = {"follower": "nothing", "bounds": "found"}
+        yield _case("normalisation", {**choice, **others}, _behind_normalisation)
 
 
 def _case(kind: str, choice: Choice, layer: Any) -> Case:
@@ -84,6 +101,9 @@ def _case(kind: str, choice: Choice, layer: Any) -> Case:
         if choice["input"] == "after a ReLU":
             n.before = L.ReLU(top)
             top = n.before
+        if "region" in choice:
+            n.norm = _normalisation(L, P, top, choice)
+            top = n.norm
         n.layer = layer(L, P, top, choice)
         loss(n, L, FOLLOWERS[choice["follower"]](n, L, n.layer, "layer"))
 
@@ -92,9 +112,10 @@ def _case(kind: str, choice: Choice, layer: Any) -> Case:
         name=kind + ": " + ", ".join(f"{key} {value}" for key, value in choice.items()),
         build=build,
         quantized=("layer",),
-        config={key: choice[key] for key in ("batch_norm", "shift_n_algo")},
+        config={key: choice[key] for key in ("batch_norm", "shift_n_algo") if key in choice},
         activation=activation,
         channel_wise=choice.get("channel_wise"),
+        needs=_ROUND_MODE if choice.get("round_mode") == "FLOOR" else None,
     )
 
 
@@ -128,13 +149,24 @@ def _inner_product(L: Any, P: Any, top: Any, choice: Choice) -> Any:
 
 
 def _pooling(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    floor = {"round_mode": P.Pooling.FLOOR} if choice["round_mode"] == "FLOOR" else {}
     return L.Pooling(
         top,
         pool=P.Pooling.AVE,
+        **floor,
         **side(choice["kernel"], "kernel_size", "kernel"),
         **side(choice["stride"], "stride", "stride"),
         **side(choice["pad"], "pad", "pad"),
     )
+
+
+def _normalisation(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    numbers = {key: choice[key] for key in ("local_size", "alpha", "beta", "k")}
+    return L.LRN(top, norm_region=getattr(P.LRN, choice["region"]), **numbers)
+
+
+def _behind_normalisation(L: Any, P: Any, top: Any, choice: Choice) -> Any:
+    return L.Convolution(top, num_output=3, kernel_size=3, pad=1)
 
 
 CASES = tuple(_cases())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -10,6 +11,8 @@ import numpy as np
 from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.model.formats.caffemodel import writer
 from amct_caffe.model.layer_types.activations import PReLU
+from amct_caffe.model.layer_types.bn import BN
+from amct_caffe.model.layer_types.normalize import Normalize
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct, Scale
 from amct_core.graph.shapes import infer_shapes
@@ -20,9 +23,16 @@ Shape = tuple[int, ...]
 
 
 def write_random_weights(
-    model: str, weights: Path, seed: int = 0, states: Optional[NetworkStates] = None
+    model: str,
+    weights: Path,
+    seed: int = 0,
+    states: Optional[NetworkStates] = None,
+    gammas: Sequence[float] = (),
 ) -> None:
-    """Write every layer of ``model``, in either phase, with the weights it needs."""
+    """Write every layer of ``model``, in either phase, with the weights it needs.
+
+    ``gammas`` are those of each Scale; none: random ones.
+    """
     generator = np.random.default_rng(seed)
     views = CaffeFrontend().read(model, None, states)
     made: dict[str, tuple[str, str, Blobs]] = {}
@@ -32,6 +42,8 @@ def write_random_weights(
             shape = shapes.get(node.inputs[0]) if node.inputs else None
             blobs = _blobs(node, shape, generator) if shape is not None else []
             blobs = [np.asarray(blob, np.float32) for blob in blobs]
+            if gammas and blobs and isinstance(node.attributes, Scale):
+                blobs[0][...] = gammas
             made.setdefault(node.name, (node.name, node.op, blobs))
     with weights.open("wb") as stream:
         writer.write(stream, "random", list(made.values()))
@@ -59,6 +71,12 @@ def _blobs(node: Node, shape: Shape, generator: np.random.Generator) -> Blobs:
         channels = shape[a.axis]
         blobs = [_gammas(generator, channels)]
         return [*blobs, generator.normal(0, 0.3, channels)] if a.bias_term else blobs
+    if isinstance(a, BN):
+        shift, mean = (generator.normal(0, 0.3, shape[1]) for _ in range(2))
+        scale, variance = (generator.uniform(0.3, 2, shape[1]) for _ in range(2))
+        return [each.reshape(1, -1, 1, 1) for each in (scale, shift, mean, variance)]
+    if isinstance(a, Normalize):
+        return [generator.uniform(5, 20, shape[1])]
     if isinstance(a, PReLU):
         slopes = generator.uniform(0.05, 0.4, () if a.channel_shared else shape[1])
         return [np.asarray(slopes)]

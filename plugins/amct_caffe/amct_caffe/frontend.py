@@ -18,6 +18,8 @@ from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
+from amct_caffe.passes.backward import warn_of_obstacles
+from amct_caffe.passes.batch_norm_statistics import FixBatchNormStatistics, is_frozen
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
@@ -28,6 +30,7 @@ from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.names import check_names
 from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
+from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
@@ -36,6 +39,7 @@ from amct_caffe.saving.fed_shapes import check_fed_shapes
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
+from amct_core.extensions.capability import Capability
 from amct_core.extensions.frontend import (
     Executor,
     Frontend,
@@ -89,6 +93,7 @@ class CaffeFrontend(Frontend):
         views = request.views
         check_names(views.source.document)
         _log_deployed(views.test)
+        warn_of_missing_variance(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
@@ -107,6 +112,7 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
+        warn_of_narrow_bounds(plan)
         recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
@@ -118,6 +124,8 @@ class CaffeFrontend(Frontend):
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
             check_structure(graph)
+        quantized = [layer.name for group in plan.groups for layer in group.layers]
+        warn_of_obstacles(network.document.layers_in("TRAIN"), quantized)
         with FileSet() as files:
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
@@ -151,7 +159,7 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
-        def fed_with(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
+        def network(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
             fed = to_inference(layers, shapes.__getitem__)
             fed = with_input_shapes(fed, shapes.__getitem__)
             return documents.NetDocument.create(document.name, fed)
@@ -163,11 +171,11 @@ class CaffeFrontend(Frontend):
             return read_network(model_file, weights_file if weighted else None)
 
         def check(shapes: Mapping[str, Sequence[int]]) -> None:
-            check_fed_shapes(attrs.evolve(saved(), document=fed_with(shapes)))
+            check_fed_shapes(attrs.evolve(saved(), document=network(shapes)))
 
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            network=fed_with,
+            network=network,
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
             check=check,
@@ -191,6 +199,12 @@ class CaffeFrontend(Frontend):
     def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
         return image_transform(documents.read(fake_quant_files(save_path).model), blob)
+
+    def capabilities(self) -> Sequence[Capability]:
+        """Ask the Caffe that is installed, in processes of their own."""
+        from amct_caffe.runtime.capabilities.asking import capabilities
+
+        return tuple(capabilities().values())
 
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
@@ -230,10 +244,15 @@ def fields_of(graph: Graph) -> Message:
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
     """Return what has to be done about the BatchNorm layers that the network keeps."""
-    if not any(isinstance(attributes_of(each), BatchNorm) for each in network.document.layers):
+    layers = network.document.layers
+    kept = [each for each in layers if isinstance(attributes_of(each), BatchNorm)]
+    if not kept:
         return []
-    reason = reason_to_freeze()
-    return [FreezeBatchNorm(reason)] if reason is not None else []
+    passes: List[Pass[CaffeNetwork]] = [FixBatchNormStatistics()]
+    if not all(map(is_frozen, kept)):
+        reason = reason_to_freeze()
+        passes += [FreezeBatchNorm(reason)] if reason is not None else []
+    return passes
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

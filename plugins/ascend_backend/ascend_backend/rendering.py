@@ -21,12 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_caffe.model.integer_layer import integer_layer
+from amct_caffe.model.integer_layer import integer_layer, plain_layer
 from amct_caffe.model.rendered import RenderedNetwork
+from amct_core.graph import Node
+from amct_core.graph.attributes import Pooling
 from amct_core.lowering import DequantStep, FloatStep, IntegerStep, QuantStep, Step
 from amct_core.numerics import dequant
 from amct_core.quantized_model import QuantizedModel
-from amct_core.textproto import Message
+from amct_core.textproto import Identifier, Message
 
 
 def render_deploy(model: QuantizedModel) -> RenderedNetwork:
@@ -35,6 +37,8 @@ def render_deploy(model: QuantizedModel) -> RenderedNetwork:
     blobs: Dict[str, List[NDArray[Any]]] = {}
     for step in model.steps:
         layer, layer_blobs = _render(step)
+        if isinstance(step, (IntegerStep, FloatStep)):
+            _say_how_it_rounds(layer, step.node)
         layers.append(layer)
         if layer_blobs:
             blobs[layer.name] = layer_blobs
@@ -52,9 +56,18 @@ def _render(step: Step) -> Tuple[Layer, List[NDArray[Any]]]:
         packed = dequant.pack(layer.deq_scale, layer.shift_n, np.zeros_like(layer.shift_n))
         return Layer.create(step.name, "DeQuant", [step.bottom], [step.top]), [packed]
     assert isinstance(step, FloatStep)
-    kept: Layer = step.node.source.copy()
+    kept = plain_layer(step.node.source)
     kept.tops = list(step.node.tops)
     return kept, list(step.node.weights)
+
+
+def _say_how_it_rounds(layer: Layer, node: Node) -> None:
+    """Write how a Pooling rounds its size as ``round_mode``: ATC reads no ``ceil_mode``."""
+    a = node.attributes
+    if isinstance(a, Pooling) and not a.ceil_mode:
+        parameters = layer.parameters("pooling_param")
+        parameters.remove("ceil_mode")
+        parameters.set("round_mode", Identifier("FLOOR"))
 
 
 def _quant(step: QuantStep) -> Layer:

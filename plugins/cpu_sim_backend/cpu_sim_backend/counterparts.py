@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.errors import ConfigError
 from amct_core.extensions.frontend import Executor, Factors, LayerArrays
+from amct_core.graph import Node
 from amct_core.graph.attributes import Pooling
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import pooling
@@ -79,6 +80,10 @@ class Counterpart(abc.ABC):
     def factors(self) -> Factors:
         """Return the factors that it works with, as :meth:`Executor.factors` does."""
 
+    @abc.abstractmethod
+    def follows(self, node: Node) -> bool:
+        """Return whether it computes a float layer as we do; see :meth:`Executor.follows`."""
+
 
 class FrameworkCounterpart(Counterpart):
     """The fake-quant model in its framework, which stores integers as float32.
@@ -128,6 +133,10 @@ class FrameworkCounterpart(Counterpart):
     def factors(self) -> Factors:
         """Return the factors of the fake-quant model."""
         return self._executor.factors()
+
+    def follows(self, node: Node) -> bool:
+        """Return what the executor finds out."""
+        return self._executor.follows(node)
 
 
 @attrs.frozen(eq=False)
@@ -213,3 +222,7 @@ class EngineCounterpart(Counterpart):
         for layer in self._other.quantized_layers:
             found.update(deployed_factors(layer))
         return found
+
+    def follows(self, node: Node) -> bool:
+        """Return True: both engines use one C library."""
+        return True

@@ -107,7 +107,7 @@ def float_comparisons(simulator: Simulator, other: Counterpart) -> List[FloatCom
     def comparison(
         value: Value, reader: Optional[FedLayer] = None, index: int = 0
     ) -> FloatComparison:
-        inexact = () if other.same_floats else simulator.inexact_layers(value)
+        inexact = () if other.same_floats else simulator.inexact_layers(value, other.follows)
         return FloatComparison(value, not inexact, inexact, reader, index)
 
     found = [comparison(value) for value in simulator.computed_outputs]

@@ -47,10 +47,7 @@ def _check(graph: Graph, node: Node, integer: bool) -> None:
             remedy="Save a model whose layers were all trained, or take the layer out.",
         )
     if (node.type.accumulate if integer else node.type.run) is None:
-        problem = (
-            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
-            f"known: {', '.join(_simulated(integer))}."
-        )
+        problem = _unknown(node, integer)
     elif not integer and _reason(node) is not None:
         problem = str(_reason(node))
     else:
@@ -59,6 +56,17 @@ def _check(graph: Graph, node: Node, integer: bool) -> None:
     if not integer:
         remedy += " 'amct verify' takes what it gives from the framework, where that is installed."
     raise ModelError(problem, file=graph.file, layer=node.name, field="type", remedy=remedy)
+
+
+def _unknown(node: Node, integer: bool) -> str:
+    known = _simulated(integer)
+    if node.op in known:
+        return (
+            f"by its parameters or bottoms it is another Caffe's {node.op} than the one that can "
+            "be simulated."
+        )
+    where = " in integers" if integer else ""
+    return f"layer type '{node.op}' cannot be simulated{where}; known: {', '.join(known)}."
 
 
 def _reason(node: Node) -> Optional[str]:

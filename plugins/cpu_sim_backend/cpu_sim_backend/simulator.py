@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Any,
+    Callable,
     Dict,
     Iterator,
     List,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from cpu_sim_backend.fast.engine import FastEngine
 
 Array = NDArray[Any]
+Follows = Callable[[Node], bool]
 
 
 class Simulator:
@@ -158,15 +160,21 @@ class Simulator:
         blobs = (blob for layer in self.quantized_layers for blob in layer.integer_blobs)
         return tuple(dict.fromkeys(blobs))
 
-    @property
-    def inexact_float_layers(self) -> Tuple[str, ...]:
-        """The float layers that equal Caffe's only approximately, in network order."""
-        return tuple(node.name for node in self.graph.nodes if self._is_inexact(node))
+    def inexact_float_layers(self, follows: Optional[Follows] = None) -> Tuple[str, ...]:
+        """Return the float layers that equal Caffe's only approximately, in network order."""
+        return tuple(node.name for node in self.graph.nodes if self._is_inexact(node, follows))
 
-    def inexact_layers(self, blob: Union[str, Value]) -> Tuple[str, ...]:
+    def inexact_layers(
+        self, blob: Union[str, Value], follows: Optional[Follows] = None
+    ) -> Tuple[str, ...]:
         """Return the float layers upstream of ``blob`` that equal Caffe only approximately.
 
         None is upstream of a fed layer, which gives what Caffe gives.
+
+        Args:
+            blob: its name, or the tensor.
+            follows: whether the libraries of the framework at hand compute a layer as we do:
+                :meth:`Executor.follows`; None: they do.
         """
         found: List[str] = []
         stack, seen = [self.graph.final_value(blob) if isinstance(blob, str) else blob], set()
@@ -176,14 +184,17 @@ class Simulator:
             if node is None or value in seen:
                 continue
             seen.add(value)
-            if self._is_inexact(node):
+            if self._is_inexact(node, follows):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)
 
-    def _is_inexact(self, node: Node) -> bool:
-        exact = node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input, Fed))
-        return not exact and not node.type.is_exact(node)
+    def _is_inexact(self, node: Node, follows: Optional[Follows]) -> bool:
+        if node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input, Fed)):
+            return False
+        if not node.type.is_exact(node):
+            return True
+        return follows is not None and node.type.is_library_dependent(node) and not follows(node)
 
     def run(
         self,

@@ -137,7 +137,9 @@ def compare(
         outputs=(),
         compared=f"{other.description} with the {simulator.engine} engine",
         missing_layers=missing,
-        inexact_float_layers=() if other.same_floats else simulator.inexact_float_layers,
+        inexact_float_layers=(
+            () if other.same_floats else simulator.inexact_float_layers(other.follows)
+        ),
         fed_layers=tuple(layer.name for layer in simulator.fed_layers),
     )
     if not missing:
@@ -272,7 +274,8 @@ class _LayerComparison:
     def of(cls, simulator: Simulator, layer: DeployedLayer, other: Counterpart) -> _LayerComparison:
         parts = accumulator_parts(layer.node.type.weights, layer.weights, layer.offset)
         bound = _static_bound(layer.node, layer.offset, parts)
-        inexact = () if other.same_floats else simulator.inexact_layers(layer.quant.bottoms[0])
+        blob = layer.quant.bottoms[0]
+        inexact = () if other.same_floats else simulator.inexact_layers(blob, other.follows)
         return cls(simulator, layer, bound, other.sums_in_float32, inexact)
 
     def compare_factors(self, framework: Factors) -> None:

@@ -90,7 +90,8 @@ def _sums(a: Pooling, x: np.ndarray) -> np.ndarray:
     assert a.kernel is not None
     outs = []
     for size, kernel, stride, pad in zip(x.shape[2:], a.kernel, a.stride, a.pad):
-        out = -(-(size + 2 * pad - kernel) // stride) + 1
+        span = size + 2 * pad - kernel
+        out = (-(-span // stride) if a.ceil_mode else span // stride) + 1
         if any(a.pad) and (out - 1) * stride >= size + pad:
             out -= 1
         outs.append(out)

@@ -125,8 +125,8 @@ class TestSave:
             record_file="record.txt",
             config_file="config.json",
             backend=None,
-            input_shapes={},
             solver_file="s.prototxt",
+            input_shapes={},
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
 
@@ -145,8 +145,8 @@ class TestSave:
             record_file=None,
             config_file=None,
             backend="mine",
-            input_shapes={},
             solver_file=None,
+            input_shapes={},
         )
         assert json.loads(done.out) == {"files": list(self.FILES)}
 

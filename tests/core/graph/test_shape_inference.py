@@ -44,6 +44,8 @@ def kernel(size: int, axes: int = 2, axis: int = 1) -> Convolution:
     ("op", "attributes", "inputs", "words"),
     [
         ("Concat", Concat(axis=4), [(1, 2, 3, 4)], "axis 4"),
+        ("Concat", Concat(), [(1, 2, 6, 6), (1, 4, 5, 6)], "differ along other axes than axis 1"),
+        ("Concat", Concat(), [(1, 2, 6, 6), (1, 4)], "differ along other axes than axis 1"),
         ("Convolution", kernel(5), [(1, 2, 4, 4)], "too small"),
         ("Pooling", Pooling("MAX", (5, 5)), [(1, 2, 4, 4)], "too small"),
         ("Reshape", Reshape((0, 7), axis=0, num_axes=-1), [(1, 2, 3, 4)], "24 values"),
@@ -65,7 +67,7 @@ def test_a_shape_that_caffe_refuses_is_an_error(
     assert caught.value.layer == "layer"
 
 
-@pytest.mark.parametrize("op", ["PriorBox", "DetectionOutput", "Normalize", "NeverHeardOf"])
+@pytest.mark.parametrize("op", ["Proposal", "DetectionOutput", "Yolo", "NeverHeardOf"])
 def test_a_type_without_a_rule_has_an_unknown_shape_and_is_no_error(op: str) -> None:
     assert Value("y") not in known_shapes(one_layer(op, Opaque(), (1, 2, 3, 4)))
 

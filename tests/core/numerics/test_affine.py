@@ -7,7 +7,7 @@ from typing import Any, List, Tuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amct_core.errors import QuantizationError
@@ -198,3 +198,16 @@ def test_process_scale_replaces_small_scales_and_rejects_large_ones() -> None:
 @given(scales)
 def test_quant_scale_is_the_nearest_float32_to_the_reciprocal(scale: float) -> None:
     assert Fraction(float(affine.quant_scale(scale))) == to_float32(1 / Fraction(scale))
+
+
+@given(
+    st.floats(0, 1, width=32),
+    st.floats(-1, 0, width=32),
+)
+@example(float(np.float32(affine.FLT_EPSILON * 255)), 0.0)
+@example(float(np.nextafter(np.float32(affine.FLT_EPSILON * 255), np.float32(0))), 0.0)
+def test_bounds_below_the_smallest_scale_are_those_whose_scale_becomes_1(
+    clip_max: float, clip_min: float
+) -> None:
+    scale, _ = affine.scale_offset(clip_max, clip_min)
+    assert affine.is_below_smallest_scale(clip_max, clip_min) == (scale == 1)

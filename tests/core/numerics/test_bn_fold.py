@@ -149,11 +149,38 @@ def test_a_zero_multiplier_gives_zeros_and_scale_1() -> None:
     assert scales.tolist() == [1, 2]
 
 
-def test_a_scale_too_small_for_float32_counts_as_dead() -> None:
+@pytest.mark.parametrize("multiplier", [1e-35, 1e-10, 1.1e-7])
+def test_a_scale_below_epsilon_counts_as_dead(multiplier: float) -> None:
     q = np.array([[7]], np.int8)
-    folded, scales = bn_fold.fold_quantized(q, np.array([1e-6], np.float32), np.array([1e-35]))
+    folded, scales = bn_fold.fold_quantized(q, np.ones(1, np.float32), np.array([-multiplier]))
     assert folded.tolist() == [[0]]
     assert scales.tolist() == [1]
+
+
+def test_epsilon_itself_is_alive() -> None:
+    q, epsilon = np.array([[7]], np.int8), np.finfo(np.float32).eps
+    folded, scales = bn_fold.fold_quantized(q, np.ones(1, np.float32), np.array([float(epsilon)]))
+    assert folded.tolist() == [[7]]
+    assert scales.tolist() == [epsilon]
+
+
+def test_a_folded_scale_that_atc_would_refuse_is_an_error() -> None:
+    with pytest.raises(QuantizationError, match="1 / FLT_EPSILON"):
+        bn_fold.fold_scales(np.ones(1, np.float32), np.array([1e7]))
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(-45, -2))
+def test_folding_before_and_after_quantization_calls_the_same_channels_dead(
+    seed: int, exponent: float
+) -> None:
+    weights = np.random.default_rng(seed).normal(size=(1, 9)).astype(np.float32)
+    gamma = 10.0**exponent
+    before, _ = bn_fold.fold(weights, None, None, Scale([gamma]))
+    scale_before = arq.scales(before, 0)[0]
+    scale_after = bn_fold.fold_scales(arq.scales(weights, 0), np.array([gamma]))[0]
+    exact = gamma * float(arq.scales(weights, 0)[0]) / np.finfo(np.float32).eps
+    if abs(exact - 1) > 1e-6:  # at epsilon itself the two round differently
+        assert (scale_before == 1) == (scale_after == 1) == (exact < 1)
 
 
 def test_a_bias_is_folded_with_and_without_one_before() -> None:

@@ -21,13 +21,20 @@ def integer_layer(step: IntegerStep, bias_term: bool) -> Layer:
         step: which layer, and the blobs it reads and writes.
         bias_term: whether the layer has a bias of its own.
     """
-    layer: Layer = step.node.source.copy()
+    layer = plain_layer(step.node.source)
     layer.bottoms = [step.bottom]
     layer.tops = [step.top]
     layer.param_specs = []
     if step.layer.weights is not None:
         set_bias_term(layer, bias_term)
     return layer
+
+
+def plain_layer(source: Layer) -> Layer:
+    """Return a copy of ``source``, written as the layer that computes the same for most tools."""
+    replace = layer_type(source).plain_layer
+    copied: Layer = source.copy() if replace is None else replace(source)
+    return copied
 
 
 def set_bias_term(layer: Layer, bias_term: bool) -> None:

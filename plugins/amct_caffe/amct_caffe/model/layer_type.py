@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Optional, Sequence, Tuple
 
 from amct_caffe.model.expected_blob import ExpectedBlob
@@ -11,10 +12,19 @@ from amct_core.graph.attributes import Attributes, Data, Opaque
 from amct_core.plugins import registries
 from amct_core.textproto import Field, Message
 
+_log = logging.getLogger("amct_caffe.model")
+
 
 def layer_type(layer: Layer) -> LayerType:
-    """Return what is known of the type of ``layer``; nothing, if nobody declares it."""
-    return registries().layer_type(layer.type)
+    """Return what is known of the type of ``layer``; nothing, if nobody declares it.
+
+    Nor is anything known where the declaration is of another layer of the same name.
+    """
+    known = registries().layer_type(layer.type)
+    if known.holds_for is not None and not known.holds_for(layer):
+        _log.debug("layer '%s' is another Caffe's %s than the one we know", layer.name, layer.type)
+        return LayerType(layer.type)
+    return known
 
 
 def role_of(layer: Layer) -> Optional[Role]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, List, Optional, TypeVar
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.schema.fields import default_value, enum_name, enum_values
@@ -13,6 +13,9 @@ from amct_core.errors import ModelError
 from amct_core.textproto import Message
 
 T = TypeVar("T")
+
+_LAYER_MESSAGES = ("LayerParameter", "LayersOfOtherCaffes")
+"""The messages of the schema whose fields are those of a layer."""
 
 
 class Parameters:
@@ -30,8 +33,13 @@ class Parameters:
         self.layer = layer
         self.field = field
         self.message = layer.parameters(field)
-        parameters = message_descriptor("LayerParameter").fields_by_name[field]
-        self._fields = parameters.message_type.fields_by_name
+        self._fields = _message_type(field).fields_by_name
+
+    @property
+    def unknown(self) -> List[str]:
+        """The fields that the schema does not know: those of another Caffe's layer."""
+        names = dict.fromkeys(entry.name for entry in self.message)
+        return [name for name in names if name not in self._fields]
 
     def has(self, *names: str) -> bool:
         """Return whether the layer gives one of these fields."""
@@ -92,3 +100,17 @@ class Parameters:
         if value is None:
             raise self.error(name, f"it is missing, and {self.layer.type} needs it.", "Add it.")
         return value
+
+
+def _message_type(field: str) -> Descriptor:
+    """Return the type of a parameter message.
+
+    Raises:
+        KeyError: the schema does not know the field.
+    """
+    for name in _LAYER_MESSAGES:
+        found = message_descriptor(name).fields_by_name.get(field)
+        if found is not None:
+            message_type: Descriptor = found.message_type
+            return message_type
+    raise KeyError(field)

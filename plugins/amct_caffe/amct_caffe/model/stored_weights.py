@@ -11,6 +11,7 @@ from amct_caffe.model.formats.caffemodel import reader as caffemodel
 from amct_caffe.model.formats.hdf5_weights import StoredBlobs
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import FileFormatError
+from amct_core.files import map_file
 
 Blobs = Sequence[NDArray[Any]]
 
@@ -26,8 +27,9 @@ def read_blobs(path: str, layers: Sequence[Layer]) -> Dict[str, Blobs]:
         FileFormatError: the file is damaged, or lacks a blob that no other layer has.
         EnvironmentUnsuitableError: it is an HDF5 file, and h5py is not installed.
     """
-    if not hdf5_weights.is_hdf5(path):
-        stored = caffemodel.read(path).by_name()
+    contents = map_file(path)
+    if not hdf5_weights.is_hdf5(contents):
+        stored = caffemodel.parse(contents, path).by_name()
         return {name: layer.blobs for name, layer in stored.items()}
     return completed(hdf5_weights.read(path), layers, path)
 

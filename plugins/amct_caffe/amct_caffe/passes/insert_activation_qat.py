@@ -105,10 +105,10 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 batch_num=self.plan.config.batch_num,
                 fixed_min=group.fixed_min,
                 record_file=self.plan.record_file,
-                input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
-                sees_input=self.seen_inputs.get(group.name),
                 train_state=states.train if states.train.is_given else None,
                 test_state=states.test if states.test.is_given else None,
+                input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
+                sees_input=self.seen_inputs.get(group.name),
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),

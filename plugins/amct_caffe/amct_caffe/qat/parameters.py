@@ -177,11 +177,15 @@ class QuantParameters:
 
 @attrs.frozen
 class PoolingWindow:
-    """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width)."""
+    """The geometry of a quantized AVE Pooling, for its DeQuant; pairs are (height, width).
+
+    ``ceil_mode``: whether the output size is rounded up.
+    """
 
     kernel: Tuple[int, int] = attrs.field(converter=_pair)
     stride: Tuple[int, int] = attrs.field(converter=_pair)
     pad: Tuple[int, int] = attrs.field(converter=_pair)
+    ceil_mode: bool = True
 
 
 def _window(value: Any) -> Optional[PoolingWindow]:
@@ -206,7 +210,7 @@ class DequantParameters:
 
 
 def to_param_str(parameters: Any) -> str:
-    """Return ``parameters`` as one line of JSON; what is left out where it is None is."""
+    """Return ``parameters`` as one line of JSON."""
     written = attrs.asdict(parameters, filter=_is_written)
     return json.dumps(written, sort_keys=True)
 

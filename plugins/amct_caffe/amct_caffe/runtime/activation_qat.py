@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState, calibrated
+from amct_caffe.qat.dead import warn_of_dead_input
 from amct_caffe.qat.parameters import ActivationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors
 from amct_caffe.runtime.preparation import prepare
@@ -123,6 +124,8 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             state = calibrated(state, batches, calibrate, parameters.fixed_min)
             # The last one is not needed again, so it is not copied; and the others go.
             done = state.forwards == parameters.batch_num
+            if done:
+                warn_of_dead_input(parameters.layers, batches)
             self._batches = [] if done else [*self._batches, np.array(x)]
         self._gradients_count = not calibrating or state.forwards == parameters.batch_num
         return state.repaired(parameters.fixed_min)

@@ -61,7 +61,9 @@ class DeQuant(Layer):  # type: ignore[misc]
         window = self._parameters.window
         assert window is not None
         height, width = bottom[1].shape[2:]
-        areas = pooling.window_areas(height, width, window.kernel, window.stride, window.pad)
+        areas = pooling.window_areas(
+            height, width, window.kernel, window.stride, window.pad, window.ceil_mode
+        )
         sums = pooling.integer_sums(bottom[0].data, areas)
         return pooling.dequantize_sum(sums, deq_scale[0], areas, window.kernel)
 

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.runtime.buildable import require_buildable
+from amct_caffe.runtime.library_probe import LibraryProbe
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors, LayerArrays, Trace
+from amct_core.graph import Node
 
 Shapes = Mapping[str, Sequence[int]]
 
@@ -49,6 +52,7 @@ class CaffeExecutor(Executor):
         self._shapes: Dict[str, Tuple[int, ...]] = {}
         self._layers: Mapping[str, Layer] = {}
         self._net: Any = None
+        self._libraries = LibraryProbe()
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -120,6 +124,10 @@ class CaffeExecutor(Executor):
         """Return the factors of the model's Quant and DeQuant layers, by layer name."""
         return self._factors()
 
+    def follows(self, node: Node) -> bool:
+        """Return whether this Caffe computes the layer as we do, which a run of it tells."""
+        return not node.type.is_library_dependent(node) or self._libraries.follows(node)
+
     def _prepare(self, shapes: Dict[str, Tuple[int, ...]]) -> None:
         if self._net is None or shapes != self._shapes:
             self._check(shapes)
@@ -130,6 +138,7 @@ class CaffeExecutor(Executor):
 
     def _build(self, shapes: Shapes) -> Any:
         document = self._network(shapes)
+        require_buildable(document)
         self._layers = {layer.name: layer for layer in document.layers}
         # pycaffe builds nets from files only.
         descriptor, path = tempfile.mkstemp(suffix=".prototxt")

@@ -86,7 +86,7 @@ def _window(step: DequantStep) -> PoolingWindow | None:
     pooling = step.node.attributes
     if not isinstance(pooling, Pooling) or pooling.kernel is None:
         return None
-    return PoolingWindow(pooling.kernel, pooling.stride, pooling.pad)
+    return PoolingWindow(pooling.kernel, pooling.stride, pooling.pad, pooling.ceil_mode)
 
 
 def _dequant_blobs(layer: QuantizedLayer) -> List[NDArray[Any]]:

@@ -12,6 +12,7 @@ from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver, same_file
 from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.inserted import InsertedLayers, read_inserted
+from amct_caffe.training.caffe_check import require_caffe
 from amct_caffe.training.solver_nets import count_violations, searching_nets, state_violations
 from amct_caffe.training.violation import Violation
 from amct_core.config import json_format
@@ -70,6 +71,7 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
         TrainingError: the solver would not initialise the clip bounds or not search shift N; the
             message explains every violation.
         ConfigError: the model was made with another config.
+        EnvironmentUnsuitableError: the Caffe that is installed cannot do what the run asks of it.
         AmctError: a file cannot be read.
     """
     config = json_format.read(config_file)
@@ -78,6 +80,7 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
     document.states = inserted.states
     check_inserted(config, inserted.types, inserted.shift_n_algo, registries(), config_file)
     require_fit(solver_file, TrainingNeeds.of_model(inserted), modified_model_file, document)
+    require_caffe(document, solvers.read(solver_file))
 
 
 def require_fit(

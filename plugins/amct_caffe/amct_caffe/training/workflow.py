@@ -12,11 +12,12 @@ from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.training.caffe_check import require_caffe
 from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
-from amct_core.errors import ConfigError, ModelError
+from amct_core.errors import ConfigError, ModelError, TrainingError
 from amct_core.file_names import work_files
 from amct_core.files import write_atomically
 from amct_core.plugins import registries
@@ -39,10 +40,28 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
         AmctError: the solver would not do, or training failed.
     """
     solver, _ = check_training(solver_file, weights_file, resume)
+    rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.training import run_solver
 
     run_solver(solver_file, solver.max_iter, weights_file, resume)
     return last_snapshot(solver)
+
+
+def rehearse(solver_file: str, weights_file: str, resume: Optional[str]) -> None:
+    """Raise if Caffe cannot build the nets, which would end this process.
+
+    Raises:
+        TrainingError: with Caffe's sentence.
+    """
+    from amct_caffe.runtime.rehearsal import problem_of_building
+
+    problem = problem_of_building(solver_file, weights_file, resume)
+    if problem is not None:
+        raise TrainingError(
+            f"Caffe cannot build its nets: {problem}",
+            file=solver_file,
+            remedy="'amct doctor' shows what this Caffe can do.",
+        )
 
 
 def check_training(
@@ -69,6 +88,7 @@ def check_training(
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
+    require_caffe(document, solver)
     return solver, document
 
 
@@ -101,6 +121,7 @@ def run_all(
             file=config_file,
             remedy="Leave one of them out.",
         )
+    require_caffe(documents.read(model_file), solvers.read(solver_file))
     files = work_files(folder)
     os.makedirs(folder, exist_ok=True)
     if config_file is None:

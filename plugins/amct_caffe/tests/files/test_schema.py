@@ -17,6 +17,7 @@ from amct_caffe.model.schema import fields
 from amct_caffe.model.schema.encoding import encode
 from amct_caffe.model.schema.pool import message_class, message_descriptor
 from amct_core.textproto import parse
+from tests import needs
 
 FOLDER = Path(schema.__file__).parent
 LABELS = {"optional": 1, "required": 2, "repeated": 3}
@@ -32,8 +33,8 @@ def tables(shared: Path) -> Dict[str, Any]:
     return read
 
 
-def compiled() -> FileDescriptorSet:
-    return FileDescriptorSet.FromString((FOLDER / "caffe.desc").read_bytes())
+def compiled(name: str = "caffe") -> FileDescriptorSet:
+    return FileDescriptorSet.FromString((FOLDER / f"{name}.desc").read_bytes())
 
 
 def facts(file: Any) -> Dict[str, Dict[str, Any]]:
@@ -68,18 +69,20 @@ def enums(file: Any) -> Dict[str, Dict[str, int]]:
 
 @pytest.fixture(scope="session")
 def caffes_own(caffe_pb2: Any) -> FileDescriptorProto:
-    """Return the descriptor of the installed Caffe."""
+    """Return the descriptor of the installed Caffe, if it is that of the package index."""
+    needs.require_the_packaged_caffe()
     file = FileDescriptorProto()
     caffe_pb2.DESCRIPTOR.CopyToProto(file)
     return file
 
 
-def test_the_checked_in_descriptors_are_those_of_the_proto_file(tmp_path: Path) -> None:
-    target = tmp_path / "caffe.desc"
+@pytest.mark.parametrize("name", ["caffe", "other_caffes"])
+def test_the_checked_in_descriptors_are_those_of_the_proto_file(name: str, tmp_path: Path) -> None:
+    target = tmp_path / "compiled.desc"
     protoc = [sys.executable, "-W", "ignore", "-m", "grpc_tools.protoc"]
     paths = [f"-I{FOLDER.parent.parent.parent}", f"--descriptor_set_out={target}"]
-    subprocess.run([*protoc, *paths, str(FOLDER / "caffe.proto")], check=True)
-    assert FileDescriptorSet.FromString(target.read_bytes()) == compiled(), "run make schema"
+    subprocess.run([*protoc, *paths, str(FOLDER / f"{name}.proto")], check=True)
+    assert FileDescriptorSet.FromString(target.read_bytes()) == compiled(name), "run make schema"
 
 
 @pytest.mark.caffe
@@ -264,3 +267,34 @@ def test_fields_without_a_number_and_those_left_out_are_not_encoded() -> None:
     tree = parse('name: "x" my_param { a: 1 } my_field: 3 type: "T"')
     encoded = encode(tree, "LayerParameter", leave_out=frozenset({"type"}))
     assert encoded == b"\n\x01x"
+
+
+OTHERS = message_descriptor("LayersOfOtherCaffes").fields_by_name
+
+
+def test_parameters_of_other_caffes_are_not_encoded() -> None:
+    """Their numbers differ from Caffe to Caffe: another layer's parameters may have this one."""
+    assert not set(OTHERS) & set(message_descriptor("LayerParameter").fields_by_name)
+    for name in OTHERS:
+        assert encode(parse(f"{name} {{ }}"), "LayerParameter") == b""
+
+
+@pytest.mark.parametrize(
+    ("field", "name", "default"),
+    [
+        ("upsample_param", "scale", 1.0),
+        ("upsample_param", "stride", 2),
+        ("prior_box_param", "flip", True),
+        ("prior_box_param", "clip", False),
+        ("prior_box_param", "offset", 0.5),
+        ("norm_param", "across_spatial", True),
+        ("norm_param", "channel_shared", True),
+        ("norm_param", "eps", 1e-10),
+        ("reorg_param", "stride", 2),
+        ("shuffle_channel_param", "group", 1),
+        ("interp_param", "zoom_factor", 1),
+    ],
+)
+def test_their_defaults_are_those_of_ascends_proto(field: str, name: str, default: Any) -> None:
+    found = fields.default_value(OTHERS[field].message_type.fields_by_name[name])
+    assert (found, type(found)) == (default, type(default))

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.caffe
 
 LAYERS = """
 layer { name: "relu" type: "ReLU" bottom: "x" top: "y" }
-layer { name: "twice" type: "Power" bottom: "y" top: "z" power_param { scale: 2 } }
+layer { name: "twice" type: "Scale" bottom: "y" top: "z" scale_param { axis: 0 num_axes: 0 } }
 """
 INPUT = 'layer { name: "in" type: "Input" top: "x" input_param { shape { dim: 7 dim: 3 } } }'
 DATA = (
@@ -30,7 +30,7 @@ def executor(folder: Path, source: str) -> Any:
 
     (folder / "m_fake_quant_model.prototxt").write_text(source + LAYERS)
     with open(folder / "m_fake_quant_weights.caffemodel", "wb") as stream:
-        writer.write(stream, "net", [])
+        writer.write(stream, "net", [("twice", "Scale", [np.array(2, np.float32)])])
     return CaffeFrontend().fake_quant_executor(str(folder / "m"))
 
 

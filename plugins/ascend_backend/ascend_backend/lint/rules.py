@@ -20,8 +20,10 @@ from ascend_backend.lint import (
     quant_rules,
     quantized_rules,
     refusal_rules,
+    rounding_rules,
     structure,
     target_rules,
+    upsample_rules,
 )
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import Finding, Rule
@@ -39,6 +41,8 @@ RULES: Tuple[Rule, ...] = (
     *axis_rules.RULES,
     *merging_rules.RULES,
     *dequant_rules.RULES,
+    *upsample_rules.RULES,
+    *rounding_rules.RULES,
     *target_rules.RULES,
     *detection_rules.RULES,
     *eltwise_rules.RULES,

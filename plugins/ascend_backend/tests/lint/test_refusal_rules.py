@@ -32,3 +32,11 @@ def test_a_slope_in_relu_param_is_read(kind: str, tmp_path: Path) -> None:
     slope = "relu_param { negative_slope: 0.1 }"
     model.add(f'name: "last" type: "{kind}" bottom: "prob" top: "last" {slope}')
     assert model.broken(tmp_path) == {}
+
+
+@pytest.mark.parametrize("parameters", ["stride: 2", "scale: 0.5 stride_h: 2 stride_w: 2", ""])
+def test_an_upsample_with_a_stride_may_have_a_scale(parameters: str, tmp_path: Path) -> None:
+    model = Model.whole()
+    upsample = f"upsample_param {{ {parameters} }}"
+    model.add(f'name: "last" type: "Upsample" bottom: "up" top: "last" {upsample}')
+    assert model.broken(tmp_path) == {}

@@ -1,18 +1,21 @@
 """Merges DeQuants with the Quants behind them, and sets what the other DeQuants give.
 
 Merged: ``deq_scale`` is multiplied by the scale of the Quants, whose own becomes 1; they still add
-their offsets and round.  What lies between (ReLU, Concat) computes as before, in other units.
+their offsets and round.  What lies between (ReLU, Concat) computes as before, in other units; the
+limit of a ReLU6 is multiplied, too.
 
 Requantized: the DeQuant makes the integers, once, with one scale and one offset.  It gives them as
 ``q - offset``, so that a ReLU between is right as it is: it stands before the offset, and what it
 sets to 0 is what has come out below 0.  A Quant then only adds the offset again, that of the last
-Quant, even where its reader takes off its own.
+Quant, even where its reader takes off its own.  A ReLU6 that is not the first ReLU counts as one
+without a limit, which is inferred: the operation has a flag for ReLU alone.
 
 Source: as for :mod:`ascend_backend.merging`, which says what is merged.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Sequence, Tuple
 
 import attrs
@@ -21,7 +24,7 @@ from amct_core.errors import ModelError
 from amct_core.extensions import Merged
 from amct_core.extensions.processor_family import FLOAT16, INTEGERS, REQUANTIZED
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import DeQuant, Float16, Quant
+from amct_core.graph.attributes import DeQuant, Float16, Quant, ReLU6
 
 
 def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
@@ -42,6 +45,11 @@ def merge(graph: Graph, merged: Sequence[Merged], how: str) -> Graph:
         for name in each.dequants:
             node = _node(graph, name, DeQuant)
             changed[name] = _evolved(node, gives=gives, quant_scale=each.scale, offset=each.offset)
+        for name in each.relus:
+            node = graph.node(name)
+            if isinstance(node.attributes, ReLU6):
+                limit = math.inf if requantized else node.attributes.limit * each.scale
+                changed[name] = _evolved(node, limit=limit)
         for name in each.quants:
             node = _node(graph, name, Quant)
             added = each.offset if requantized else None

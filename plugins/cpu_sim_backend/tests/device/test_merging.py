@@ -191,6 +191,40 @@ def test_v200_a_relu_that_stays_reads_float16(engine: str) -> None:
     assert q == np.rint(np.clip(expected, -128, 127)).tolist()
 
 
+def relu6(scale: float, offset: int, keeps: bool) -> Merged:
+    return Merged(("fc_d",), ("two",), ("relu",), None, scale, offset, keeps)
+
+
+@pytest.mark.inferred
+@pytest.mark.parametrize("engine", ENGINES)
+def test_v100_the_limit_of_a_relu6_is_in_the_units_of_the_quant(engine: str) -> None:
+    """E7: deq_scale 0.01, scale 20, offset -120."""
+    between = RELU.replace("ReLU", "ReLU6")
+    network = one_layer([100, 590, 650], words([0.01]), between, {"two": (20.0, -120)})
+    y, q = run(network, v100([relu6(20.0, -120, True)]), engine, "fc", "two_q")
+    assert y == [20, 118, 120]
+    assert q == [-100, -2, 0]
+
+
+@pytest.mark.inferred
+@pytest.mark.parametrize("engine", ENGINES)
+def test_v200_a_relu6_that_stays_has_its_limit_in_the_same_units(engine: str) -> None:
+    between = RELU.replace("ReLU", "ReLU6")
+    network = one_layer([-50, 100, 650], words([0.01]), between, {"two": (20.0, -120)})
+    y, q = run(network, v200([relu6(20.0, -120, True)]), engine, "fc", "two_q")
+    assert y == [0, 20, 120]
+    assert q == [-120, -100, 0]
+
+
+@pytest.mark.inferred
+@pytest.mark.parametrize("engine", ENGINES)
+def test_v200_a_relu6_that_goes_leaves_a_relu(engine: str) -> None:
+    between = RELU.replace("ReLU", "ReLU6")
+    network = one_layer([-50, 100, 650], words([0.01]), between, {"two": (20.0, -120)})
+    (q,) = run(network, v200([relu6(20.0, -120, False)]), engine, "two_q")
+    assert q == [-120, -100, 10]
+
+
 CONCAT = 'layer { name: "concat" type: "Concat" bottom: "fc" bottom: "b" top: "cat" }'
 
 

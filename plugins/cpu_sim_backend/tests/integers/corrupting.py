@@ -1,7 +1,7 @@
 """A saved network of three quantized layers, and ways to damage its deployable half.
 
 ``two`` reads what ``one`` gives through a ReLU, ``three`` what ``two`` gives through a pooling.
-``with_norm`` puts an LRN before ``one``: a float layer that equals Caffe's to 1e-6 only.
+``with_norm`` puts an MVN before ``one``: a float layer that equals Caffe's to 1e-6 only.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ layer { name: "three" type: "InnerProduct" bottom: "pool" top: "three"
   inner_product_param { num_output: 5 } }
 layer { name: "prob" type: "Softmax" bottom: "three" top: "prob" }
 """
-NORM = 'layer { name: "norm" type: "LRN" bottom: "data" top: "norm" }'
+NORM = 'layer { name: "norm" type: "MVN" bottom: "data" top: "norm" }'
 
 Damage = Callable[[Dict[str, List[NDArray[Any]]]], None]
 """Changes the blobs of the deployable model, by layer name."""

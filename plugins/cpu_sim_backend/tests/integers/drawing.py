@@ -90,4 +90,5 @@ def poolings(draw: Any) -> Tuple[Geometry, NDArray[np.int8], int, float]:
     stride = tuple(draw(st.integers(1, k)) for k in kernel)
     size = [draw(st.integers(max(1, k - 2 * p), 7)) for k, p in zip(kernel, pad)]
     q = draw(bytes_of((draw(st.integers(1, 2)), draw(st.integers(1, 2)), *size)))
-    return Geometry(kernel, stride, pad), q, draw(OFFSETS), draw(DEQ_SCALES)
+    g = Geometry(kernel, stride, pad, rounds_up=draw(st.booleans()))
+    return g, q, draw(OFFSETS), draw(DEQ_SCALES)

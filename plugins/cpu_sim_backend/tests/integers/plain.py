@@ -30,6 +30,7 @@ class Geometry:
     pad: Pair
     dilation: Pair = (1, 1)
     group: int = 1
+    rounds_up: bool = True
 
 
 def float32(value: float) -> float:
@@ -112,8 +113,9 @@ def inner_product(x: Sequence[int], weights: Any, bias: Sequence[int]) -> List[i
 def window_sums(plane: List[List[int]], g: Geometry) -> List[List[Tuple[int, int]]]:
     """Return each window's sum and the area that Caffe divides it by.
 
-    Caffe (pooling_layer.cpp) rounds the number of windows up, drops a last one that would begin in
-    the padding behind the input, and counts the padding that a window covers as part of its area.
+    Caffe (pooling_layer.cpp) rounds the number of windows up or down, drops a last one that would
+    begin in the padding behind the input, and counts the padding that a window covers as part of
+    its area.
     """
     height, width = len(plane), len(plane[0])
     result = []
@@ -134,8 +136,8 @@ def window_sums(plane: List[List[int]], g: Geometry) -> List[List[Tuple[int, int
 
 def _windows(size: int, g: Geometry, axis: int) -> int:
     stride, pad = g.stride[axis], g.pad[axis]
-    count = 1
-    while (count - 1) * stride < size + 2 * pad - g.kernel[axis]:
+    span, count = size + 2 * pad - g.kernel[axis], 1
+    while (count - 1) * stride < span if g.rounds_up else count * stride <= span:
         count += 1
     if any(g.pad) and (count - 1) * stride >= size + pad:
         count -= 1

@@ -116,9 +116,10 @@ def test_average_pooling(drawn: Tuple[Geometry, Any, int, float]) -> None:
     g, q, offset, deq_scale = drawn
     centered = (q.astype(int) - offset).tolist()
     expected = [[plain.window_sums(plane, g) for plane in sample] for sample in centered]
+    rounding = "CEIL" if g.rounds_up else "FLOOR"
     for engine in every_engine():
         simulated = simulator(
-            f'type: "Pooling" {windows("pooling_param", g, pool="AVE")}',
+            f'type: "Pooling" {windows("pooling_param", g, pool="AVE", round_mode=rounding)}',
             q.shape,
             [],
             [word(deq_scale)],

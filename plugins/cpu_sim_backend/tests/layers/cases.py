@@ -234,6 +234,48 @@ def _reductions() -> List[Case]:
     return found
 
 
+def _of_other_caffes() -> List[Case]:
+    """Return layers that some Caffes have, with the parameters of their public definitions."""
+    found = [
+        Case("Mish", (_IMAGE,)),
+        Case("ReLU6", (_IMAGE,)),
+        Case("ReLU6", (_ROWS,), values="wide"),
+    ]
+    found += _cases("Clip", "clip_param", [{"min": -0.5, "max": 0.75}], [(_IMAGE,), (_ROWS,)])
+    flags = (False, True)
+    found += _cases(
+        "Normalize",
+        "norm_param",
+        [
+            {"across_spatial": across, "channel_shared": shared}
+            for across, shared in itertools.product(flags, flags)
+        ],
+    )
+    images: Tuple[Shape, ...] = (_IMAGE, (2, 3, 32, 48))
+    boxes: List[Mapping[str, Any]] = [
+        {"min_size": [7]},
+        {"min_size": [7], "max_size": [12], "clip": True, "step": 8},
+        {"min_size": [7, 9], "aspect_ratio": [2, 3], "variance": [0.1, 0.1, 0.2, 0.2]},
+        {"min_size": [7], "aspect_ratio": [2], "flip": False, "img_size": 40, "offset": 0.25},
+    ]
+    found += _cases("PriorBox", "prior_box_param", boxes, [images])
+    found += _cases("ShuffleChannel", "shuffle_channel_param", [{"group": 2}])
+    sizes = [{"zoom_factor": 3}, {"shrink_factor": 2}, {"height": 9, "width": 4}]
+    found += _cases("Interp", "interp_param", sizes)
+    return found
+
+
+OF_OTHER_CAFFES: Tuple[Case, ...] = tuple(_of_other_caffes())
+"""Layers that the simulator computes and that the installed Caffe need not have."""
+
+VARYING = frozenset(
+    {
+        *("BN", "ConvolutionDepthwise", "DepthwiseConvolution", "HardSigmoid", "HardSwish"),
+        *("PixelShuffle", "Reorg", "Upsample"),
+    }
+)
+"""Types of which Caffes have several kinds, or that need a GPU: to try one may end the process."""
+
 SIMULATED: Tuple[Case, ...] = (
     *_windows(),
     *_pooling(),

@@ -11,6 +11,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from tests import needs
+
 Shape = Tuple[int, ...]
 Arrays = Dict[str, NDArray[np.float32]]
 
@@ -89,8 +91,20 @@ def tops(case: Case) -> List[str]:
     return [f"y{index}" for index in range(case.tops)]
 
 
+def is_in(caffe: Any, case: Case) -> bool:
+    """Return whether this Caffe has the type and the parameters of a case."""
+    if case.kind not in caffe.layer_type_list():
+        return False
+    fields = caffe.proto.caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
+    return all(
+        name in fields and set(own) <= set(fields[name].message_type.fields_by_name)
+        for name, own in case.parameters.items()
+    )
+
+
 def build(caffe: Any, case: Case, folder: Path) -> BuiltLayer:
     """Build the network with random weights and run it in Caffe."""
+    needs.require(case.kind)
     spec = caffe.NetSpec()
     bottoms = []
     for index, shape in enumerate(case.inputs):
@@ -101,6 +115,7 @@ def build(caffe: Any, case: Case, folder: Path) -> BuiltLayer:
     for name, top in zip(tops(case) or ["layer"], made if case.tops > 1 else [made]):
         setattr(spec, name, top)
     prototxt, caffemodel = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
+    needs.require_known(str(spec.to_proto()))
     Path(prototxt).write_text(str(spec.to_proto()))
     net = caffe.Net(prototxt, caffe.TEST)
     _fill(net, case)

@@ -13,9 +13,9 @@ from typing import Any, Dict, Iterator, Mapping, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.model.formats.caffemodel.wire import Buffer
 from amct_core.errors import EnvironmentUnsuitableError, FileFormatError
 
-SUFFIX = ".h5"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _GROUP = "data"
 
@@ -23,19 +23,9 @@ StoredBlobs = Mapping[int, NDArray[np.float32]]
 """The blobs of a layer that are in the file, by their index."""
 
 
-def is_hdf5(path: str) -> bool:
-    """Return whether the file begins as HDF5 files do.
-
-    Raises:
-        FileFormatError: it cannot be read.
-    """
-    try:
-        with open(path, "rb") as stream:
-            return stream.read(len(_SIGNATURE)) == _SIGNATURE
-    except OSError as error:
-        raise FileFormatError(
-            f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."
-        ) from error
+def is_hdf5(contents: Buffer) -> bool:
+    """Return whether a file with these contents begins as HDF5 files do."""
+    return bytes(contents[: len(_SIGNATURE)]) == _SIGNATURE
 
 
 def read(path: str) -> Dict[str, StoredBlobs]:

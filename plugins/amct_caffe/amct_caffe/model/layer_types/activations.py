@@ -1,7 +1,8 @@
 """Layers that compute each value from the value in its place, in the order in which Caffe rounds.
 
-Caffe's functions of libm are computed here in float64 and rounded once, which is within one unit of
-the last place of what libm's float32 ones return.
+``powf``, ``tanhf`` and ``tanh`` are those of the C library that is loaded, which are Caffe's where
+it is built with the same one.  ``expf`` and ``logf`` are computed here in float64 and rounded once,
+which is within one unit of the last place of what the library returns.
 
 Source: ``Forward_cpu`` of BVLC Caffe's layers of the same names.
 """
@@ -20,6 +21,7 @@ from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, ReLU
+from amct_core.kernels import libm
 
 _ONE = np.float32(1)
 _ZERO = np.float32(0)
@@ -173,8 +175,8 @@ def swish(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 
 def tanh(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``tanh(x)``."""
-    return [_rounded(np.tanh, inputs[0])]
+    """Return ``tanhf(x)`` of the C library."""
+    return [libm.tanhf(inputs[0])]
 
 
 def power(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -210,9 +212,9 @@ def log(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [result * (_ONE / _rounded(np.log, np.asarray(a.base, np.float32)))]
 
 
-def is_linear(node: Node) -> bool:
-    """Return whether a Power raises nothing: only then libm has no part in it."""
-    return node.typed(Power).power == 1
+def raises(node: Node) -> bool:
+    """Return whether a Power raises anything: then the C library has a part in it."""
+    return node.typed(Power).power != 1
 
 
 def _positive(x: Array) -> Array:
@@ -230,12 +232,12 @@ def _shifted(x: Array, scale: np.float32, shift: np.float32) -> Array:
 def _raised(x: Array, exponent: np.float32) -> Array:
     if exponent == 1:
         return x
-    return np.asarray(np.power(x.astype(np.float64), np.float64(exponent)).astype(np.float32))
+    return libm.powf(x, exponent)
 
 
 def _sigmoid(x: Array) -> Array:
     # Caffe's constants are doubles, and so are all steps.
-    return np.asarray((0.5 * np.tanh(0.5 * x.astype(np.float64)) + 0.5).astype(np.float32))
+    return np.asarray((0.5 * libm.tanh(0.5 * x.astype(np.float64)) + 0.5).astype(np.float32))
 
 
 def _rounded(function: Any, x: Array) -> Array:
@@ -251,16 +253,44 @@ def _unary(operator: str) -> Any:
     return write
 
 
+def _elu_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    writer.add("Elu", inputs, outputs[0], alpha=float(node.typed(ELU).alpha))
+
+
+def _power_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """Scale and shift, rounded as in Caffe; then the power, if there is one."""
+    a = node.typed(Power)
+    scaled = writer.add("Mul", [*inputs, writer.constant(a.scale, np.float32)])
+    shift = writer.constant(a.shift, np.float32)
+    if a.power == 1:
+        writer.add("Add", [scaled, shift], outputs[0])
+        return
+    shifted = writer.add("Add", [scaled, shift])
+    writer.add("Pow", [shifted, writer.constant(a.power, np.float32)], outputs[0])
+
+
+def _swish_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    beta = writer.constant(node.typed(Swish).beta, np.float32)
+    gate = writer.add("Sigmoid", [writer.add("Mul", [*inputs, beta])])
+    writer.add("Mul", [*inputs, gate], outputs[0])
+
+
 LAYER_TYPES = (
     LayerType("AbsVal", shape=same_shape, run=absolute, by_sample=True, onnx=_unary("Abs")),
-    LayerType("BNLL", shape=same_shape, run=bnll, exact=False),
-    LayerType("Clip", shape=same_shape),
+    LayerType("BNLL", shape=same_shape, run=bnll, exact=False, onnx=_unary("Softplus")),
     LayerType(
         "ELU",
         attributes=_numbers(ELU, "elu_param", "alpha"),
         shape=same_shape,
         run=elu,
         exact=False,
+        onnx=_elu_onnx,
     ),
     LayerType(
         "Exp",
@@ -290,7 +320,9 @@ LAYER_TYPES = (
         attributes=_numbers(Power, "power_param", "power", "scale", "shift"),
         shape=same_shape,
         run=power,
-        exact=is_linear,
+        depends_on_libraries=raises,
+        by_sample=True,
+        onnx=_power_onnx,
     ),
     LayerType("RReLU", shape=same_shape),
     LayerType(
@@ -303,13 +335,13 @@ LAYER_TYPES = (
         selects_values=lambda node: node.typed(ReLU).negative_slope == 0,
         onnx=_relu_onnx,
     ),
-    LayerType("ReLU6", shape=same_shape),
     LayerType(
         "Sigmoid",
         shape=same_shape,
         sign=Sign.NONNEGATIVE,
         run=sigmoid,
-        exact=False,
+        depends_on_libraries=True,
+        by_sample=True,
         onnx=_unary("Sigmoid"),
     ),
     LayerType(
@@ -317,14 +349,24 @@ LAYER_TYPES = (
         attributes=_numbers(Swish, "swish_param", "beta"),
         shape=same_shape,
         run=swish,
-        exact=False,
+        depends_on_libraries=True,
+        by_sample=True,
+        onnx=_swish_onnx,
     ),
-    LayerType("TanH", shape=same_shape, run=tanh, exact=False, onnx=_unary("Tanh")),
+    LayerType(
+        "TanH",
+        shape=same_shape,
+        run=tanh,
+        depends_on_libraries=True,
+        by_sample=True,
+        onnx=_unary("Tanh"),
+    ),
     LayerType(
         "Threshold",
         attributes=_numbers(Threshold, "threshold_param", "threshold"),
         shape=same_shape,
         run=threshold,
         by_sample=True,
+        has_backward=False,
     ),
 )

@@ -25,6 +25,7 @@ from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_
 from amct_caffe.model.layer_types.integer_onnx import FLOAT, INT32, SIGN, add_bias, as_uint8, zero
 from amct_caffe.model.layer_types.sizes import per_axis
 from amct_caffe.model.parameters import Parameters
+from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import ModelError
 from amct_core.extensions import (
     LayerType,
@@ -42,7 +43,8 @@ from amct_core.numerics.windows import convolved_size, deconvolved_size
 _DEFAULT_SPATIAL_AXES = 2
 
 
-def _read(layer: Layer) -> Convolution:
+def read(layer: Layer) -> Convolution:
+    """Return the attributes of a convolution, with one size for each spatial axis."""
     parameters = Parameters(layer, "convolution_param")
     sizes = len(parameters.integers("kernel_size"))
     axes = sizes if sizes > 1 else _DEFAULT_SPATIAL_AXES
@@ -72,7 +74,8 @@ def over_axes(a: Convolution, axes: int) -> Optional[Convolution]:
     return attrs.evolve(a, kernel=kernel, stride=stride, pad=pad, dilation=dilation)
 
 
-def _blobs(layer: Layer) -> List[ExpectedBlob]:
+def blobs(layer: Layer) -> List[ExpectedBlob]:
+    """Return what weights (outputs, channels of a group, *kernel) and bias look like."""
     parameters = layer.parameters("convolution_param")
     outputs = parameters.integer("num_output")
     return _filter_blobs(layer, (outputs, None))
@@ -239,7 +242,8 @@ def _onnx(operator: str) -> Any:
     ) -> None:
         constants = [writer.constant(blob, np.float32) for blob in node.weights]
         window = _window(node.typed(Convolution))
-        writer.add(operator, [*inputs, *constants], outputs[0], **window)
+        for x, y in zip(inputs, outputs):
+            writer.add(operator, [x, *constants], y, **window)
 
     return write
 
@@ -252,45 +256,85 @@ def _onnx_convolve(writer: OnnxWriter, node: Node, q: str, offset: int) -> str:
 
 
 def _onnx_deconvolve(writer: OnnxWriter, node: Node, q: str, offset: int) -> str:
-    """ONNX has no integer form; float32 is exact while sums stay below 2**24."""
-    bound = int(exactness.partial_sum_bound(node.weights[0], offset, 1).max())
+    """ONNX has no integer form; float32 is exact while sums stay below 2**24.
+
+    Where a sum could exceed that, each part of the input channels is a layer of its own, as in the
+    fake-quant model, and the parts are added in int32.
+    """
+    weights, axes = node.weights[0], node.type.weights
+    parts = accumulator_parts(axes, weights, offset)
+    floats = writer.add("Cast", [q], to=FLOAT)
+    centered = writer.add("Sub", [floats, writer.constant(offset + SIGN, np.float32)])
+    total: Optional[str] = None
+    for part in parts:
+        assert axes is not None
+        own = weights_of_part(axes, weights, part)
+        _check_part(node, own, offset)
+        sums = _onnx_part(writer, node, centered, own, part if len(parts) > 1 else None)
+        total = sums if total is None else writer.add("Add", [total, sums])
+    assert total is not None
+    return add_bias(writer, node, total)
+
+
+def _check_part(node: Node, weights: Array, offset: int) -> None:
+    """Check that float32 holds all sums of one part.
+
+    An output meets every ``stride``-th weight only, along each axis.
+
+    Raises:
+        ModelError: it does not: one input channel alone exceeds what it can hold.
+    """
+    strides = node.typed(Convolution).stride
+    met = (weights[_at(map(slice, at, weights.shape[2:], strides))] for at in np.ndindex(*strides))
+    bound = max(int(exactness.partial_sum_bound(each, offset, 1).max()) for each in met)
     if bound >= exactness.EXACT_LIMIT:
         raise ModelError(
-            f"its sums can reach {bound}, and ONNX has no integer Deconvolution: float32 is exact "
-            "below 2^24 only.",
+            f"the sums of one input channel can reach {bound}, and ONNX has no integer "
+            "Deconvolution: float32 is exact below 2^24 only.",
             layer=node.name,
             remedy="Disable the layer in the config.",
         )
-    floats = writer.add("Cast", [q], to=FLOAT)
-    centered = writer.add("Sub", [floats, writer.constant(offset + SIGN, np.float32)])
-    weights = writer.constant(node.weights[0], np.float32)
-    sums = writer.add("ConvTranspose", [centered, weights], **_window(node.typed(Convolution)))
-    return add_bias(writer, node, writer.add("Cast", [sums], to=INT32))
 
+
+def _onnx_part(
+    writer: OnnxWriter, node: Node, centered: str, weights: Array, part: Optional[slice]
+) -> str:
+    """Return the int32 sums over some input channels; over all of them, if ``part`` is None."""
+    if part is not None:
+        ends = [writer.constant([end], np.int64) for end in (part.start, part.stop, 1)]
+        centered = writer.add("Slice", [centered, *ends])
+    filters = writer.constant(weights, np.float32)
+    window = _window(node.typed(Convolution))
+    return writer.add(
+        "Cast", [writer.add("ConvTranspose", [centered, filters], **window)], to=INT32
+    )
+
+
+CONVOLUTION = LayerType(
+    "Convolution",
+    parameters="convolution_param",
+    attributes=read,
+    blobs=blobs,
+    shape=_shape,
+    weights=WeightAxes(output=0, input=1, part_input=PartInput.CHANNELS),
+    folds_batch_norm=True,
+    quantization=Quantization(
+        check_convolution, default_channel_wise=True, channel_wise_allowed=True
+    ),
+    run=lambda node, inputs: [convolve(node, x) for x in inputs],
+    exact=False,
+    by_sample=True,
+    accumulate=convolve,
+    onnx=_onnx("Conv"),
+    onnx_accumulate=_onnx_convolve,
+)
 
 LAYER_TYPES = (
-    LayerType(
-        "Convolution",
-        parameters="convolution_param",
-        attributes=_read,
-        blobs=_blobs,
-        shape=_shape,
-        weights=WeightAxes(output=0, input=1, part_input=PartInput.CHANNELS),
-        folds_batch_norm=True,
-        quantization=Quantization(
-            check_convolution, default_channel_wise=True, channel_wise_allowed=True
-        ),
-        run=lambda node, inputs: [convolve(node, x) for x in inputs],
-        exact=False,
-        by_sample=True,
-        accumulate=convolve,
-        onnx=_onnx("Conv"),
-        onnx_accumulate=_onnx_convolve,
-    ),
+    CONVOLUTION,
     LayerType(
         "Deconvolution",
         parameters="convolution_param",
-        attributes=_read,
+        attributes=read,
         blobs=_deconvolution_blobs,
         shape=_deconvolution_shape,
         weights=WeightAxes(output=1, input=0, part_input=PartInput.CHANNELS),

@@ -15,7 +15,6 @@ from amct_caffe.model.expected_blob import ExpectedBlob, over_axes
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array
 from amct_caffe.model.parameters import Parameters
-from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, Eltwise, Scale
@@ -84,6 +83,12 @@ def eltwise(node: Node, inputs: Sequence[Array]) -> List[Array]:
     return [result]
 
 
+def weighs(node: Node) -> bool:
+    """Return whether an Eltwise multiplies: whether a BLAS rounds the products is its business."""
+    a = node.typed(Eltwise)
+    return a.operation == "SUM" and any(abs(factor) != 1 for factor in a.coefficients)
+
+
 def _eltwise_onnx(
     writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
@@ -115,25 +120,48 @@ def scale(node: Node, inputs: Sequence[Array]) -> List[Array]:
 def _scale_onnx(
     writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
 ) -> None:
-    if len(inputs) != 1:
-        raise ModelError(
-            "a Scale by a blob has no form in ONNX here.",
-            layer=node.name,
-            remedy="Simulate the model instead.",
-        )
-    rank, axis = len(writer.shape(node, node.inputs[0])), node.typed(Scale).axis
-    axis = axis if axis >= 0 else rank + axis
-    constants = [
-        writer.constant(
-            blob.reshape((1,) * axis + blob.shape + (1,) * (rank - axis - blob.ndim)), np.float32
-        )
-        for blob in node.weights
-    ]
-    if len(constants) == 1:
-        writer.add("Mul", [*inputs, constants[0]], outputs[0])
+    """The factors are a second input or a blob, and so is what is added: whichever is left."""
+    factors = [_along_onnx(writer, node, index, name) for index, name in enumerate(inputs[1:], 1)]
+    factors += [_constant_along(writer, node, blob) for blob in node.weights]
+    if len(factors) == 1:
+        writer.add("Mul", [inputs[0], factors[0]], outputs[0])
     else:
-        scaled = writer.add("Mul", [*inputs, constants[0]])
-        writer.add("Add", [scaled, constants[1]], outputs[0])
+        scaled = writer.add("Mul", [inputs[0], factors[0]])
+        writer.add("Add", [scaled, factors[1]], outputs[0])
+
+
+def _bias_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    added = [_along_onnx(writer, node, index, name) for index, name in enumerate(inputs[1:], 1)]
+    added += [_constant_along(writer, node, blob) for blob in node.weights]
+    writer.add("Add", [inputs[0], added[0]], outputs[0])
+
+
+def _first_axis(node: Node, rank: int) -> int:
+    a = node.attributes
+    assert isinstance(a, (Scale, Bias))
+    return a.axis if a.axis >= 0 else rank + a.axis
+
+
+def _constant_along(writer: OnnxWriter, node: Node, blob: Array) -> str:
+    """Return a blob, shaped to broadcast over the first input from the layer's axis on."""
+    rank = len(writer.shape(node, node.inputs[0]))
+    behind = rank - _first_axis(node, rank) - blob.ndim
+    return writer.constant(blob.reshape(blob.shape + (1,) * max(behind, 0)), np.float32)
+
+
+def _along_onnx(writer: OnnxWriter, node: Node, index: int, name: str) -> str:
+    """Return an input, shaped to broadcast over the first one from the layer's axis on."""
+    rank, shape = len(writer.shape(node, node.inputs[0])), writer.shape(node, node.inputs[index])
+    axis = _first_axis(node, rank)
+    behind = rank - axis - len(shape)
+    if not shape or behind == 0:
+        return name
+    # Only what begins at the first axis has as many samples as the batch, whose size is open.
+    leading = -1 if axis == 0 else shape[0]
+    dims = writer.constant([leading, *shape[1:], *[1] * behind], np.int64)
+    return writer.add("Reshape", [name, dims])
 
 
 def bias(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -151,13 +179,21 @@ def _along(parameter: Array, x: Array, axis: int) -> Array:
 
 
 LAYER_TYPES = (
-    LayerType("Bias", attributes=_read_bias, blobs=_bias_blobs, shape=same_shape, run=bias),
+    LayerType(
+        "Bias",
+        attributes=_read_bias,
+        blobs=_bias_blobs,
+        shape=same_shape,
+        run=bias,
+        onnx=_bias_onnx,
+    ),
     LayerType(
         "Eltwise",
         attributes=_read_eltwise,
         shape=same_shape,
         sign=_eltwise_sign,
         run=eltwise,
+        depends_on_libraries=weighs,
         by_sample=True,
         selects_values=lambda node: node.typed(Eltwise).operation == "MAX",
         onnx=_eltwise_onnx,

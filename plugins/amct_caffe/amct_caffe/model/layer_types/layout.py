@@ -123,6 +123,13 @@ def _concat_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the first shape with the sizes along the axis added up."""
     first = inputs[0]
     axis = canonical_axis(node, node.typed(Concat).axis, first)
+    for shape in inputs[1:]:
+        if (shape[:axis], shape[axis + 1 :]) != (first[:axis], first[axis + 1 :]):
+            raise ModelError(
+                f"its inputs {first} and {shape} differ along other axes than axis {axis}.",
+                layer=node.name,
+                remedy="Check the layers that make them: kernels, strides and factors of size.",
+            )
     joined = sum(shape[canonical_axis(node, axis, shape)] for shape in inputs)
     return [(*first[:axis], joined, *first[axis + 1 :])]
 
@@ -346,6 +353,37 @@ def _permute_onnx(
     writer.add("Transpose", inputs, outputs[0], perm=order)
 
 
+def _crop_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    """A Slice along the axes from the layer's own on."""
+    a, shape = node.typed(Crop), writer.shape(node, node.inputs[0])
+    cut = writer.shape(node, node.outputs[0])
+    axis = canonical_axis(node, a.axis, shape)
+    offsets = a.offsets or (0,)
+    offsets = offsets * (len(shape) - axis) if len(offsets) == 1 else offsets
+    if axis == 0 and (offsets[0], cut[0]) != (0, shape[0]):
+        raise ModelError(
+            "it cuts samples out of the batch, whose size is open in ONNX.",
+            layer=node.name,
+            remedy="Simulate the model instead.",
+        )
+    axes = range(max(axis, 1), len(shape))
+    starts = [offsets[i - axis] for i in axes]
+    ends = [start + cut[i] for i, start in zip(axes, starts)]
+    places = [writer.constant(list(values), np.int64) for values in (starts, ends, axes)]
+    writer.add("Slice", [inputs[0], *places], outputs[0])
+
+
+def _tile_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    a = node.typed(Tile)
+    repeats = [1] * len(writer.shape(node, node.inputs[0]))
+    repeats[a.axis] = a.tiles
+    writer.add("Tile", [*inputs, writer.constant(repeats, np.int64)], outputs[0])
+
+
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
@@ -373,6 +411,7 @@ LAYER_TYPES = (
         data_inputs=1,  # the second one is a shape
         run=crop,
         selects_values=True,
+        onnx=_crop_onnx,
     ),
     LayerType(
         "Dropout",
@@ -427,5 +466,12 @@ LAYER_TYPES = (
         identity=True,
         onnx=_same_onnx,
     ),
-    LayerType("Tile", attributes=_read_tile, shape=_tile_shape, run=tile, selects_values=True),
+    LayerType(
+        "Tile",
+        attributes=_read_tile,
+        shape=_tile_shape,
+        run=tile,
+        selects_values=True,
+        onnx=_tile_onnx,
+    ),
 )

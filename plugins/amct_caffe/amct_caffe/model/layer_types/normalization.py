@@ -14,8 +14,8 @@ import numpy as np
 from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, on_channels
+from amct_caffe.model.layer_types.lrn import across_channels, within_channel
 from amct_caffe.model.parameters import Parameters
-from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.folding import batch_norm_of
 from amct_core.graph import Node
@@ -107,20 +107,11 @@ def _stored_statistics(node: Node) -> Tuple[Array, Array]:
 
 
 def lrn(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return ``x`` divided by a power of the mean square around it.
-
-    ``(k + alpha * mean) ** beta`` across channels, where the mean counts channels outside of the
-    input as 0; ``(1 + alpha * mean) ** beta`` within a channel, where it is that of an AVE pooling.
-    """
+    """Return ``x`` divided by a power of the mean square around it: see :mod:`.lrn`."""
     a = node.typed(LRN)
-    x = inputs[0]
-    squares = np.square(x.astype(np.float64))
     if a.region == "ACROSS_CHANNELS":
-        means, k = _window_sums(squares, (1,), a.local_size) / a.local_size, a.k
-    else:
-        sums = _window_sums(squares, (2, 3), a.local_size)
-        means, k = sums / _areas(x.shape[2:], a.local_size), 1.0
-    return [(x * (k + a.alpha * means) ** -a.beta).astype(np.float32)]
+        return [across_channels(inputs[0], a.local_size, a.alpha, a.beta, a.k)]
+    return [within_channel(inputs[0], a.local_size, a.alpha, a.beta)]
 
 
 def mvn(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -138,26 +129,6 @@ def mvn(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 def _mean(x: Array, axes: Tuple[int, ...], keepdims: bool = False) -> Array:
     return np.asarray(x.mean(axis=axes, dtype=np.float64, keepdims=keepdims).astype(np.float32))
-
-
-def _window_sums(x: Array, axes: Tuple[int, ...], size: int) -> Array:
-    """Return the sums over windows of ``size`` around each value, along each of ``axes``."""
-    for axis in axes:
-        width = [(0, 0)] * x.ndim
-        width[axis] = (size // 2, size // 2)
-        windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, width), size, axis=axis)
-        x = windows.sum(axis=-1)
-    return x
-
-
-def _areas(sizes: Tuple[int, ...], window: int) -> Array:
-    """Return how much of each window Caffe's AVE pooling counts: padding, but nothing beyond."""
-    pad = window // 2
-    extents = [
-        np.minimum(np.arange(size) - pad + window, size + pad) - (np.arange(size) - pad)
-        for size in sizes
-    ]
-    return np.asarray(np.multiply.outer(extents[0], extents[1]))
 
 
 def _batch_norm_onnx(
@@ -178,13 +149,26 @@ def _lrn_onnx(
 ) -> None:
     a = node.typed(LRN)
     if a.region != "ACROSS_CHANNELS":
-        raise ModelError(
-            "LRN within a channel has no form in ONNX.",
-            layer=node.name,
-            remedy="Simulate the model instead.",
-        )
+        _lrn_within_onnx(writer, a, inputs[0], outputs[0])
+        return
     factors = {"alpha": float(a.alpha), "beta": float(a.beta), "bias": float(a.k)}
     writer.add("LRN", inputs, outputs[0], size=a.local_size, **factors)
+
+
+def _lrn_within_onnx(writer: OnnxWriter, a: LRN, x: str, output: str) -> None:
+    """Squares, their mean over each window, padding counted, and a power: as Caffe composes it."""
+    size = a.local_size
+    means = writer.add(
+        "AveragePool",
+        [writer.add("Mul", [x, x])],
+        kernel_shape=[size, size],
+        pads=[size // 2] * 4,
+        count_include_pad=1,
+    )
+    scaled = writer.add("Mul", [means, writer.constant(a.alpha, np.float32)])
+    base = writer.add("Add", [scaled, writer.constant(1, np.float32)])
+    factor = writer.add("Pow", [base, writer.constant(-a.beta, np.float32)])
+    writer.add("Mul", [x, factor], output)
 
 
 LAYER_TYPES = (
@@ -198,16 +182,17 @@ LAYER_TYPES = (
         exact=has_stored_statistics,
         onnx=_batch_norm_onnx,
     ),
-    # LRN's powers are libm's; a BLAS orders the sums of MVN.
     LayerType(
         "LRN",
         attributes=_read_lrn,
         shape=same_shape,
         sign=Sign.KEPT,
         run=lrn,
-        exact=False,
+        depends_on_libraries=True,
+        by_sample=True,
         onnx=_lrn_onnx,
     ),
+    # A BLAS orders its sums.
     LayerType(
         "MVN",
         attributes=_read_mvn,

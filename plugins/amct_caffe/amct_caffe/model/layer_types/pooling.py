@@ -106,14 +106,13 @@ class _Windows:
         return cls(np.maximum(starts, 0), np.minimum(ends, size))
 
 
-def _geometry(node: Node, x: Array) -> Tuple[Pooling, Tuple[int, int], _Windows, _Windows]:
-    a = node.typed(Pooling)
+def _geometry(a: Pooling, x: Array) -> Tuple[Tuple[int, int], _Windows, _Windows]:
     height, width = x.shape[2:]
     kernel = (height, width) if a.kernel is None else a.kernel
     out = numerics.output_size(height, width, kernel, a.stride, a.pad, a.ceil_mode)
     rows = _Windows.of(height, kernel[0], a.stride[0], a.pad[0], out[0])
     columns = _Windows.of(width, kernel[1], a.stride[1], a.pad[1], out[1])
-    return a, kernel, rows, columns
+    return kernel, rows, columns
 
 
 def cannot_run(node: Node) -> Optional[str]:
@@ -125,17 +124,23 @@ def cannot_run(node: Node) -> Optional[str]:
 
 def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
     """Return the maximum or the average of each window, in float32."""
-    x = inputs[0]
-    a, kernel, rows, columns = _geometry(node, x)
+    x, a = inputs[0], node.typed(Pooling)
     if a.method == "MAX":
         # In Caffe NaN is never larger, which fmax has in common with it.
+        _, rows, columns = _geometry(a, x)
         return [_reduce(x, rows, columns, np.fmax, np.float32(-np.finfo(np.float32).max))]
     if a.method != "AVE":
         raise ModelError(f"{a.method} pooling cannot be simulated.", layer=node.name)
+    return [average(a, x)]
+
+
+def average(a: Pooling, x: Array) -> Array:
+    """Return the average of each window of ``x``, float32 ``[N, C, H, W]``."""
+    kernel, rows, columns = _geometry(a, x)
     sums = _reduce(x, rows, columns, np.add, np.float32(0))
     height, width = x.shape[2:]
     areas = numerics.window_areas(height, width, kernel, a.stride, a.pad, a.ceil_mode)
-    return [sums / areas.astype(np.float32)]
+    return np.asarray(sums / areas.astype(np.float32))
 
 
 def _reduce(x: Array, rows: _Windows, columns: _Windows, combine: Any, first: Any) -> Array:
@@ -159,7 +164,7 @@ def _reduce(x: Array, rows: _Windows, columns: _Windows, combine: Any, first: An
 
 def accumulate(node: Node, centered: Array) -> Array:
     """Return the integer sum of each window of a quantized AVE Pooling."""
-    _, _, rows, columns = _geometry(node, centered)
+    _, rows, columns = _geometry(node.typed(Pooling), centered)
     return _reduce(centered.astype(np.int64), rows, columns, np.add, np.int64(0))
 
 
@@ -174,7 +179,7 @@ def _onnx(writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequen
     if a.method == "MAX":
         writer.add("MaxPool", inputs, outputs[0], **window)
         return
-    if pads != [*a.pad, *a.pad]:
+    if any(end > pad for end, pad in zip(pads[2:], a.pad)):
         raise ModelError(
             "an AVE Pooling in float whose last window is cut off has no form in ONNX.",
             layer=node.name,
@@ -202,22 +207,16 @@ def _onnx_accumulate(writer: OnnxWriter, node: Node, q: str, offset: int) -> str
 def _pads(writer: OnnxWriter, node: Node, a: Pooling) -> List[int]:
     """Return begins and ends, so that rounding down gives as many windows as Caffe has.
 
-    Raises:
-        ModelError: the last window would have to end before the input does.
+    Where the windows leave the end of the input out, nothing is added there: they are as many as
+    fit.
     """
     assert a.kernel is not None
     sizes = writer.shape(node, node.inputs[0])[2:]
     outs = writer.shape(node, node.outputs[0])[2:]
     ends = [
-        (out - 1) * stride + kernel - size - pad
+        max(0, (out - 1) * stride + kernel - size - pad)
         for out, stride, kernel, size, pad in zip(outs, a.stride, a.kernel, sizes, a.pad)
     ]
-    if min(ends) < 0:
-        raise ModelError(
-            "its windows leave the end of the input out, which the export cannot express.",
-            layer=node.name,
-            remedy="Choose a stride of at most the kernel.",
-        )
     return [*a.pad, *ends]
 
 

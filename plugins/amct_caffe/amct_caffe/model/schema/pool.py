@@ -15,7 +15,7 @@ from google.protobuf import descriptor_pb2, message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 
-_FILE = Path(__file__).with_name("caffe.desc")
+_FILES = ("caffe.desc", "other_caffes.desc")
 _PACKAGE = "amct_caffe"
 
 
@@ -42,7 +42,9 @@ def message_class(name: str) -> Any:
 
 @cache
 def _pool() -> Any:
-    (caffe,) = descriptor_pb2.FileDescriptorSet.FromString(_FILE.read_bytes()).file
     pool: Any = DescriptorPool()
-    pool.AddSerializedFile(caffe.SerializeToString())
+    for name in _FILES:
+        compiled = Path(__file__).with_name(name).read_bytes()
+        (file,) = descriptor_pb2.FileDescriptorSet.FromString(compiled).file
+        pool.AddSerializedFile(file.SerializeToString())
     return pool

@@ -63,6 +63,14 @@ def stochastic_pooling(m: Model) -> None:
     )
 
 
+@breaks("A088", "last")
+def pooling_that_rounds_down_in_another_caffes_words(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { pool: MAX kernel_size: 2 stride: 2 ceil_mode: false }"
+    )
+
+
 @breaks("A075", "last")
 def normalization_within_a_channel(m: Model) -> None:
     m.add(
@@ -87,6 +95,11 @@ def slope_of_a_leaky_relu_in_a_field_of_its_own(m: Model) -> None:
 def slope_of_a_relu6(m: Model) -> None:
     slope = "relu_param { negative_slope: 0.1 }"
     m.add(f'name: "last" type: "ReLU6" bottom: "up" top: "last" {slope}')
+
+
+@breaks("A087", "last")
+def size_of_an_upsample_as_scale(m: Model) -> None:
+    m.add('name: "last" type: "Upsample" bottom: "up" top: "last" upsample_param { scale: 2 }')
 
 
 def _float_inner_product(m: Model, name: str, bottom: str, axis: int, inputs: int) -> None:

@@ -8,6 +8,7 @@ from typing import Union
 from amct_caffe.model.formats.caffemodel.blobs import array_of
 from amct_caffe.model.formats.caffemodel.model import CaffeModel, LayerWeights
 from amct_caffe.model.formats.caffemodel.scan import StoredLayer, scan
+from amct_caffe.model.formats.caffemodel.wire import Buffer
 from amct_core.errors import FileFormatError
 from amct_core.files import map_file
 
@@ -26,7 +27,11 @@ def read(path: Union[str, os.PathLike[str]]) -> CaffeModel:
             layer, or has a blob whose elements do not fit its shape.
     """
     file = os.fspath(path)
-    buffer = map_file(file)
+    return parse(map_file(file), file)
+
+
+def parse(buffer: Buffer, file: str) -> CaffeModel:
+    """Return the layers of the ``.caffemodel`` file whose contents are ``buffer``; see above."""
     if bytes(buffer[: len(_HDF5)]) == _HDF5:
         raise FileFormatError(
             "found an HDF5 file; expected a binary Caffe model (.caffemodel).",
