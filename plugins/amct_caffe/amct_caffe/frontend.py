@@ -14,7 +14,7 @@ from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.input_shapes import InputShapes, input_shapes
-from amct_caffe.model.layer_type import attributes_of
+from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
@@ -166,7 +166,9 @@ class CaffeFrontend(Frontend):
 
         @functools.cache
         def saved() -> CaffeNetwork:
-            return read_network(model_file, weights_file)
+            # Shapes may depend on weights.
+            weighted = any(layer_type(layer).weights is not None for layer in layers)
+            return read_network(model_file, weights_file if weighted else None)
 
         def check(shapes: Mapping[str, Sequence[int]]) -> None:
             check_fed_shapes(attrs.evolve(saved(), document=network(shapes)))
