@@ -2,6 +2,8 @@
 
 ``import amct_caffe as amct`` and ``from amct_caffe import amct`` both give these functions, with
 the parameter names that AMCT has.  Importing this package imports neither Caffe nor protobuf.
+Where a script has imported them, or once it does, they get what AMCT's users find there: see
+:mod:`amct_caffe.user_modules`.
 """
 
 from __future__ import annotations
@@ -16,11 +18,14 @@ from amct_caffe.api import (
     set_cpu_mode,
     set_gpu_mode,
 )
+from amct_caffe.user_modules import complete_user_modules
 
 __version__ = "0.1.0"
 
 amct = sys.modules[__name__]
 """This package under the name that AMCT's documentation uses."""
+
+complete_user_modules()
 
 __all__ = [
     "amct",
