@@ -80,7 +80,9 @@ def create_config(
         AmctError: a file cannot be read, or nothing can be quantized.
     """
     plugins = registries()
-    views = frontend_for(model_file, plugins).read(model_file, weights_file)
+    frontend = frontend_for(model_file, plugins)
+    views = frontend.read(model_file, weights_file)
+    frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
         config = default_config(layers.supported)
@@ -111,6 +113,7 @@ def insert(
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = frontend.read(model_file, weights_file)
+    frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     config = json_format.read(config_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)

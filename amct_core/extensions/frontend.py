@@ -133,6 +133,12 @@ class Frontend(abc.ABC):
     def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
         """Read a network, with its weights if a file of them is given."""
 
+    def check(self, views: NetworkViews) -> None:  # noqa: B027 - a frontend need not check anything
+        """Raise an AmctError if a network that was read cannot be quantized, whatever the config.
+
+        Called before a config is made and before insertion.
+        """
+
     @abc.abstractmethod
     def insert(self, request: InsertionRequest) -> None:
         """Write the model with fake quantization, its weights and a fresh record file."""

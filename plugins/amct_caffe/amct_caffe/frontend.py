@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import IO, List, Mapping, Optional, Sequence
 
+from amct_caffe.checks.file_sizes import Insertion
+from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
@@ -59,6 +61,10 @@ class CaffeFrontend(Frontend):
         check_bottoms([views.train, views.test])
         return views
 
+    def check(self, views: NetworkViews) -> None:
+        """Raise a ModelError if the network cannot be quantized, whatever the config says."""
+        require_quantizable(views)
+
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
@@ -74,6 +80,7 @@ class CaffeFrontend(Frontend):
             request.record_file,
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
+        require_insertable(Insertion(network, plan))
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
             InsertActivationQat(plan),
