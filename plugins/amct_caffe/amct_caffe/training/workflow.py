@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import shutil
 from typing import Optional, Tuple
 
+from amct_caffe.checks.machine import this_machine
+from amct_caffe.checks.solver_for_qat import TrainingNeeds
+from amct_caffe.checks.training import require_trainable
+from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.inserted import read_inserted
-from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
 from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
-from amct_core.files import write_atomically
+from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
 
 
@@ -60,16 +62,26 @@ def check_training(
             remedy="Set net to the modified model.",
         )
     document = documents.read(model_file)
-    require_fit(solver_file, TrainingNeeds.of_model(read_inserted(document)), model_file)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
+    require_trainable(
+        TrainingSetup(
+            solver=solver,
+            document=document,
+            model_file=model_file,
+            needs=TrainingNeeds.of_model(read_inserted(document)),
+            machine=this_machine(),
+            weights_file=weights_file,
+        )
+    )
     return solver, document
 
 
 def last_snapshot(solver: Solver) -> str:
     """Return the snapshot that Caffe takes after the last iteration."""
-    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel"
+    ending = ".h5" if solver.snapshots_are_hdf5 else ""
+    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel{ending}"
 
 
 def run_all(
@@ -82,6 +94,8 @@ def run_all(
     backend: Optional[str] = None,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
+
+    Whatever can be refused is refused before anything is written.
 
     Returns:
         The saved files.
@@ -96,18 +110,35 @@ def run_all(
             remedy="Leave one of them out.",
         )
     files = work_files(folder)
-    os.makedirs(folder, exist_ok=True)
     if config_file is None:
-        workflow.create_config(model_file, weights_file, files.config, simplified_config_file)
-    elif os.path.abspath(config_file) != os.path.abspath(files.config):
-        shutil.copyfile(config_file, files.config)
-    redirected = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
-    write_atomically(files.solver, redirected.format())
-    config = json_format.read(files.config)
-    check_names(config, registries(), files.config)
-    needs = TrainingNeeds.of_config(config, documents.read(model_file))
-    require_fit(files.solver, needs, files.modified.model)
-    workflow.insert(model_file, weights_file, files.config, *files.modified, files.record)
+        config = workflow.propose_config(model_file, weights_file, simplified_config_file).config
+    else:
+        config = json_format.read(config_file)
+        check_names(config, registries(), config_file)
+    registries().deploy_backends.get(backend or config.deploy_backend)
+    solver = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
+    document = documents.read(model_file)
+    require_trainable(
+        TrainingSetup(
+            solver=solver,
+            document=document,
+            model_file=files.modified.model,
+            needs=TrainingNeeds.of_config(config, document),
+            machine=this_machine(),
+            makes_folders=True,
+            saves=True,
+        )
+    )
+    workflow.insert_by(
+        config, config_file or files.config, model_file, weights_file, *files.modified, files.record
+    )
+    # Only now: a refusal leaves the folder as it was.
+    with FileSet() as written:
+        if config_file is None:
+            written.add(files.config, json_format.format_config(config))
+        elif os.path.abspath(config_file) != os.path.abspath(files.config):
+            written.add(files.config, read_text(config_file))
+        written.update(files.solver, solver.format())
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
