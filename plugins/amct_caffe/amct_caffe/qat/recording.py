@@ -10,7 +10,9 @@ from typing import Any, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_caffe.qat.parameters import WeightParameters
 from amct_core import record as records
+from amct_core.errors import TrainingError
 from amct_core.record import LayerRecord, Record
 
 
@@ -53,6 +55,26 @@ def weight_factors(record: Record, layer: str, scale_w: Any) -> Record:
     return record.with_layer(layer, entry)
 
 
+def require_fitting_bias(record: Record, parameters: WeightParameters) -> None:
+    """Raise if the bias of a layer will not fit int32 with the scale of its input just recorded.
+
+    Raises:
+        TrainingError: naming the layer, the channel, and after how many forwards.
+    """
+    entry = record.find(parameters.layer)
+    smallest = parameters.smallest_scale_d
+    if smallest is None or entry is None or entry.scale_d is None or entry.scale_d >= smallest:
+        return
+    raise TrainingError(
+        f"after {parameters.batch_num} TRAIN forwards the scale of its input is "
+        f"{entry.scale_d:.9g}; the bias of channel {parameters.bias_channel} fits int32 only from "
+        f"{smallest:.9g} on, so the layer could not be saved.",
+        layer=parameters.layer,
+        remedy="Leave the layer unquantized (retrain_enable: false) and insert again: its input or "
+        "weights are very small compared with its bias.",
+    )
+
+
 def shift_factors(
     record: Record, layer: str, scale_d: Any, offset_d: int, scale_w: Any, shift_n: Any
 ) -> Record:
@@ -78,4 +100,11 @@ def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
     return int(shape[1]) if len(shape) > 1 else 1, int(height), int(width)
 
 
-__all__ = ["activation_factors", "input_shape", "records", "shift_factors", "weight_factors"]
+__all__ = [
+    "activation_factors",
+    "input_shape",
+    "records",
+    "require_fitting_bias",
+    "shift_factors",
+    "weight_factors",
+]

@@ -17,6 +17,8 @@ import pytest
 import amct_caffe
 from amct_caffe.checks import file_sizes, network
 from amct_caffe.checks.file_sizes import Insertion, modified_size
+from amct_caffe.checks.machine import Machine
+from amct_caffe.training import workflow as training
 from amct_core import workflow
 from amct_core.errors import AmctError, ModelError
 from plugins.amct_caffe.tests.checks import float_models
@@ -164,6 +166,10 @@ def insert() -> None:
     amct_caffe.create_quant_retrain_model(MODEL, WEIGHTS, CONFIG, *MODIFIED)
 
 
+def run_all() -> None:
+    training.run_all(MODEL, WEIGHTS, "solver.prototxt", "out")
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Go to an empty folder."""
@@ -191,10 +197,11 @@ def test_the_model_without_faults_goes_through(folder: Path) -> None:
 def test_each_check_refuses_before_anything_is_written(check: Any, folder: Path) -> None:
     FloatModel().write(folder)
     config()
+    (folder / "solver.prototxt").write_text(nets.solver(MODEL, "s"))
     for what, fault in FAULTS[check.name].items():
         fault.model.write(folder)
         (folder / CONFIG).rename(folder / "kept.json")
-        errors = [refused(config, folder)]
+        errors = [refused(config, folder), refused(run_all, folder)]
         (folder / "kept.json").rename(folder / CONFIG)
         errors.append(refused(insert, folder))
         for error in errors:
@@ -230,8 +237,14 @@ class TestFileSizes:
         # As if Caffe's files were limited to the float weights and the allowance.
         monkeypatch.setattr(file_sizes, "MESSAGE_LIMIT", file_sizes._BESIDE_THE_WEIGHTS + 6000)
 
-    def test_a_modified_model_above_the_limit_is_refused(self, folder: Path) -> None:
-        error = refused(insert, folder)
+    @pytest.mark.parametrize("step", [insert, run_all])
+    def test_a_modified_model_above_the_limit_is_refused(
+        self, step: Callable[[], None], folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "solver.prototxt").write_text(nets.solver(MODEL, "s", test_interval=4))
+        machine = Machine(problem_of_class=lambda module, name: None)
+        monkeypatch.setattr(training, "this_machine", lambda: machine)
+        error = refused(step, folder)
         for word in (WEIGHTS, "three times", "'ip' first"):
             assert word in str(error)
 

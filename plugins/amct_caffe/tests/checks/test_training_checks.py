@@ -17,10 +17,17 @@ import numpy as np
 import pytest
 
 import amct_caffe
+from amct_caffe.checks import network
 from amct_caffe.checks.machine import Machine
-from amct_caffe.checks.training import TRAINING_CHECKS
+from amct_caffe.checks.training import CHECKS, TRAINING_CHECKS
+from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import solver_check, workflow
-from amct_core.errors import EnvironmentUnsuitableError, TrainingError
+from amct_core.errors import (
+    ConfigError,
+    EnvironmentUnsuitableError,
+    PluginError,
+    TrainingError,
+)
 from plugins.amct_caffe.tests.checks.float_models import (
     CONFIG,
     DATA,
@@ -441,3 +448,95 @@ def test_what_is_wrong_nowhere_is_not_refused(
 ) -> None:
     prepare(Fault([]), folder, monkeypatch)
     run("check_solver")
+
+
+def test_qat_run_refuses_a_backend_that_is_not_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Fault([]), folder, monkeypatch)
+    before = files_below(folder)
+    with pytest.raises(PluginError, match="no_such_backend"):
+        workflow.run_all(MODEL, WEIGHTS, SOLVER, "out", backend="no_such_backend")
+    assert files_below(folder) == before
+
+
+def test_check_solver_refuses_a_backend_that_the_config_names_in_vain(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Fault([]), folder, monkeypatch)
+    text = (folder / CONFIG).read_text().replace("{", '{"deploy_backend": "no_such_backend",', 1)
+    (folder / CONFIG).write_text(text)
+    with pytest.raises(ConfigError, match="no_such_backend") as caught:
+        run("check_solver")
+    assert (caught.value.file, caught.value.field) == (CONFIG, "deploy_backend")
+    with pytest.raises(ConfigError, match="no_such_backend"):
+        workflow.run_all(MODEL, WEIGHTS, SOLVER, "out", CONFIG)
+    assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("solver_type", "policy"), [("Ranger", "fixed"), ("SGD", "plateau")], ids=str
+)
+def test_what_another_caffe_was_found_to_run_is_not_refused(
+    solver_type: str, policy: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = attrs.evolve(GOOD_MACHINE, runs_solver=lambda solver: True)
+    fields = {"type": solver_type, "lr_policy": policy}
+    prepare(Fault([], fields, machine=other), folder, monkeypatch)
+    run("check_solver")
+
+
+def test_labels_that_are_ignored_are_no_mistake(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ignoring = 'top: "loss"\n  loss_param { ignore_label: 255 }'
+    text = dummy_label('type: "constant" value: 255').replace('top: "loss"\n', ignoring)
+    assert ignoring in text
+    prepare(Fault([], text=text), folder, monkeypatch)
+    run("check_solver")
+
+
+def test_the_labels_of_a_data_layer_are_told_once_for_all_that_read_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracy = nets.layer("accuracy", "Accuracy", ["ip", "label"])
+    text = dummy_label('type: "constant" value: 5') + accuracy
+    prepare(Fault([], text=text), folder, monkeypatch)
+    assert refusal("check_solver", folder).count("no class") == 1
+
+
+def test_without_tests_the_test_phase_is_not_looked_at(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_tests = {"test_iter": None, "test_interval": None, "test_initialization": None}
+    prepare(Fault([], no_tests, text=in_test("MemoryData", MEMORY)), folder, monkeypatch)
+    assert "MemoryData" not in refusal("check_solver", folder), "the search for N alone"
+
+
+@pytest.mark.parametrize("snapshot", [1, 2, 4])
+def test_a_snapshot_at_the_last_iteration_is_enough(
+    snapshot: int, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"snapshot_after_train": False, "snapshot": snapshot}
+    prepare(Fault([], fields), folder, monkeypatch)
+    run("check_solver")
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("", "s_iter_4.caffemodel"),
+        ("snapshot_format: BINARYPROTO", "s_iter_4.caffemodel"),
+        ("snapshot_format: HDF5", "s_iter_4.caffemodel.h5"),
+    ],
+)
+def test_the_last_snapshot_is_named_as_caffe_does(said: str, name: str, folder: Path) -> None:
+    (folder / SOLVER).write_text(nets.solver(MODIFIED[0], "s") + said)
+    assert workflow.last_snapshot(solvers.read(SOLVER)) == name
+
+
+def test_the_documentation_lists_every_check() -> None:
+    guide = (Path(__file__).parents[4] / "docs/user-guide.md").read_text()
+    for title, checks in (("Before insertion", network.CHECKS), ("Before training", CHECKS)):
+        table = guide.split(f"| {title} | refused |\n|---|---|\n", 1)[1].split("\n\n", 1)[0]
+        assert table.splitlines() == [f"| {check.name} | {check.refuses} |" for check in checks]
