@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Iterator
+import os
+from typing import AbstractSet, Iterator
 
 import attrs
 
 from amct_caffe.checks.check import Violation
-from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.qat.plan import QatPlan, planned_layers
 
 MESSAGE_LIMIT = 2**31 - 1
@@ -15,6 +17,9 @@ MESSAGE_LIMIT = 2**31 - 1
 
 Source: protobuf's documentation; ``kProtoReadBytesLimit`` in BVLC Caffe's ``util/io.cpp``.
 """
+
+SMALL_FILE = MESSAGE_LIMIT // 8
+"""Bytes of weights up to which no solver's state is near the limit."""
 
 _COPIES = 2
 """How many more times a snapshot holds the weights of a quantized layer.
@@ -67,3 +72,23 @@ def modified_size(insertion: Insertion) -> int:
     planned = planned_layers(insertion.plan).values()
     added = sum(4 * layer.node.weights[0].size for layer in planned if layer.node.weights)
     return float_size + _COPIES * added + _BESIDE_THE_WEIGHTS
+
+
+def learnable_bytes(model_file: str, weights_file: str, quantized: AbstractSet[str]) -> int:
+    """Return how much a solver will move: all weights, and those of quantized layers twice.
+
+    Small files, whose solver's state is small in any case, are not read: 0.
+
+    Args:
+        model_file, weights_file: the network before insertion, or the modified one.
+        quantized: the layers with fake quantization.
+    """
+    if os.path.getsize(weights_file) < SMALL_FILE:
+        return 0
+    weights = read_network(model_file, weights_file).weights
+    total = sum(4 * blob.size for blobs in weights.values() for blob in blobs)
+    for name in quantized:
+        own = 4 * weights[name][0].size if weights.get(name) else 0
+        # In a modified model, they are there three times, two of which are shared.
+        total += -own if weight_layer_name(name) in weights else own
+    return total

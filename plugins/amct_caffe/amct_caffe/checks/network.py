@@ -7,7 +7,7 @@ from typing import Optional, Sequence, Tuple
 from amct_caffe.checks.batch_norm import unusable_statistics
 from amct_caffe.checks.check import Check, Violation, find_all, listed
 from amct_caffe.checks.file_sizes import Insertion, too_large_files
-from amct_caffe.checks.input_sizes import too_small_inputs
+from amct_caffe.checks.input_sizes import inputs_that_do_not_fit_weights, too_small_inputs
 from amct_caffe.checks.outputs import outputs_that_are_inputs
 from amct_caffe.checks.quantized_models import quantized_already
 from amct_caffe.checks.weight_values import values_that_are_not_finite
@@ -30,6 +30,11 @@ NETWORK_CHECKS: Tuple[Check[NetworkViews], ...] = (
         "input sizes",
         "a kernel that is larger than its padded input, where the input's shape is known",
         too_small_inputs,
+    ),
+    Check(
+        "input channels",
+        "an input of another number of channels or values than the weights are for",
+        inputs_that_do_not_fit_weights,
     ),
     Check("outputs", "an output that is an input, with no layer between", outputs_that_are_inputs),
 )

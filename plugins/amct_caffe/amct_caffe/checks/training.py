@@ -15,7 +15,13 @@ from amct_caffe.checks.data import (
 )
 from amct_caffe.checks.labels import labels_out_of_range
 from amct_caffe.checks.learning import unknown_learning_rates, unusable_numbers
-from amct_caffe.checks.snapshots import no_last_snapshot, unreadable_snapshot, unwritable_folder
+from amct_caffe.checks.snapshots import (
+    lost_snapshots,
+    no_last_snapshot,
+    too_large_state,
+    unreadable_snapshot,
+    unwritable_folder,
+)
 from amct_caffe.checks.solver_for_qat import TrainingNeeds
 from amct_caffe.checks.solver_nets import wrong_test_nets
 from amct_caffe.checks.solver_types import unknown_solver_types, wrong_momentum
@@ -89,6 +95,12 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
         "`snapshot_format: HDF5` in `amct qat run`, where h5py is not installed",
         unreadable_snapshot,
     ),
+    Check(
+        "solver state",
+        "a solver whose state is above 2 GiB, as Adam's with weights of some 500 MB",
+        too_large_state,
+    ),
+    Check("resume", "a `.solverstate` whose weights are not there", lost_snapshots),
     Check("Caffe", "a Python without a pycaffe that can be imported", missing_caffe),
     Check("layer types", "layers of a type that this Caffe lacks", missing_layer_types),
     Check(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Sequence
+from typing import Callable, Iterator, List, Optional, Sequence
 
 import attrs
 
@@ -23,6 +23,8 @@ class TrainingSetup:
         needs: of the layers that are inserted.
         machine: on which it runs.
         weights_file: the modified model's weights to start from; None: not known.
+        resume: the ``.solverstate`` to go on from, if there is one.
+        learnable_bytes: says how much the solver moves, as float32; None: not known.
         is_fed_by_hand: whether a script may give the TRAIN net its data.
         makes_folders: whether folders are made before training begins.
         saves: whether the last snapshot is read on this machine at once.
@@ -34,6 +36,8 @@ class TrainingSetup:
     needs: TrainingNeeds
     machine: Machine
     weights_file: Optional[str] = None
+    resume: Optional[str] = None
+    learnable_bytes: Optional[Callable[[], int]] = None
     is_fed_by_hand: bool = False
     makes_folders: bool = False
     saves: bool = False

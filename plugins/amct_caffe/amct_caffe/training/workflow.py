@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Optional, Tuple
 
+from amct_caffe.checks.file_sizes import learnable_bytes
 from amct_caffe.checks.machine import this_machine
 from amct_caffe.checks.solver_for_qat import TrainingNeeds
 from amct_caffe.checks.training import require_trainable
@@ -65,14 +66,19 @@ def check_training(
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
+    inserted = read_inserted(document)
     require_trainable(
         TrainingSetup(
             solver=solver,
             document=document,
             model_file=model_file,
-            needs=TrainingNeeds.of_model(read_inserted(document)),
+            needs=TrainingNeeds.of_model(inserted),
             machine=this_machine(),
             weights_file=weights_file,
+            resume=resume,
+            learnable_bytes=lambda: learnable_bytes(
+                model_file, weights_file, inserted.types.keys()
+            ),
         )
     )
     return solver, document
@@ -125,6 +131,9 @@ def run_all(
             model_file=files.modified.model,
             needs=TrainingNeeds.of_config(config, document),
             machine=this_machine(),
+            learnable_bytes=lambda: learnable_bytes(
+                model_file, weights_file, config.enabled.keys()
+            ),
             makes_folders=True,
             saves=True,
         )

@@ -145,6 +145,16 @@ FAULTS: dict[str, dict[str, Fault]] = {
             (MODEL, "layer 'pool'", "too small"),
         ),
     },
+    "input channels": {
+        "of a convolution": Fault(
+            FloatModel(NETWORK.replace("dim: 2 dim: 3", "dim: 2 dim: 4")),
+            (MODEL, "layer 'conv'", "2 x 4 x 8 x 8", "4 inputs", "for 3"),
+        ),
+        "of an inner product": Fault(
+            FloatModel(NETWORK.replace("dim: 8 dim: 8", "dim: 10 dim: 10")),
+            (MODEL, "layer 'ip'", "2 x 4 x 8 x 8", "256 inputs", "for 144"),
+        ),
+    },
     "outputs": {
         "a layer in place on an input": Fault(
             FloatModel(NETWORK + OTHER_INPUT + nets.relu("alone", "other")),

@@ -10,14 +10,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import attrs
 import numpy as np
 import pytest
 
 import amct_caffe
-from amct_caffe.checks import network
+from amct_caffe.checks import file_sizes, network, snapshots
 from amct_caffe.checks.machine import Machine
 from amct_caffe.checks.training import CHECKS, TRAINING_CHECKS
 from amct_caffe.model.formats.prototxt import solver as solvers
@@ -61,6 +61,8 @@ class Fault:
         text: the network.
         machine: on which it is to be trained.
         prepare: makes files or folders.
+        resume: the state to go on from.
+        large: whether 2 GiB are so little that the state of Adam is more.
         commands: those that can meet it.
         lines: how many violations are told.
     """
@@ -71,6 +73,8 @@ class Fault:
     text: str = NETWORK
     machine: Machine = GOOD_MACHINE
     prepare: Callable[[Path], None] = nothing
+    resume: Optional[str] = None
+    large: bool = False
     commands: Sequence[str] = COMMANDS
     lines: int = 1
 
@@ -159,6 +163,12 @@ def damaged_lmdb(folder: Path) -> None:
     (folder / "db/data.mdb").write_bytes(b"no database")
 
 
+def solver_state(folder: Path) -> None:
+    """Make a SolverState: ``iter`` is field 1, ``learned_net`` field 2."""
+    name = b"s_iter_2.caffemodel"
+    (folder / "s_iter_2.solverstate").write_bytes(b"\x08\x02\x12" + bytes([len(name)]) + name)
+
+
 def a_file_in_place_of_a_folder(folder: Path) -> None:
     (folder / "snapshots").write_text("")
     (folder / "out").write_text("")
@@ -244,6 +254,21 @@ FAULTS: dict[str, dict[str, Fault]] = {
             {"snapshot_format": 0},
             machine=attrs.evolve(GOOD_MACHINE, reads_hdf5=False),
             commands=["run"],
+        ),
+    },
+    "solver state": {
+        "Adam": attrs.evolve(
+            solver("type", "'Adam'", "GiB", type="Adam"),
+            large=True,
+            commands=["train", "run"],
+        ),
+    },
+    "resume": {
+        "weights that are gone": Fault(
+            ["s_iter_2.solverstate", "learned_net", "'s_iter_2.caffemodel'"],
+            prepare=solver_state,
+            resume="s_iter_2.solverstate",
+            commands=["train"],
         ),
     },
     "Caffe": {
@@ -398,23 +423,27 @@ def prepare(fault: Fault, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     fault.prepare(folder)
     for module in (workflow, solver_check):
         monkeypatch.setattr(module, "this_machine", lambda: fault.machine)
+    if fault.large:
+        monkeypatch.setattr(file_sizes, "SMALL_FILE", 0)
+        moved = file_sizes.learnable_bytes(MODEL, WEIGHTS, {"conv", "ip"})
+        monkeypatch.setattr(snapshots, "MESSAGE_LIMIT", 2 * moved - 1)
 
 
-def run(command: str) -> None:
+def run(command: str, resume: Optional[str] = None) -> None:
     """Run one of :data:`COMMANDS`."""
     if command == "check_solver":
         amct_caffe.check_solver(SOLVER, CONFIG, MODIFIED[0])
     elif command == "train":
-        workflow.train(SOLVER, MODIFIED[1])
+        workflow.train(SOLVER, MODIFIED[1], resume)
     else:
         workflow.run_all(MODEL, WEIGHTS, SOLVER, "out")
 
 
-def refusal(command: str, folder: Path) -> str:
+def refusal(command: str, folder: Path, resume: Optional[str] = None) -> str:
     """Run ``command``; return what it said after making sure that nothing was written."""
     before = files_below(folder)
     with pytest.raises(TrainingError) as caught:
-        run(command)
+        run(command, resume)
     assert files_below(folder) == before, "not even an empty folder"
     return str(caught.value)
 
@@ -432,7 +461,7 @@ def test_it_is_refused_before_anything_is_trained_or_written(
 ) -> None:
     prepare(fault, folder, monkeypatch)
     for command in fault.commands:
-        said = refusal(command, folder)
+        said = refusal(command, folder, fault.resume)
         for word in fault.words:
             assert word in said, command
         assert len(said.split("\n  - ")) - 1 == fault.lines, said
