@@ -89,7 +89,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         if scale is not None:
             specs.append(_shared_gamma(layers[scale.name]))
             blobs.append(np.asarray(scale.weights[0], np.float32))
-        smallest = self._smallest_scale(planned, blobs[2])
+        smallest = self._smallest_scale(planned, blobs[2], network.weights_file)
         network.weights[name] = blobs
         network.weights[planned.name] = [blobs[1], *network.weights[planned.name][1:]]
         parameters = WeightParameters(
@@ -122,17 +122,18 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         return [master, quantized.fake_quantized(), quantized.scale_w]
 
     def _smallest_scale(
-        self, planned: PlannedLayer, scale_w: NDArray[np.float32]
+        self, planned: PlannedLayer, scale_w: NDArray[np.float32], weights_file: Optional[str]
     ) -> Optional[SmallestScale]:
         try:
             saved = _saved_bias(planned, scale_w)
         except QuantizationError as error:
-            raise error.at(layer=planned.name) from error
+            raise error.at(file=weights_file, layer=planned.name) from error
         found = None if saved is None else smallest_scale(*saved)
         if found is not None and found.is_out_of_reach:
             raise QuantizationError(
                 f"the bias of channel {found.channel} would take an input scale of "
                 f"{found.value:.9g} to fit int32; no activation has one.",
+                file=weights_file,
                 layer=planned.name,
                 remedy="Check the weights file, or leave the layer unquantized "
                 "(retrain_enable: false).",

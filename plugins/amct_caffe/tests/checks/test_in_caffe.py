@@ -148,7 +148,9 @@ class TestABiasThatWillNotFit:
     def test_one_that_fits_with_no_scale_is_told_on_insertion(self) -> None:
         FloatModel(**changed("ip", 1, 1e30, 3)).write(Path())
         amct_caffe.create_quant_retrain_config(CONFIG, MODEL, WEIGHTS)
-        with pytest.raises(ValueError, match="layer 'ip': the bias of channel 3"):
+        with pytest.raises(
+            ValueError, match=r"^net\.caffemodel, layer 'ip': the bias of channel 3"
+        ):
             amct_caffe.create_quant_retrain_model(MODEL, WEIGHTS, CONFIG, *MODIFIED)
         assert not Path(MODIFIED[0]).exists()
 
