@@ -6,7 +6,7 @@ Formats: BVLC Caffe's dummy_data_layer, image_data_layer, hdf5_data_layer; messa
 from __future__ import annotations
 
 import os
-from typing import Callable, Dict, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional
 
 import attrs
 import numpy as np
@@ -20,6 +20,9 @@ from amct_core.textproto import Message
 
 _RECORDS = 1000
 """How many records of a database are looked at."""
+
+_NUMBERS = 1_000_000
+"""About how many numbers of a data set in HDF5 are looked at; a segmentation has one per pixel."""
 
 _LABEL_OF_DATUM = 5
 
@@ -95,8 +98,8 @@ def _of_hdf5(layer: Layer, top: int) -> Optional[Labels]:
         return None
     if not os.path.isfile(source):
         return None
+    paths: List[str] = []
     values: List[NDArray[np.float64]] = []
-    owners: List[Tuple[str, int]] = []
     for path in read_text(source).split():
         if not os.path.isfile(path):
             continue
@@ -105,14 +108,17 @@ def _of_hdf5(layer: Layer, top: int) -> Optional[Labels]:
         with h5py.File(path, "r") as file:
             if name not in file:
                 raise _unusable(path, f"it has no data set '{name}', only {sorted(file)}.")
-            found = np.asarray(file[name], np.float64).reshape(-1)
-        values.append(found)
-        owners += [(path, index) for index in range(len(found))]
-    return Labels(
-        "hdf5_data_param.source",
-        np.concatenate([*values, np.zeros(0)]),
-        lambda index: f"number {owners[index][1]} of '{owners[index][0]}'",
-    )
+            found = file[name]
+            rows = max(1, _NUMBERS * len(found) // max(1, found.size)) if found.ndim else 0
+            values.append(np.asarray(found[:rows] if found.ndim else [], np.float64).reshape(-1))
+        paths.append(path)
+    ends = np.cumsum([len(each) for each in values])
+
+    def place(index: int) -> str:
+        file = int(np.searchsorted(ends, index, side="right"))
+        return f"number {index - (ends[file] - len(values[file]))} of '{paths[file]}'"
+
+    return Labels("hdf5_data_param.source", np.concatenate([*values, np.zeros(0)]), place)
 
 
 def _of_database(layer: Layer, top: int) -> Optional[Labels]:

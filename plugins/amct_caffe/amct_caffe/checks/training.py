@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Callable, Iterator, Tuple
 
 from amct_caffe.checks import solver_for_qat
@@ -27,8 +28,11 @@ from amct_caffe.checks.solver_nets import wrong_test_nets
 from amct_caffe.checks.solver_types import unknown_solver_types, wrong_momentum
 from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.checks.training_weights import wrong_weights
+from amct_caffe.checks.trains_nothing import what_trains_nothing
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_core.errors import TrainingError
+
+_log = logging.getLogger("amct_caffe.checks")
 
 Find = Callable[[TrainingSetup], Iterator[Violation]]
 
@@ -142,10 +146,15 @@ CHECKS = TRAINING_CHECKS
 
 
 def require_trainable(setup: TrainingSetup) -> None:
-    """Raise a TrainingError that tells everything that :data:`TRAINING_CHECKS` find."""
+    """Raise a TrainingError that tells everything that :data:`TRAINING_CHECKS` find.
+
+    What trains nothing but does no harm is warned of.
+    """
     violations = list(find_all(TRAINING_CHECKS, setup))
     if violations:
         raise TrainingError(
             f"this solver will not do for quantization-aware training:\n{listed(violations)}",
             file=setup.solver.file,
         )
+    for warning in what_trains_nothing(setup):
+        _log.warning("'%s': %s", setup.solver.file, warning)

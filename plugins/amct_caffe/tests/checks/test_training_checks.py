@@ -150,6 +150,14 @@ def hdf5_with_labels(*labels: float) -> Callable[[Path], None]:
     return prepare
 
 
+def two_hdf5_files(folder: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    for name, labels in (("a.h5", [0, 1]), ("b.h5", [8])):
+        with h5py.File(folder / name, "w") as file:
+            file["label"] = np.array(labels, np.float32)
+    (folder / "list.txt").write_text("a.h5\nb.h5\n")
+
+
 def hdf5_without_labels(folder: Path) -> None:
     h5py = pytest.importorskip("h5py")
     with h5py.File(folder / "a.h5", "w") as file:
@@ -382,6 +390,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
             text=HDF5,
             prepare=hdf5_with_labels(4, 6),
         ),
+        "in the second of two HDF5 files": Fault(
+            ["label 8 ", "number 0 of 'b.h5'"], text=HDF5, prepare=two_hdf5_files
+        ),
         "no such data set": Fault(
             ["a.h5, layer 'source'", "no data set 'label'"],
             text=HDF5,
@@ -562,6 +573,37 @@ def test_a_snapshot_at_the_last_iteration_is_enough(
 def test_the_last_snapshot_is_named_as_caffe_does(said: str, name: str, folder: Path) -> None:
     (folder / SOLVER).write_text(nets.solver(MODIFIED[0], "s") + said)
     assert workflow.last_snapshot(solvers.read(SOLVER)) == name
+
+
+@pytest.mark.parametrize(
+    ("fault", "warning"),
+    [
+        (solver("", base_lr=None), "base_lr is not set"),
+        (solver("", lr_policy="step", stepsize=2), "gamma is not set"),
+        (Fault([], text=NETWORK.replace("SoftmaxWithLoss", "Softmax")), "no loss"),
+    ],
+    ids=["no learning rate", "no gamma", "no loss"],
+)
+def test_a_training_that_learns_nothing_is_warned_of(
+    fault: Fault,
+    warning: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    prepare(fault, folder, monkeypatch)
+    caplog.clear()
+    run("check_solver")
+    assert [line for line in caplog.messages if warning in line and SOLVER in line]
+
+
+def test_a_good_training_is_not_warned_of(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(Fault([]), folder, monkeypatch)
+    caplog.clear()
+    run("check_solver")
+    assert caplog.messages == []
 
 
 def test_the_documentation_lists_every_check() -> None:
