@@ -57,7 +57,7 @@ def amct_frontends() -> Iterable[Frontend]:
             def recognises(self, model_file):
                 return model_file.endswith(".net.txt")
 
-            def read(self, model_file, weights_file=None):
+            def read(self, model_file, weights_file=None, states=None):
                 with open(model_file, encoding="utf-8") as lines:
                     layers = [line.split() for line in lines]
                 nodes = [Node(name, op, (bottom,), (top,)) for name, op, bottom, top in layers]
@@ -67,7 +67,7 @@ def amct_frontends() -> Iterable[Frontend]:
             def insert(self, request):
                 raise EnvironmentUnsuitableError("text networks cannot be trained.")
 
-            def read_retrained(self, model_file, weights_file):
+            def read_retrained(self, model_file, weights_file, states=None):
                 raise EnvironmentUnsuitableError("text networks cannot be trained.")
 
             def write_fake_quant(self, model, save_path, files):

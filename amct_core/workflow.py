@@ -21,6 +21,7 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
+from amct_core.network_state import NetworkStates
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.record import Record
@@ -68,6 +69,8 @@ def create_config(
     weights_file: str,
     config_file: str,
     simplified_config_file: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
 ) -> ConfigReport:
     """Find the quantizable layers and write the QAT config.
 
@@ -75,22 +78,30 @@ def create_config(
         model_file, weights_file: the trained model.
         config_file: JSON file to write; an existing one is overwritten with a warning.
         simplified_config_file: a ``quant.cfg`` to derive the config from; None for the defaults.
+        solver_file: the solver that will train; the states that it says go into the config.
 
     Raises:
         AmctError: a file cannot be read, or nothing can be quantized.
     """
-    report = propose_config(model_file, weights_file, simplified_config_file)
+    report = propose_config(
+        model_file, weights_file, simplified_config_file, solver_file=solver_file
+    )
     json_format.write(config_file, report.config)
     return report
 
 
 def propose_config(
-    model_file: str, weights_file: str, simplified_config_file: Optional[str] = None
+    model_file: str,
+    weights_file: str,
+    simplified_config_file: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
 ) -> ConfigReport:
     """Return what :func:`create_config` writes; arguments and errors as there."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    views = frontend.read(model_file, weights_file)
+    states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
+    views = frontend.read(model_file, weights_file, states)
     frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
@@ -99,6 +110,7 @@ def propose_config(
         config = simplified.apply(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
         )
+    config = config.with_states(states)
     check_names(config, plugins, simplified_config_file)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
 
@@ -110,10 +122,18 @@ def insert(
     modified_model_file: str,
     modified_weights_file: str,
     record_file: str,
+    *,
+    solver_file: Optional[str] = None,
 ) -> None:
     """Put fake quantization into a model, as the config says.
 
     Writes the modified model, its weights and a record file without factors.
+
+    Args:
+        model_file, weights_file: the trained model.
+        config_file: the QAT config (JSON).
+        modified_model_file, modified_weights_file, record_file: to write.
+        solver_file: the solver that will train; None: states are as the config says.
 
     Raises:
         AmctError: a file cannot be read, or the config does not fit the model.
@@ -126,6 +146,7 @@ def insert(
         modified_model_file,
         modified_weights_file,
         record_file,
+        solver_file=solver_file,
     )
 
 
@@ -137,11 +158,15 @@ def insert_by(
     modified_model_file: str,
     modified_weights_file: str,
     record_file: str,
+    *,
+    solver_file: Optional[str] = None,
 ) -> None:
     """Do as :func:`insert` by a ``config`` that ``config_file`` holds, or is going to."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    views = frontend.read(model_file, weights_file)
+    views = frontend.read(
+        model_file, weights_file, states_for(frontend, config, config_file, solver_file)
+    )
     frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
@@ -166,6 +191,8 @@ def save(
     record_file: Optional[str] = None,
     config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
 ) -> Tuple[str, ...]:
     """Turn a trained modified model into the fake-quant and the deployable model.
 
@@ -177,6 +204,7 @@ def save(
         record_file: the record of the training; None: the one that the modified model names.
         config_file: the config that the model was made with; None: as the modified model says.
         backend: name of the deploy backend; None: as the config says.
+        solver_file: the solver that has trained; its states must be those of the modified model.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -199,7 +227,8 @@ def save(
     config = json_format.read(config_file) if config_file is not None else None
     backend_name = backend or (config or QatConfig()).deploy_backend
     deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
-    network = frontend.read_retrained(model_file, weights_file)
+    states = frontend.states_of(solver_file) if solver_file is not None else None
+    network = frontend.read_retrained(model_file, weights_file, states)
     if config is not None:
         types = {layer.name: network.graph.node(layer.name).type for layer in network.layers}
         check_inserted(config, types, network.shift_n_algo, plugins, config_file)
@@ -216,6 +245,27 @@ def save(
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     return tuple(written)
+
+
+def states_for(
+    frontend: Frontend, config: QatConfig, config_file: str, solver_file: Optional[str]
+) -> NetworkStates:
+    """Return in which states a network is trained and tested.
+
+    What a solver says counts more than what the config says; where neither says anything, the
+    network's file decides.
+    """
+    if solver_file is None:
+        return config.states
+    said = frontend.states_of(solver_file)
+    states = said.or_else(config.states)
+    for key, mine, other in (
+        ("train_state", states.train, config.train_state),
+        ("test_state", states.test, config.test_state),
+    ):
+        if other.is_given and other != mine:
+            _log.warning("'%s': %s is %s; the solver's counts: %s", config_file, key, other, mine)
+    return states
 
 
 def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:

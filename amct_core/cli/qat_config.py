@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     "--batch-norm", type=click.Choice(BATCH_NORM_MODES), help="What becomes of BatchNorm."
 )
 @click.option("--backend", "deploy_backend", help="Deploy backend.")
+@click.option("--solver", help="The solver that will train: the states that it says count.")
 @json_option
 def command(
     model: str,
     weights: str,
     config_file: str,
     simple: str | None,
+    solver: str | None,
     as_json: bool,
     **choices: Any,
 ) -> None:
@@ -47,7 +49,7 @@ def command(
 
     chosen = ConfigChoices(**choices)
     chosen.check(registries())  # before anything is written
-    report = workflow.create_config(model, weights, config_file, simple)
+    report = workflow.create_config(model, weights, config_file, simple, solver_file=solver)
     if chosen != ConfigChoices():
         # Once more, without a warning that it is overwritten.
         write_atomically(config_file, json_format.format_config(chosen.apply(report.config)))

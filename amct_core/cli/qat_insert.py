@@ -15,8 +15,11 @@ from amct_core.file_names import work_files
     "-c", "--config", "config_file", required=True, help="The config of what to quantize."
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
+@click.option("--solver", help="The solver that will train: the states that it says count.")
 @json_option
-def command(model: str, weights: str, config_file: str, folder: str, as_json: bool) -> None:
+def command(
+    model: str, weights: str, config_file: str, folder: str, solver: str | None, as_json: bool
+) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.
 
     Writes modified_model.prototxt, modified_model.caffemodel and record.txt, which training fills.
@@ -24,5 +27,5 @@ def command(model: str, weights: str, config_file: str, folder: str, as_json: bo
     from amct_core import workflow
 
     files = work_files(folder)
-    workflow.insert(model, weights, config_file, *files.modified, files.record)
+    workflow.insert(model, weights, config_file, *files.modified, files.record, solver_file=solver)
     print_files((*files.modified, files.record), as_json)

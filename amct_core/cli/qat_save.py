@@ -26,6 +26,7 @@ from amct_core.file_names import SAVE_TYPES
     help="The model to simulate with, the model to deploy, or both.",
 )
 @click.option("--backend", help="Deploy backend; the config's by default.")
+@click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
 @json_option
 def command(
     model: str,
@@ -35,10 +36,20 @@ def command(
     save_path: str,
     save_type: str,
     backend: str | None,
+    solver: str | None,
     as_json: bool,
 ) -> None:
     """Save the modified MODEL with trained WEIGHTS, a snapshot of it."""
     from amct_core import workflow
 
-    written = workflow.save(model, weights, save_path, save_type, record_file, config_file, backend)
+    written = workflow.save(
+        model,
+        weights,
+        save_path,
+        save_type,
+        record_file,
+        config_file,
+        backend,
+        solver_file=solver,
+    )
     print_files(written, as_json)

@@ -7,6 +7,10 @@ The shape is AMCT's::
                "retrain_data_config": {"algo": "ulq_quantize"},
                "retrain_weight_config": {"algo": "arq_retrain", "channel_wise": true}}}
 
+``train_state`` and ``test_state`` (ours) say of which variant of the network a net is::
+
+    {"test_state": {"level": 0, "stage": ["val"]}}
+
 AMCT demands that clip bounds are written with a decimal point; here ``3`` is as good as ``3.0``.
 """
 
@@ -28,9 +32,12 @@ from amct_core.config.model import (
 )
 from amct_core.config.values import Section, given
 from amct_core.files import FileSet, read_text
+from amct_core.network_state import NetworkState
 
 _OURS = ("shift_n_algo", "batch_norm", "deploy_backend")
-_GLOBAL = ("version", "batch_num", *_OURS)
+_STATES = ("train_state", "test_state")
+_STATE = ("level", "stage")
+_GLOBAL = ("version", "batch_num", *_OURS, *_STATES)
 _LAYER = ("retrain_enable", "retrain_data_config", "retrain_weight_config")
 _DATA = ("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type")
 _WEIGHT = ("algo", "channel_wise", "dst_type")
@@ -53,6 +60,7 @@ def parse(text: str, file: Optional[str] = None) -> QatConfig:
         version=top.integer("version"),
         batch_num=top.integer("batch_num"),
         **{key: top.string(key) for key in _OURS},
+        **{key: _state(top.section(key)) for key in _STATES},
     )
     return checked(QatConfig(**whole), top).with_layers(_layers(top))
 
@@ -71,6 +79,11 @@ def checked(config: QatConfig, section: Section) -> QatConfig:
         modes = " or ".join(f"'{mode}'" for mode in BATCH_NORM_MODES)
         raise section.error("batch_norm", f"it is '{config.batch_norm}'; expected {modes}.")
     return config
+
+
+def _state(section: Section) -> NetworkState:
+    section.check_keys(_STATE)
+    return NetworkState(section.integer("level"), section.strings("stage"))
 
 
 def _layers(top: Section) -> Dict[str, LayerConfig]:
@@ -158,9 +171,20 @@ def format_config(config: QatConfig) -> str:
     """Return the JSON text of ``config``."""
     data: Dict[str, Any] = {"version": config.version, "batch_num": config.batch_num}
     _add_changed(data, config, QatConfig(), _OURS)
+    for key in _STATES:
+        state: NetworkState = getattr(config, key)
+        if state.is_given:
+            data[key] = _state_data(state)
     for name, layer in config.layers.items():
         data[name] = _layer_data(layer)
     return json.dumps(data, indent=4) + "\n"
+
+
+def _state_data(state: NetworkState) -> Dict[str, Any]:
+    data: Dict[str, Any] = {} if state.level is None else {"level": state.level}
+    if state.stages:
+        data["stage"] = list(state.stages)
+    return data
 
 
 def _layer_data(layer: LayerConfig) -> Dict[str, Any]:

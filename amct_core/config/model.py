@@ -10,6 +10,8 @@ from typing import Mapping, Optional
 
 import attrs
 
+from amct_core.network_state import NetworkState, NetworkStates
+
 VERSION = 1
 BATCH_NORM_MODES = ("keep", "fold")
 
@@ -65,6 +67,7 @@ class QatConfig:
         shift_n_algo: registered shift-N search (ours).
         batch_norm: one of :data:`BATCH_NORM_MODES` (ours).
         deploy_backend: registered deploy backend (ours).
+        train_state, test_state: in which the network is trained and tested (ours).
         layers: entries by layer name, in network order.
     """
 
@@ -72,6 +75,8 @@ class QatConfig:
     shift_n_algo: str = "search_n_v2"
     batch_norm: str = "keep"
     deploy_backend: str = "ascend"
+    train_state: NetworkState = attrs.field(factory=NetworkState)
+    test_state: NetworkState = attrs.field(factory=NetworkState)
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
     version: int = VERSION
 
@@ -79,6 +84,15 @@ class QatConfig:
     def enabled(self) -> Mapping[str, LayerConfig]:
         """The entries of the layers that are to be quantized."""
         return {name: layer for name, layer in self.layers.items() if layer.retrain_enable}
+
+    @property
+    def states(self) -> NetworkStates:
+        """In which states the network is trained and tested, as far as the configuration says."""
+        return NetworkStates(self.train_state, self.test_state)
+
+    def with_states(self, states: NetworkStates) -> QatConfig:
+        """Return the configuration for a network in other states."""
+        return attrs.evolve(self, train_state=states.train, test_state=states.test)
 
     def with_layers(self, layers: Mapping[str, LayerConfig]) -> QatConfig:
         """Return the configuration with other layers."""

@@ -108,6 +108,15 @@ class Section:
         value: Optional[str] = self._typed(key, str)
         return value
 
+    def strings(self, key: str) -> Tuple[str, ...]:
+        """Return a list of strings; an empty one if it is missing."""
+        values = self.data.get(key, [])
+        if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+            raise self.error(
+                key, f"it is {values!r}; expected a list of strings.", "Correct the value."
+            )
+        return tuple(values)
+
     def _typed(self, key: str, kind: type) -> Any:
         if key not in self.data:
             return None

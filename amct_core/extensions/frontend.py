@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from amct_core.config.model import QatConfig
     from amct_core.files import FileSet
     from amct_core.graph import Graph
+    from amct_core.network_state import NetworkStates
     from amct_core.quantized_model import QuantizedModel
     from amct_core.retrained import RetrainedNetwork
 
@@ -130,8 +131,28 @@ class Frontend(abc.ABC):
         """Return whether ``model_file`` looks like one of this framework's."""
 
     @abc.abstractmethod
-    def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
-        """Read a network, with its weights if a file of them is given."""
+    def read(
+        self,
+        model_file: str,
+        weights_file: Optional[str] = None,
+        states: Optional[NetworkStates] = None,
+    ) -> NetworkViews:
+        """Read a network, with its weights if a file of them is given.
+
+        Args:
+            model_file, weights_file: the network.
+            states: in which it is trained and tested; None: as its file says.
+        """
+
+    def states_of(self, solver_file: str) -> NetworkStates:
+        """Read in which states a solver trains and (first) tests; a frontend need not know how.
+
+        Raises:
+            EnvironmentUnsuitableError: this frontend knows no solvers.
+        """
+        raise EnvironmentUnsuitableError(
+            f"the frontend '{self.name}' reads no solvers.", remedy="Leave the solver out."
+        )
 
     def check(self, views: NetworkViews) -> None:  # noqa: B027 - a frontend need not check anything
         """Raise an AmctError if a network that was read cannot be quantized, whatever the config.
@@ -144,8 +165,20 @@ class Frontend(abc.ABC):
         """Write the model with fake quantization, its weights and a fresh record file."""
 
     @abc.abstractmethod
-    def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
-        """Read what training has learned, from the modified model and a snapshot of it."""
+    def read_retrained(
+        self, model_file: str, weights_file: str, states: Optional[NetworkStates] = None
+    ) -> RetrainedNetwork:
+        """Read what training has learned, from the modified model and a snapshot of it.
+
+        The network is that of the TEST state that the modified model was made for.
+
+        Args:
+            model_file, weights_file: the modified model and the snapshot.
+            states: in which it was trained and tested; None: as it was made for.
+
+        Raises:
+            ModelError: it was made for other ``states``.
+        """
 
     @abc.abstractmethod
     def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:

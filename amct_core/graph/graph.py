@@ -116,11 +116,15 @@ class Graph:
         name: name of the network.
         nodes: layers in execution order.
         file: where the network came from, for messages.
+        source: the frontend's own handle of the network, for extensions that know that frontend.
     """
 
-    def __init__(self, name: str, nodes: Iterable[Node], file: object = None) -> None:
+    def __init__(
+        self, name: str, nodes: Iterable[Node], file: object = None, source: Any = None
+    ) -> None:
         self.name = name
         self.file = file
+        self.source = source
         self.nodes: Tuple[Node, ...] = tuple(_assign_values(nodes))
         self._by_name: dict[str, Node] = {}
         self._producer: dict[Value, Node] = {}
@@ -182,5 +186,5 @@ class Graph:
         return max(candidates, key=lambda value: value.version)
 
     def replace(self, nodes: Iterable[Node]) -> Graph:
-        """Return a graph of the same name and file with other nodes."""
-        return Graph(self.name, nodes, self.file)
+        """Return a graph of the same name, file and source with other nodes."""
+        return Graph(self.name, nodes, self.file, self.source)

@@ -25,6 +25,8 @@ class Case:
         inexact: quantized layers with a float layer upstream whose order of additions a BLAS or a
             math library decides: on the same inputs they are equal to the last bit, but those may
             differ.
+        fields: of the network's file, in front of its layers.
+        solver: fields of the solver, such as the states of its nets.
         trains: whether real Caffe knows all of its layer types.
     """
 
@@ -36,6 +38,8 @@ class Case:
     channel_wise: Optional[bool] = None
     enable: tuple[str, ...] = ()
     inexact: tuple[str, ...] = ()
+    fields: str = ""
+    solver: str = ""
     trains: bool = True
 
     def __str__(self) -> str:

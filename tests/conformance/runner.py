@@ -12,6 +12,7 @@ import numpy as np
 
 from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.model.formats.caffemodel import writer
+from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import ActivationParameters, WeightParameters, from_param_str
@@ -73,7 +74,9 @@ class Inserted:
     def inputs(self, seed: int, spread: float = 1.0) -> Arrays:
         """Return random arrays for the inputs of the network, by blob name."""
         generator = np.random.default_rng(seed)
-        graph = CaffeFrontend().read(self.path("net.prototxt")).test
+        frontend = CaffeFrontend()
+        states = frontend.states_of(self.path("solver.prototxt"))
+        graph = frontend.read(self.path("net.prototxt"), None, states).test
         arrays = {}
         for node in graph.nodes:
             if isinstance(node.attributes, Input):
@@ -124,11 +127,14 @@ def save_untrained(case: Case, folder: Path) -> Saved:
 
 def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
     """Write the network, its weights and config, and insert."""
-    (folder / "net.prototxt").write_text(prototxt(case.build, caffe))
+    (folder / "net.prototxt").write_text(case.fields + prototxt(case.build, caffe))
+    solver = folder / "solver.prototxt"
+    text = SOLVER.format(net=folder / "modified.prototxt", prefix=folder / "s")
+    solver.write_text(text + case.solver)
     model, weights = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
-    write_random_weights(model, folder / "net.caffemodel")
+    write_random_weights(model, folder / "net.caffemodel", states=solvers.read(str(solver)).states)
     config = folder / "c.json"
-    report = workflow.create_config(model, weights, str(config))
+    report = workflow.create_config(model, weights, str(config), solver_file=str(solver))
     entries = json.loads(config.read_text())
     for name in report.quantizable:
         entry = entries[name]
@@ -145,11 +151,7 @@ def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
 
 def train(inserted: Inserted, caffe: Any) -> Any:
     """Run one iteration and one TEST pass in Caffe; return the solver."""
-    solver_file = inserted.folder / "solver.prototxt"
-    solver_file.write_text(
-        SOLVER.format(net=inserted.path("modified.prototxt"), prefix=inserted.path("s"))
-    )
-    solver = caffe.get_solver(str(solver_file))
+    solver = caffe.get_solver(inserted.path("solver.prototxt"))
     solver.net.copy_from(inserted.path("modified.caffemodel"))
     for net in (solver.net, solver.test_nets[0]):
         for blob, array in inserted.inputs(seed=1).items():

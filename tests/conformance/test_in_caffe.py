@@ -24,7 +24,7 @@ from cpu_sim_backend.verify import compare
 from tests.conformance.case import Case
 from tests.conformance.netspec import standing_in, with_caffe
 from tests.conformance.networks import NETWORKS
-from tests.conformance.runner import Arrays, deployable, insert, train
+from tests.conformance.runner import Arrays, Inserted, deployable, insert, train
 
 pytestmark = pytest.mark.caffe
 
@@ -54,7 +54,7 @@ def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
         simulator = Simulator(*deployable(prefix), engine=engine)
         check_integers(case, compare(executor, simulator, inputs))
         check_every_blob(simulator, executor, inputs)
-    check_shapes(inserted.path("net.prototxt"), caffe)
+    check_shapes(inserted, caffe)
     if case.config.get("shift_n_algo") == "none" and not case.name.startswith("pooling"):
         check_folding(simulator, solver.test_nets[0], inputs)
 
@@ -114,11 +114,16 @@ def check_folding(simulator: Simulator, trained: Any, inputs: Arrays) -> None:
     assert (np.abs(deployed - expected) <= tolerance).all()
 
 
-def check_shapes(model: str, caffe: Any) -> None:
+def check_shapes(inserted: Inserted, caffe: Any) -> None:
     """Assert that shape inference gives what Caffe has, for every blob of both phases."""
-    views = CaffeFrontend().read(model)
-    for graph, phase in ((views.train, caffe.TRAIN), (views.test, caffe.TEST)):
-        net = caffe.Net(model, phase)
+    frontend, model = CaffeFrontend(), inserted.path("net.prototxt")
+    states = frontend.states_of(inserted.path("solver.prototxt"))
+    views = frontend.read(model, None, states)
+    document = views.source.document
+    for graph, phase in ((views.train, "TRAIN"), (views.test, "TEST")):
+        state = document.state_in(phase)
+        stages = list(state.stages)
+        net = caffe.Net(model, getattr(caffe, phase), level=state.level, stages=stages)
         inferred = infer_shapes(graph, {})
         for node in graph.nodes:
             for value in node.outputs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from amct_caffe.model.layer_types.activations import PReLU
 from amct_core.graph import Node
 from amct_core.graph.attributes import Convolution, InnerProduct, Scale
 from amct_core.graph.shapes import infer_shapes
+from amct_core.network_state import NetworkStates
 
 Blobs = list[np.ndarray]
 Shape = tuple[int, ...]
 
 
-def write_random_weights(model: str, weights: Path, seed: int = 0) -> None:
+def write_random_weights(
+    model: str, weights: Path, seed: int = 0, states: Optional[NetworkStates] = None
+) -> None:
     """Write every layer of ``model``, in either phase, with the weights it needs."""
     generator = np.random.default_rng(seed)
-    views = CaffeFrontend().read(model)
+    views = CaffeFrontend().read(model, None, states)
     made: dict[str, tuple[str, str, Blobs]] = {}
     for graph in (views.train, views.test):
         shapes = infer_shapes(graph, {})

@@ -19,6 +19,8 @@ def create_quant_retrain_config(
     model_file: str,
     weights_file: str,
     config_defination: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
 ) -> None:
     """Find the layers that can be quantized and write the QAT configuration.
 
@@ -28,6 +30,8 @@ def create_quant_retrain_config(
         weights_file: its caffemodel.
         config_defination: a simplified configuration (text proto) to derive the JSON from; None
             for the default, which quantizes every layer that can be.
+        solver_file: the solver that will train (not a parameter of AMCT's); the ``train_state`` and
+            the first ``test_state`` that it gives go into the configuration.
 
     Raises:
         AmctError: a file cannot be read, or does not fit the others.
@@ -38,6 +42,7 @@ def create_quant_retrain_config(
         _path(weights_file, "weights_file"),
         _path(config_file, "config_file"),
         None if config_defination is None else _path(config_defination, "config_defination"),
+        solver_file=None if solver_file is None else _path(solver_file, "solver_file"),
     )
 
 

@@ -10,6 +10,7 @@ from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
@@ -19,6 +20,7 @@ from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
@@ -36,12 +38,14 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.network_state import NetworkStates
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
 from amct_core.retrained import RetrainedNetwork
+from amct_core.textproto import Message
 
 _log = logging.getLogger("amct_caffe.frontend")
 
@@ -55,15 +59,25 @@ class CaffeFrontend(Frontend):
         """Return whether the file is called ``*.prototxt`` (or ``.pt``, ``.pbtxt``)."""
         return model_file.endswith((".prototxt", ".pt", ".pbtxt"))
 
-    def read(self, model_file: str, weights_file: Optional[str] = None) -> NetworkViews:
+    def read(
+        self,
+        model_file: str,
+        weights_file: Optional[str] = None,
+        states: Optional[NetworkStates] = None,
+    ) -> NetworkViews:
         """Read a network as it is in training and in testing."""
-        views = views_of(read_network(model_file, weights_file))
-        check_bottoms([views.train, views.test])
+        network = read_network(model_file, weights_file, states)
+        views = views_of(network)
+        check_bottoms([views.train, views.test], advice(network.document))
         return views
 
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""
         require_quantizable(views)
+
+    def states_of(self, solver_file: str) -> NetworkStates:
+        """Read ``train_state`` and the first ``test_state`` of a solver."""
+        return solvers.read(solver_file).states
 
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
@@ -72,6 +86,7 @@ class CaffeFrontend(Frontend):
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
         network: CaffeNetwork = views.source
+        require_trained_weights(network.document)
         plugins = registries()
         plan = make_plan(
             views,
@@ -96,14 +111,16 @@ class CaffeFrontend(Frontend):
                 _write_weights(stream, network)
             files.add(request.record_file, records.format(_empty_record(views, plan)))
 
-    def read_retrained(self, model_file: str, weights_file: str) -> RetrainedNetwork:
+    def read_retrained(
+        self, model_file: str, weights_file: str, states: Optional[NetworkStates] = None
+    ) -> RetrainedNetwork:
         """Read what training has learned, from the modified model and a snapshot of it."""
-        return read_retrained_network(read_network(model_file, weights_file))
+        return read_retrained_network(model_file, weights_file, states)
 
     def write_fake_quant(self, model: QuantizedModel, save_path: str, files: FileSet) -> None:
         """Stage the fake-quant model and its weights."""
         rendered = render_fake_quant(model)
-        document = documents.NetDocument.create(model.graph.name, rendered.layers)
+        document = documents.NetDocument(fields_of(model.graph), list(rendered.layers))
         names = fake_quant_files(save_path)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
@@ -148,6 +165,15 @@ class CaffeFrontend(Frontend):
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
     return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
+
+
+def fields_of(graph: Graph) -> Message:
+    """Return what the file of a network says beside its layers, such as ``state``."""
+    if isinstance(graph.source, Message):
+        return graph.source.copy()
+    fields = Message()
+    fields.set("name", graph.name)
+    return fields
 
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:

@@ -47,9 +47,16 @@ class TestInsert:
     ) -> None:
         insert = step("insert")
         done = amct(*self.ARGUMENTS)
-        insert.assert_called_once_with("m.prototxt", "m.caffemodel", "config.json", *self.FILES)
+        insert.assert_called_once_with(
+            "m.prototxt", "m.caffemodel", "config.json", *self.FILES, solver_file=None
+        )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
         assert configured == ["configured"]
+
+    def test_the_solver_reaches_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
+        insert = step("insert")
+        amct(*self.ARGUMENTS, "--solver", "s.prototxt")
+        assert insert.call_args.kwargs == {"solver_file": "s.prototxt"}
 
     def test_json_lists_the_files(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         step("insert")
@@ -71,7 +78,8 @@ class TestSave:
     ) -> None:
         save = step("save")
         save.return_value = self.FILES
-        done = amct(*self.ARGUMENTS, "-c", "config.json", "--record", "record.txt")
+        arguments = ("-c", "config.json", "--record", "record.txt", "--solver", "s.prototxt")
+        done = amct(*self.ARGUMENTS, *arguments)
         save.assert_called_once_with(
             model_file="m.prototxt",
             weights_file="s.caffemodel",
@@ -80,6 +88,7 @@ class TestSave:
             record_file="record.txt",
             config_file="config.json",
             backend=None,
+            solver_file="s.prototxt",
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
 
@@ -98,6 +107,7 @@ class TestSave:
             record_file=None,
             config_file=None,
             backend="mine",
+            solver_file=None,
         )
         assert json.loads(done.out) == {"files": list(self.FILES)}
 
@@ -140,7 +150,12 @@ class TestConfig:
         """The config to write; creating it writes CONFIG and reports two layers."""
 
         def create_config(
-            model_file: str, weights_file: str, config_file: str, simple: str | None = None
+            model_file: str,
+            weights_file: str,
+            config_file: str,
+            simple: str | None = None,
+            *,
+            solver_file: str | None = None,
         ) -> ConfigReport:
             json_format.write(config_file, CONFIG)
             return ConfigReport(CONFIG, ("conv", "pool"), {"fc": "transpose is true"})
@@ -151,9 +166,9 @@ class TestConfig:
     def test_the_files_reach_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         create_config = step("create_config")
         create_config.return_value = ConfigReport(CONFIG, (), {})
-        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg")
+        amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg", "--solver", "s.prototxt")
         create_config.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg"
+            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg", solver_file="s.prototxt"
         )
 
     def test_it_says_what_can_be_quantized_and_why_the_rest_cannot(

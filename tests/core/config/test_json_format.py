@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from amct_core.config import json_format
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
 from amct_core.errors import ConfigError
+from amct_core.network_state import NetworkState
 
+KEYS = ("version", "batch_num", "shift_n_algo", "batch_norm", "deploy_backend")
 NAMES = st.text(min_size=1, max_size=10).filter(
-    lambda name: (
-        name not in ("version", "batch_num", "shift_n_algo", "batch_norm", "deploy_backend")
-    )
+    lambda name: name not in (*KEYS, "train_state", "test_state")
+)
+STATES = st.builds(
+    NetworkState, level=st.none() | st.integers(-9, 9), stages=st.lists(st.text(), max_size=3)
 )
 BOUNDS = st.tuples(st.floats(2.0**-20, 2.0**20, width=32), st.floats(2.0**-20, 2.0**20, width=32))
 ALGORITHMS = st.from_regex(r"[a-z][a-z0-9_]{0,10}", fullmatch=True)
@@ -45,6 +48,8 @@ def layers(draw: st.DrawFn) -> LayerConfig:
         shift_n_algo=ALGORITHMS,
         batch_norm=st.sampled_from(["keep", "fold"]),
         deploy_backend=ALGORITHMS,
+        train_state=STATES,
+        test_state=STATES,
         layers=st.dictionaries(NAMES, layers(), max_size=3),
     )
 )
@@ -69,12 +74,23 @@ def test_keys_of_our_own_are_left_out_at_their_defaults(tmp_path: Path) -> None:
     assert set(document["conv"]["retrain_data_config"]) == {"algo"}
 
 
+def test_states_have_the_documented_form() -> None:
+    config = QatConfig(test_state=NetworkState(0, ["val"]))
+    document = json.loads(json_format.format_config(config))
+    assert document["test_state"] == {"level": 0, "stage": ["val"]}
+    assert "train_state" not in document
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
         ({"version": 2}, "version"),
         ({"batch_norm": "train"}, "batch_norm"),
         ({"shift_n_algo": 3}, "shift_n_algo"),
+        ({"test_state": "val"}, "test_state"),
+        ({"test_state": {"stage": "val"}}, "test_state.stage"),
+        ({"train_state": {"level": "1"}}, "train_state.level"),
+        ({"train_state": {"stages": ["a"]}}, "train_state.stages"),
         ({"conv": []}, None),
         ({"conv": {"retrain_data_config": {"clip_max": 1.0}}}, None),
         ({"conv": {"retrain_data_config": {"clip_max": "1"}}}, None),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Iterator, List, Optional
+from typing import Iterator, Optional
 
 from amct_caffe.checks.check import Violation
 from amct_caffe.checks.training_setup import TrainingSetup
@@ -14,24 +14,6 @@ from amct_caffe.model.layer_types.data import Database, DataSource
 
 _RUN_THERE = "Run in the folder that the network's paths start from, or correct it."
 _BACKENDS = {"0": "LEVELDB", "1": "LMDB"}
-
-
-def unmade_bottoms(setup: TrainingSetup) -> Iterator[Violation]:
-    """Yield each bottom that no layer before it makes, in a phase that the solver runs."""
-    for phase in setup.phases:
-        made: List[str] = []
-        for layer in setup.document.layers_in(phase):
-            for blob in layer.bottoms:
-                if blob not in made:
-                    yield Violation(
-                        "bottom",
-                        f"it reads '{blob}', which no layer before it makes in the phase {phase}.",
-                        f"Add the layer that makes it in {phase}, or give this one an include "
-                        "rule with the phases that have it.",
-                        layer.name,
-                        setup.document.file,
-                    )
-            made += layer.tops
 
 
 def missing_sources(setup: TrainingSetup) -> Iterator[Violation]:

@@ -11,14 +11,13 @@
 
 from __future__ import annotations
 
-import os
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 import attrs
 
 from amct_caffe.checks.check import Violation
 from amct_caffe.model.formats.prototxt.document import NetDocument
-from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_caffe.model.formats.prototxt.solver import Solver, same_file
 from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.inserted import InsertedLayers
 from amct_core.config.model import QatConfig
@@ -72,7 +71,7 @@ def wrong_nets(solver: Solver, modified_model_file: str) -> Iterator[Violation]:
     if solver.net is None and not solver.test_nets:
         named.append(("test_net", None))
     for field, net in named:
-        if net is not None and _same_file(net, modified_model_file):
+        if net is not None and same_file(net, modified_model_file):
             continue
         problem = (
             f"it is not set; expected the modified model '{modified_model_file}'."
@@ -94,8 +93,13 @@ def too_short(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
         )
 
 
-def no_search(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
-    """Yield what keeps N from being searched after the last iteration (rule 3)."""
+def no_search(
+    solver: Solver, needs: TrainingNeeds, searching: Sequence[int]
+) -> Iterator[Violation]:
+    """Yield what keeps N from being searched after the last iteration (rule 3).
+
+    ``searching``: which of the testing nets search N.
+    """
     if not needs.searches:
         return
     if solver.test_interval <= 0:
@@ -111,7 +115,8 @@ def no_search(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
             "the last TEST pass would not be after the last iteration.",
             "Set test_interval: max_iter (or a divisor of it).",
         )
-    if any(count < needs.batch_num for count in solver.test_iter) or not solver.test_iter:
+    counts = [solver.test_iter[index] for index in searching if index < len(solver.test_iter)]
+    if any(count < needs.batch_num for count in counts) or not solver.test_iter:
         yield Violation(
             "test_iter",
             f"it is {list(solver.test_iter) or 'not set'}, but searching shift N takes batch_num = "
@@ -137,9 +142,3 @@ def early_tests(solver: Solver, needs: TrainingNeeds) -> Iterator[Violation]:
             f"are initialised, which takes batch_num = {needs.batch_num} iterations.",
             f"Set test_interval to at least {needs.batch_num}.",
         )
-
-
-def _same_file(first: str, second: str) -> bool:
-    if os.path.exists(first) and os.path.exists(second):
-        return os.path.samefile(first, second)
-    return os.path.abspath(first) == os.path.abspath(second)

@@ -35,7 +35,7 @@ def runs_solver(solver: Solver) -> bool:
     """Return whether one iteration of a solver of this type and policy runs in this Caffe."""
     with tempfile.TemporaryDirectory() as folder:
         net, file = (os.path.join(folder, name) for name in ("net.prototxt", "solver.prototxt"))
-        probe = redirect(solver, net, os.path.join(folder, "snapshot"))
+        probe = redirect(solver, net, os.path.join(folder, "snapshot"), net)
         for field in _LEFT_OUT:
             probe.message.remove(field)
         probe.message.set("max_iter", 1)

@@ -11,7 +11,6 @@ from amct_caffe.checks.check import Check, Violation, find_all, listed
 from amct_caffe.checks.data import (
     layers_without_data,
     missing_sources,
-    unmade_bottoms,
     wrong_backends,
 )
 from amct_caffe.checks.labels import labels_out_of_range
@@ -24,7 +23,7 @@ from amct_caffe.checks.snapshots import (
     unwritable_folder,
 )
 from amct_caffe.checks.solver_for_qat import TrainingNeeds
-from amct_caffe.checks.solver_nets import wrong_test_nets
+from amct_caffe.checks.solver_nets import count_violations, searching_nets, state_violations
 from amct_caffe.checks.solver_types import unknown_solver_types, wrong_momentum
 from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.checks.training_weights import wrong_weights
@@ -55,7 +54,9 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
     Check(
         "search for N",
         "a solver without a TEST pass of batch_num forwards after the last iteration",
-        _of_solver(solver_for_qat.no_search),
+        lambda setup: solver_for_qat.no_search(
+            setup.solver, setup.needs, searching_nets(setup.solver, setup.document)
+        ),
     ),
     Check(
         "early tests",
@@ -65,7 +66,13 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
     Check(
         "test nets",
         "numbers of test_iter, test_state and test nets that do not fit each other",
-        wrong_test_nets,
+        lambda setup: count_violations(setup.solver, setup.needs.searches),
+    ),
+    Check(
+        "states",
+        "a net in a state for which the model was not made, or that Caffe cannot make: a bottom "
+        "that no layer makes",
+        lambda setup: state_violations(setup.solver, setup.document),
     ),
     Check(
         "learning rate",
@@ -112,7 +119,6 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
         "Python layers whose module or class cannot be imported",
         missing_classes,
     ),
-    Check("bottoms", "a bottom that no layer makes in a phase that runs", unmade_bottoms),
     Check(
         "sources",
         "data, images, lists and mean files that are not there; empty lists",

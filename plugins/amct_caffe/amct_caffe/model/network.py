@@ -15,6 +15,7 @@ from amct_caffe.model.layer_type import expected_blobs, needs_weights
 from amct_caffe.model.quantized_names import find_quantized
 from amct_caffe.model.schema.encoding import encode
 from amct_core.errors import ModelError
+from amct_core.network_state import NetworkStates
 
 Blobs = List[NDArray[Any]]
 
@@ -60,15 +61,20 @@ class CaffeNetwork:
         """Return the names of the layers that cannot work without weights and have none.
 
         Args:
-            layers: the layers to look at, such as those of one phase; None: all.
+            layers: the layers to look at, such as those of one phase; None: all that are used.
         """
-        looked_at = self.document.layers if layers is None else layers
+        looked_at = self.document.used_layers() if layers is None else layers
         missing = [layer.name for layer in looked_at if needs_weights(layer)]
         return [name for name in dict.fromkeys(missing) if not self.weights.get(name)]
 
 
-def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNetwork:
+def read_network(
+    model_file: str, weights_file: Optional[str] = None, states: Optional[NetworkStates] = None
+) -> CaffeNetwork:
     """Read a network and, if given, its weights.
+
+    Layers that neither training nor testing has, in their ``states``, keep the weights that the
+    file has for them; they need not have any.
 
     Layers of the weights file that the network does not have are ignored, as in Caffe; layers
     of the network that the file does not have stay without weights, with a warning.  Both at once
@@ -80,18 +86,22 @@ def read_network(model_file: str, weights_file: Optional[str] = None) -> CaffeNe
         ModelError: the weights are not those of the network; the message names both files, the
             layer, the blob and the shapes.
     """
-    network = CaffeNetwork(
-        documents.read(model_file), model_file=model_file, weights_file=weights_file
-    )
+    document = documents.read(model_file)
+    if states is not None:
+        document.states = states
+    network = CaffeNetwork(document, model_file=model_file, weights_file=weights_file)
     if weights_file is None:
         return network
     stored = caffemodel.read(weights_file).by_name()
     known = {layer.name for layer in network.document.layers}
     network.strangers = [name for name in stored if name not in known]
-    for layer in network.document.layers:
+    for layer in document.used_layers():
         found = stored.get(layer.name)
         if found is not None:
             network.weights[layer.name] = _in_caffes_shapes(layer, found.blobs, network)
+    for layer in document.layers:
+        if layer.name in stored:
+            network.weights.setdefault(layer.name, list(stored[layer.name].blobs))
     if stored and not network.weights:
         raise ModelError(
             f"none of its layers with weights ({_some(list(stored))}) is in '{model_file}', which "

@@ -19,6 +19,8 @@ from amct_core.graph.attributes import Attributes, Convolution
 def to_graph(network: CaffeNetwork, phase: str) -> Graph:
     """Return the layers that ``network`` has in ``phase`` (``TRAIN`` or ``TEST``).
 
+    The state of the phase is that of the document.
+
     Raises:
         ModelError: two layers of the phase have one name and weights; they cannot be distinguished.
     """
@@ -47,7 +49,8 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
                 source=layer,
             )
         )
-    return Graph(network.document.name, _with_data_channels(nodes), network.model_file)
+    document = network.document
+    return Graph(document.name, _with_data_channels(nodes), network.model_file, document.fields)
 
 
 def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Attributes:

@@ -58,10 +58,11 @@ class FoldBatchNorm(Pass[CaffeNetwork]):
             assert isinstance(chain, FoldChain)
             _fold(network, layers[name], test.node(name), chain)
             gone.update(folded.name for folded in chain.nodes)
+        gone_layers = {id(layer) for folded in gone for layer in layers[folded]}
         network.document.layers = [
-            layer for layer in network.document.layers if layer.name not in gone
+            layer for layer in network.document.layers if id(layer) not in gone_layers
         ]
-        for name in gone:
+        for name in gone - {layer.name for layer in network.document.layers}:
             network.weights.pop(name, None)
         return network
 

@@ -12,11 +12,13 @@ from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import fixed, is_python_layer, python_layer, shared_name
+from amct_caffe.passes.state_rules import common_rules, set_rules
 from amct_caffe.qat.bounds import BoundState, configured
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_caffe.qat.plan import ActivationGroup, QatPlan
 from amct_core.errors import ModelError
 from amct_core.graph import Pass
+from amct_core.network_state import NetworkStates
 
 
 @attrs.frozen
@@ -34,6 +36,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     6. In each phase it reads the tensor that the group's layers read before.  A network where one
        layer cannot do that (the phases read different blobs) is refused.
     7. A network that has such layers already is refused.
+    8. It stands in the nets in which one of the group's layers stands, as far as rules say that.
+    9. The first one keeps in its parameters for which states of the nets all of this was made.
     """
 
     plan: QatPlan
@@ -57,7 +61,10 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         layers = network.document.by_name()
         added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
-            layer = self._layer(group)
+            states = state.document.states if not added else NetworkStates()
+            layer = self._layer(group, states)
+            readers = [each for planned in group.layers for each in layers[planned.name]]
+            set_rules(layer, common_rules(readers))
             for planned in group.layers:
                 for reader in layers[planned.name]:
                     reader.bottoms = [layer.tops[0], *reader.bottoms[1:]]
@@ -78,7 +85,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                     top, reader = inserted.outputs[0], after.node(planned.name)
                     check_same_tensor(after, top, inserted, reader, planned.name, phase)
 
-    def _layer(self, group: ActivationGroup) -> Layer:
+    def _layer(self, group: ActivationGroup, states: NetworkStates) -> Layer:
         name = activation_layer_name(group)
         activation = group.activation
         return python_layer(
@@ -93,6 +100,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 batch_num=self.plan.config.batch_num,
                 fixed_min=group.fixed_min,
                 record_file=self.plan.record_file,
+                train_state=states.train if states.train.is_given else None,
+                test_state=states.test if states.test.is_given else None,
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),

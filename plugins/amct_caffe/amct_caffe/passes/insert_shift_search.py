@@ -10,6 +10,7 @@ from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
+from amct_caffe.passes.state_rules import search_rules, set_rules
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan, planned_layers
 from amct_core.graph import Node, Pass
@@ -29,6 +30,9 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
     4. In each phase it reads what the layer, or the last of those that will be folded, writes.  A
        network where one layer cannot do that (copies for each phase, and others between them) is
        refused.
+    5. Where rules of the network speak of stages or levels, it stands only in TEST nets of the
+       state that this is inserted for: a solver may test in other states, too, and N must not come
+       from these.
     """
 
     plan: QatPlan
@@ -37,11 +41,14 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
         """Return the network with the layers."""
         network = state.copy()
         layers = network.document.by_name()
+        rules = search_rules(network.document)
         added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             for planned in group.layers:
                 if planned.searches_shift:
-                    added[_last_node(planned).name] = [self._layer(layers, group, planned)]
+                    layer = self._layer(layers, group, planned)
+                    set_rules(layer, rules)
+                    added[_last_node(planned).name] = [layer]
         network.document.insert_after(added)
         self._check_phases(network)
         return network

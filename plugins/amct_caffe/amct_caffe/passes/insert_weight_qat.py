@@ -18,6 +18,7 @@ from amct_caffe.passes.python_layers import (
     shared_name,
     shares,
 )
+from amct_caffe.passes.state_rules import common_rules, set_rules
 from amct_caffe.qat.parameters import WeightParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
 from amct_core.errors import QuantizationError
@@ -48,6 +49,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        in, in the layer itself the quantized ones.
     7. It is told how small the scale of the input may become before the bias that the layer is
        saved with leaves int32.  A bias that fits with no scale is refused.
+    8. It stands in the nets in which the layer stands, as far as rules say that.
     """
 
     plan: QatPlan
@@ -105,7 +107,9 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             smallest_scale_d=None if smallest is None else smallest.value,
             bias_channel=None if smallest is None else smallest.channel,
         )
-        return python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
+        layer = python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
+        set_rules(layer, common_rules(layers[planned.name]))
+        return layer
 
     def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""

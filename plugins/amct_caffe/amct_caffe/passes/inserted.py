@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Tuple
+from typing import Dict, List, Mapping, Sequence, Tuple
 
 import attrs
 
@@ -17,6 +17,7 @@ from amct_caffe.qat.parameters import (
 )
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType
+from amct_core.network_state import NetworkState, NetworkStates
 
 
 @attrs.frozen
@@ -29,6 +30,7 @@ class InsertedLayers:
         searches: the parameters of each ShiftSearch.
         types: the types of the quantized layers, by name.
         shift_n_algo: the search that every ShiftSearch runs; ``none`` if there is none.
+        states: of the nets that all of this was made for, beside what the file says.
     """
 
     activations: Tuple[Tuple[Layer, ActivationParameters], ...]
@@ -36,6 +38,7 @@ class InsertedLayers:
     searches: Tuple[ShiftParameters, ...]
     types: Mapping[str, LayerType]
     shift_n_algo: str
+    states: NetworkStates
 
 
 def read_inserted(document: NetDocument) -> InsertedLayers:
@@ -66,8 +69,19 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     quantized = {name for _, parameters in activations for name in parameters.layers}
     types = {each.name: layer_type(each) for each in document.layers if each.name in quantized}
     return InsertedLayers(
-        tuple(activations), weights, tuple(searches), types, _one_search(document, searches)
+        activations=tuple(activations),
+        weights=weights,
+        searches=tuple(searches),
+        types=types,
+        shift_n_algo=_one_search(document, searches),
+        states=_states([parameters for _, parameters in activations]),
     )
+
+
+def _states(activations: Sequence[ActivationParameters]) -> NetworkStates:
+    train = (each.train_state for each in activations if each.train_state is not None)
+    test = (each.test_state for each in activations if each.test_state is not None)
+    return NetworkStates(next(train, NetworkState()), next(test, NetworkState()))
 
 
 def _one_search(document: NetDocument, searches: List[ShiftParameters]) -> str:

@@ -21,7 +21,7 @@ class UnmadeBottom:
     blob: str
 
 
-def check_bottoms(phases: Sequence[Graph]) -> None:
+def check_bottoms(phases: Sequence[Graph], advice: str = "") -> None:
     """Raise if a layer reads a blob that is made before it in none of the phases that have it.
 
     1. A bottom that is missing in every phase that has the layer is an error.
@@ -30,6 +30,7 @@ def check_bottoms(phases: Sequence[Graph]) -> None:
 
     Args:
         phases: the network in training and in testing.
+        advice: what else to do about it.
 
     Raises:
         ModelError: naming the layer and the blob.
@@ -49,13 +50,16 @@ def check_bottoms(phases: Sequence[Graph]) -> None:
                 file=graphs[0].file,
                 layer=bottom.layer,
                 field="bottom",
-                remedy="Correct the name of the blob, or add the layer that makes it.",
+                remedy=(
+                    "Correct the name of the blob, or add the layer that makes it. " + advice
+                ).rstrip(),
             )
         _log.warning(
             "layer '%s' reads '%s', which is made in one of the phases TRAIN and TEST alone; Caffe "
-            "will refuse the other",
+            "will refuse the other%s",
             bottom.layer,
             bottom.blob,
+            f". {advice}" if advice else "",
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Optional, Tuple, Type, TypeVar
 import attrs
 
 from amct_core.errors import FileFormatError
+from amct_core.network_state import NetworkState
 
 Parameters = TypeVar("Parameters")
 
@@ -29,6 +30,12 @@ def _pair(values: Any) -> Tuple[int, int]:
     return int(height), int(width)
 
 
+def _state(value: Any) -> Optional[NetworkState]:
+    if value is None or isinstance(value, NetworkState):
+        return value
+    return NetworkState(**value)
+
+
 @attrs.frozen
 class ActivationParameters:
     """ActivationQAT.
@@ -40,6 +47,8 @@ class ActivationParameters:
         batch_num: TRAIN forwards of initialisation.
         fixed_min: whether clip_min is pinned at 0.
         record_file: where the factors go.
+        train_state, test_state: what the solver was said to say of the states of its nets, in the
+            first ActivationQAT of a network; None: nothing.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings)
@@ -48,6 +57,8 @@ class ActivationParameters:
     batch_num: int
     fixed_min: bool
     record_file: str
+    train_state: Optional[NetworkState] = attrs.field(default=None, converter=_state)
+    test_state: Optional[NetworkState] = attrs.field(default=None, converter=_state)
 
 
 @attrs.frozen
@@ -166,8 +177,13 @@ class DequantParameters:
 
 
 def to_param_str(parameters: Any) -> str:
-    """Return ``parameters`` as one line of JSON."""
-    return json.dumps(attrs.asdict(parameters), sort_keys=True)
+    """Return ``parameters`` as one line of JSON; a state that is None is left out."""
+    contents = attrs.asdict(parameters, filter=_is_said)
+    return json.dumps(contents, sort_keys=True)
+
+
+def _is_said(field: Any, value: Any) -> bool:
+    return value is not None or field.name not in ("train_state", "test_state")
 
 
 def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") -> Parameters:

@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Optional
 
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.passes.keep_test_net import KeepTestNet
+from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
 from amct_core.graph import Pass, run_passes
+from amct_core.network_state import NetworkStates
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork
 
 
-def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
+def read_retrained_network(
+    model_file: str, weights_file: str, states: Optional[NetworkStates] = None
+) -> RetrainedNetwork:
     """Return what training has learned.
 
+    The graph is that of the TEST net which the modified model was made for.  Its layers have no
+    rules that speak of stages or levels: they are those that the rules have chosen.
+
     Args:
-        network: the modified model with a snapshot of it.
+        model_file: the modified model.
+        weights_file: a snapshot of it.
+        states: what the solver said of the states of its nets; None: what was said at insertion.
 
     Raises:
-        ModelError: this is not a modified model, or the snapshot is not one of it.
+        ModelError: this is not a modified model, or the snapshot is not one of it, or it was made
+            for other ``states``.
         TrainingError: the snapshot is from before the end of initialisation.
     """
-    qat = read_inserted(network.document)
+    document = documents.read(model_file)
+    qat = read_inserted(document)
+    document.states = qat.states
+    if states is not None:
+        require_same_layers(document, states)
+    network = read_network(model_file, weights_file, qat.states)
     learned: Dict[str, RetrainedLayer] = {}
     for layer, parameters in qat.activations:
         bounds = _bounds(network, layer, parameters).repaired(parameters.fixed_min)
@@ -42,7 +59,7 @@ def read_retrained_network(network: CaffeNetwork) -> RetrainedNetwork:
                 channel_wise=weights is not None and weights.channel_wise,
                 folded=weights.folded if weights is not None else (),
             )
-    passes: List[Pass[CaffeNetwork]] = [RemoveQat()]
+    passes: List[Pass[CaffeNetwork]] = [RemoveQat(), KeepTestNet()]
     graph = to_graph(run_passes(network, passes), "TEST")
     return RetrainedNetwork(
         graph=graph,

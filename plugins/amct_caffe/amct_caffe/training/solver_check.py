@@ -34,6 +34,7 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
     config = json_format.read(config_file)
     document = documents.read(modified_model_file)
     inserted = read_inserted(document)
+    document.states = inserted.states
     check_inserted(config, inserted.types, inserted.shift_n_algo, registries(), config_file)
     check_names(config, registries(), config_file)
     training.require_trainable(

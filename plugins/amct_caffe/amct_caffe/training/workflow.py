@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Optional, Tuple
 
@@ -22,6 +23,8 @@ from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
 from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
+
+_log = logging.getLogger("amct_caffe.training")
 
 
 def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
@@ -67,6 +70,7 @@ def check_training(
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
     inserted = read_inserted(document)
+    document.states = inserted.states
     require_trainable(
         TrainingSetup(
             solver=solver,
@@ -117,13 +121,17 @@ def run_all(
         )
     files = work_files(folder)
     if config_file is None:
-        config = workflow.propose_config(model_file, weights_file, simplified_config_file).config
+        config = workflow.propose_config(
+            model_file, weights_file, simplified_config_file, solver_file=solver_file
+        ).config
     else:
         config = json_format.read(config_file)
         check_names(config, registries(), config_file)
     registries().deploy_backends.get(backend or config.deploy_backend)
-    solver = solvers.redirect(solvers.read(solver_file), files.modified.model, files.snapshots)
+    given = solvers.read(solver_file)
+    solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
     document = documents.read(model_file)
+    document.states = given.states.or_else(config.states)
     require_trainable(
         TrainingSetup(
             solver=solver,
@@ -138,8 +146,15 @@ def run_all(
             saves=True,
         )
     )
+    _warn_of_replaced_nets(given, model_file)
     workflow.insert_by(
-        config, config_file or files.config, model_file, weights_file, *files.modified, files.record
+        config,
+        config_file or files.config,
+        model_file,
+        weights_file,
+        *files.modified,
+        files.record,
+        solver_file=solver_file,
     )
     # Only now: a refusal leaves the folder as it was.
     with FileSet() as written:
@@ -152,3 +167,15 @@ def run_all(
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
     )
+
+
+def _warn_of_replaced_nets(solver: Solver, model_file: str) -> None:
+    for net in solvers.replaced_nets(solver, model_file):
+        _log.warning(
+            "testing net %d of '%s' (%s%s) is not '%s'; it is left out",
+            net.index + 1,
+            solver.file,
+            net.field,
+            f" {net.file!r}" if net.file is not None else "",
+            model_file,
+        )

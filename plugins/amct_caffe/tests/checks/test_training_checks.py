@@ -209,14 +209,15 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "test nets": {
         "too many states": Fault(
-            ["- test_state: it is given 2 times"],
+            ["- test_state: it is there 2 times"],
             more='test_state { stage: "a" } test_state { stage: "b" }',
         ),
         "two train nets": attrs.evolve(
-            solver("train_net", "both", train_net=MODIFIED[0]), commands=["check_solver", "train"]
+            solver("train_net", "beside others", train_net=MODIFIED[0]),
+            commands=["check_solver", "train"],
         ),
         "a network in the solver": attrs.evolve(
-            Fault(["- net_param: "], more="net_param { }"),
+            Fault(["- net_param: it is there beside others"], more="net_param { }"),
             commands=["check_solver", "train"],
         ),
     },
@@ -314,9 +315,9 @@ FAULTS: dict[str, dict[str, Fault]] = {
             ),
         ),
     },
-    "bottoms": {
+    "states": {
         "a label that TEST lacks": Fault(
-            ["layer 'loss'", "'label'", "phase TEST"],
+            ["layer 'loss'", "'label'", "TEST net"],
             text=DATA.replace('top: "label"', 'top: "unused"')
             + nets.layer(
                 "other",

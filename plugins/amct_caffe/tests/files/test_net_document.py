@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amct_caffe.model.formats.prototxt import document as documents
+from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument, ParamSpec
+from amct_caffe.model.formats.prototxt.phases import meets, same_layers_rule
 from amct_core.errors import AmctError, FileFormatError, ModelError
+from amct_core.network_state import NetworkState, NetworkStates
 from amct_core.textproto import Message, format_message
 
 NET = """\
@@ -175,7 +178,7 @@ def test_real_networks_stay_what_they_are_when_written_and_read_again(
 def included(rules: str, phase: str = "TEST", **state: Any) -> bool:
     """Return whether a layer with these rules is in a net of this state."""
     document = documents.from_text(f'layer {{ name: "a" type: "T" {rules} }}')
-    return bool(document.layers_in(phase, **state))
+    return bool(document.layers_in(phase, NetworkState(**state)))
 
 
 @pytest.mark.parametrize(
@@ -205,15 +208,34 @@ def test_rules_decide_as_in_caffe(rules: str, expected: bool) -> None:
     assert included(rules, level=2, stages=["a", "b"]) is expected
 
 
-def test_the_state_in_the_file_holds_where_none_is_given() -> None:
+def test_what_a_solver_says_is_merged_into_the_state_of_the_file() -> None:
     text = """
     state { level: 1 stage: "s" }
     layer { name: "a" type: "T" include { min_level: 1 stage: "s" } }
+    layer { name: "b" type: "T" include { stage: "t" } }
     """
     document = documents.from_text(text)
-    assert document.layers_in("TRAIN")
-    assert not document.layers_in("TRAIN", level=0)
-    assert not document.layers_in("TRAIN", stages=())
+
+    def layers(state: NetworkState) -> List[str]:
+        return [layer.name for layer in document.layers_in("TRAIN", state)]
+
+    assert layers(NetworkState()) == ["a"]
+    assert layers(NetworkState(level=0)) == []
+    assert layers(NetworkState(stages=["t"])) == ["a", "b"]
+
+
+def test_each_phase_has_the_state_that_the_document_is_given() -> None:
+    document = documents.from_text(
+        'layer { name: "a" type: "T" include { stage: "train" } }'
+        'layer { name: "b" type: "T" include { stage: "val" } }'
+        'layer { name: "c" type: "T" include { stage: "deploy" } }'
+    )
+    document.states = NetworkStates(NetworkState(stages=["train"]), NetworkState(stages=["val"]))
+    copy = document.copy()
+    assert [layer.name for layer in copy.layers_in("TRAIN")] == ["a"]
+    assert [layer.name for layer in copy.layers_in("TEST")] == ["b"]
+    assert [layer.name for layer in copy.used_layers()] == ["a", "b"]
+    assert list(copy.by_name()) == ["a", "b"]
 
 
 def test_include_and_exclude_together_are_refused_as_by_caffe() -> None:
@@ -240,21 +262,15 @@ RULES = st.lists(
 )
 
 
-@pytest.mark.caffe
-@given(
-    rules=st.lists(st.tuples(st.sampled_from(["include", "exclude"]), RULES), max_size=4),
-    phase=st.sampled_from(["TRAIN", "TEST"]),
-    level=st.integers(0, 2),
+STATES = st.builds(
+    NetworkState,
+    level=st.none() | st.integers(0, 2),
     stages=st.lists(st.sampled_from(["a", "b"]), unique=True),
 )
-def test_caffe_itself_has_the_same_layers(
-    caffe: Any,
-    tmp_path_factory: pytest.TempPathFactory,
-    rules: List[Any],
-    phase: str,
-    level: int,
-    stages: List[str],
-) -> None:
+
+
+def layers_with(rules: List[Any]) -> str:
+    """Return layers with these rules, and one without any."""
     text = ""
     for index, (kind, alternatives) in enumerate(rules):
         lines = [
@@ -265,12 +281,83 @@ def test_caffe_itself_has_the_same_layers(
             f'layer {{ name: "l{index}" type: "DummyData" top: "l{index}" {" ".join(lines)} '
             "dummy_data_param { shape { dim: 1 } } }\n"
         )
-    text += 'layer { name: "last" type: "DummyData" top: "t" dummy_data_param { shape { } } }\n'
+    return text + 'layer { name: "last" type: "DummyData" top: "t" dummy_data_param { shape { } } }'
+
+
+def state_message(field: str, state: NetworkState) -> str:
+    """Return a field of type NetState."""
+    level = "" if state.level is None else f"level: {state.level} "
+    return f"{field} {{ {level}{' '.join(f'stage: {stage!r}' for stage in state.stages)} }}\n"
+
+
+NETS = st.lists(st.tuples(st.sampled_from(["include", "exclude"]), RULES), max_size=4)
+
+
+@pytest.mark.caffe
+@given(
+    rules=NETS,
+    phase=st.sampled_from(["TRAIN", "TEST"]),
+    level=st.integers(0, 2),
+    own=STATES,
+    stages=st.lists(st.sampled_from(["a", "b"]), unique=True),
+)
+def test_caffe_itself_has_the_same_layers(
+    caffe: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+    rules: List[Any],
+    phase: str,
+    level: int,
+    own: NetworkState,
+    stages: List[str],
+) -> None:
     path = tmp_path_factory.getbasetemp() / "rules.prototxt"
-    path.write_text(text)
+    path.write_text(state_message("state", own) + layers_with(rules))
     net = caffe.Net(str(path), getattr(caffe, phase), level=level, stages=stages)
-    ours = documents.read(str(path)).layers_in(phase, level=level, stages=stages)
+    ours = documents.read(str(path)).layers_in(phase, NetworkState(level, stages))
     assert [layer.name for layer in ours] == list(net._layer_names)
+
+
+@pytest.mark.caffe
+@given(rules=NETS, own=STATES, train=STATES, tests=st.lists(STATES, min_size=1, max_size=3))
+def test_the_nets_of_a_solver_have_the_layers_of_its_states(
+    caffe: Any,
+    tmp_path_factory: pytest.TempPathFactory,
+    rules: List[Any],
+    own: NetworkState,
+    train: NetworkState,
+    tests: List[NetworkState],
+) -> None:
+    net = tmp_path_factory.getbasetemp() / "net_in_states.prototxt"
+    net.write_text(state_message("state", own) + layers_with(rules))
+    file = tmp_path_factory.getbasetemp() / "solver_with_states.prototxt"
+    file.write_text(
+        f'net: "{net}" base_lr: 0 lr_policy: "fixed" test_interval: 1\n'
+        + state_message("train_state", train)
+        + "".join("test_iter: 1\n" + state_message("test_state", state) for state in tests)
+    )
+    in_caffe = caffe.get_solver(str(file))
+    solver, document = solvers.read(str(file)), documents.read(str(net))
+    document.states = solver.states
+    trained = [layer.name for layer in document.layers_in("TRAIN")]
+    first = [layer.name for layer in document.layers_in("TEST")]
+    assert trained == list(in_caffe.net._layer_names)
+    assert first == list(in_caffe.test_nets[0]._layer_names)
+    for made, theirs in zip(solver.testing_nets(), in_caffe.test_nets):
+        layers = document.layers_in("TEST", made.state)
+        assert [layer.name for layer in layers] == list(theirs._layer_names)
+    assert len(in_caffe.test_nets) == len(solver.testing_nets())
+
+
+@given(rules=NETS, state=STATES, other=STATES)
+def test_a_rule_for_the_same_layers_is_met_only_where_the_layers_are_the_same(
+    rules: List[Any], state: NetworkState, other: NetworkState
+) -> None:
+    document = documents.from_text(layers_with(rules))
+    rule = same_layers_rule(document.state_in("TEST", state), document.layers)
+    assert meets(document.state_in("TEST", state), rule)
+    assert not meets(document.state_in("TRAIN", state), rule)
+    if meets(document.state_in("TEST", other), rule):
+        assert document.layers_in("TEST", state) == document.layers_in("TEST", other)
 
 
 def test_reading_reports_the_kind_of_error_a_caller_can_catch() -> None:

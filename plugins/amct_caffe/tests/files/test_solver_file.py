@@ -9,6 +9,7 @@ import pytest
 
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_core.errors import FileFormatError
+from amct_core.network_state import NetworkState
 
 
 @pytest.fixture
@@ -85,12 +86,56 @@ def test_a_damaged_solver_gives_an_error_that_names_it(read: Any, text: str, fou
 
 def test_redirecting_changes_net_and_prefix_alone(read: Any) -> None:
     solver = read('base_lr: 0.1\ntrain_net: "a"\ntest_net: "b"\nvendor: 1\nsnapshot_prefix: "p"\n')
-    redirected = solvers.redirect(solver, "new", "q")
+    redirected = solvers.redirect(solver, "new", "q", "a")
     assert (redirected.net, redirected.train_net, list(redirected.test_nets)) == ("new", None, [])
     assert redirected.snapshot_prefix == "q"
     assert redirected.message.number("base_lr") == 0.1
     assert redirected.message.has("vendor")
     assert solver.train_net == "a"
+
+
+def test_the_states_are_those_of_training_and_of_the_first_test(read: Any) -> None:
+    solver = read(
+        'net: "a" test_iter: 1 test_iter: 2 train_state { stage: "t" } '
+        'test_state { level: 1 stage: "u" stage: "v" } test_state: { stage: "w" }'
+    )
+    assert solver.states.train == NetworkState(stages=["t"])
+    assert solver.states.test == NetworkState(1, ["u", "v"])
+    assert not read('net: "a" test_iter: 1').states.test.is_given
+
+
+def test_testing_nets_are_in_caffes_order(read: Any) -> None:
+    solver = read(
+        'net: "a" test_net: "b" test_net: "c" test_net_param { } '
+        "test_iter: 1 test_iter: 2 test_iter: 3 test_iter: 4 test_iter: 5"
+    )
+    assert [(net.field, net.file) for net in solver.testing_nets()] == [
+        ("test_net_param", None),
+        ("test_net", "b"),
+        ("test_net", "c"),
+        ("net", "a"),
+        ("net", "a"),
+    ]
+
+
+def test_redirecting_keeps_the_tests_of_the_network_in_other_states(read: Any) -> None:
+    solver = read(
+        'net: "a" test_iter: 5 test_iter: 6 test_state { stage: "u" } test_state { stage: "v" }'
+    )
+    redirected = solvers.redirect(solver, "new", "q", "a")
+    assert redirected.test_iter == [5, 6]
+    assert redirected.test_states == solver.test_states
+
+
+def test_redirecting_leaves_out_tests_of_other_networks_behind_the_first(read: Any) -> None:
+    solver = read(
+        'train_net: "a" test_net: "b" test_net: "c" test_net: "a" test_iter: 5 test_iter: 6 '
+        'test_iter: 7 test_state { stage: "u" } test_state { stage: "v" } test_state { level: 2 }'
+    )
+    redirected = solvers.redirect(solver, "new", "q", "./a")
+    assert [net.file for net in redirected.testing_nets()] == ["new", "new"]
+    assert redirected.test_iter == [5, 7]
+    assert redirected.test_states == [NetworkState(stages=["u"]), NetworkState(level=2)]
 
 
 @pytest.mark.caffe

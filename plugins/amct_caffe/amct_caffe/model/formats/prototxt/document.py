@@ -7,11 +7,12 @@ from typing import Dict, Iterable, List, Mapping, Optional, Sequence
 import attrs
 
 from amct_caffe.model.formats.prototxt.layer import Layer, ParamSpec
-from amct_caffe.model.formats.prototxt.phases import NetState, has_layer
+from amct_caffe.model.formats.prototxt.phases import NetState, combined, has_layer, state_of
 from amct_caffe.model.formats.prototxt.upgrade import upgrade_net
 from amct_caffe.model.schema.validation import validate
 from amct_core.errors import FileFormatError, ModelError
 from amct_core.files import read_text
+from amct_core.network_state import NetworkState, NetworkStates
 from amct_core.textproto import Message, format_message, parse
 
 __all__ = ["Layer", "NetDocument", "ParamSpec", "read"]
@@ -23,13 +24,15 @@ class NetDocument:
 
     Attributes:
         fields: every field that is not a layer.
-        layers: in the order of the file, layers of all phases.
+        layers: in the order of the file, layers of all phases and states.
         file: where it was read from.
+        states: what the solver says of its nets, beside the file's own ``state``.
     """
 
     fields: Message
     layers: List[Layer]
     file: Optional[str] = None
+    states: NetworkStates = attrs.field(factory=NetworkStates)
 
     @classmethod
     def create(cls, name: str, layers: Sequence[Layer]) -> NetDocument:
@@ -43,41 +46,45 @@ class NetDocument:
         """The network's name."""
         return self.fields.string("name") or ""
 
-    def layers_in(
-        self, phase: str, level: Optional[int] = None, stages: Optional[Sequence[str]] = None
-    ) -> List[Layer]:
+    def layers_in(self, phase: str, state: Optional[NetworkState] = None) -> List[Layer]:
         """Return the layers that a net of this phase has.
 
         Args:
             phase: ``TRAIN`` or ``TEST``.
-            level: of the net's state; None: as the file's own ``state`` says.
-            stages: of the net's state; None: as the file's own ``state`` says.
+            state: what the net's solver says; None: as in :attr:`states`.
 
         Raises:
             ModelError: a layer has both include and exclude rules.
         """
-        own = self.fields.message("state") or Message()
-        state = NetState(
-            phase,
-            (own.integer("level") or 0) if level is None else level,
-            own.strings("stage") if stages is None else stages,
-        )
-        return [layer for layer in self.layers if has_layer(state, layer)]
+        found = self.state_in(phase, state)
+        return [layer for layer in self.layers if has_layer(found, layer)]
+
+    def state_in(self, phase: str, state: Optional[NetworkState] = None) -> NetState:
+        """Return the state of a net of this phase; arguments as :meth:`layers_in` takes them."""
+        own = state_of(self.fields.message("state") or Message())
+        if state is None:
+            state = self.states.train if phase == "TRAIN" else self.states.test
+        return combined(phase, own, state)
 
     def copy(self) -> NetDocument:
         """Return an independent copy."""
         layers = [layer.copy() for layer in self.layers]
-        return NetDocument(self.fields.copy(), layers, self.file)
+        return NetDocument(self.fields.copy(), layers, self.file, self.states)
+
+    def used_layers(self) -> List[Layer]:
+        """Return the layers that training or testing has, in the order of the file."""
+        used = {id(layer) for phase in ("TRAIN", "TEST") for layer in self.layers_in(phase)}
+        return [layer for layer in self.layers if id(layer) in used]
 
     def by_name(self) -> Dict[str, List[Layer]]:
-        """Return the layers of each name, in order; phases may have one each."""
+        """Return the used layers of each name, in order; phases may have one each."""
         found: Dict[str, List[Layer]] = {}
-        for layer in self.layers:
+        for layer in self.used_layers():
             found.setdefault(layer.name, []).append(layer)
         return found
 
     def insert_before(self, additions: Mapping[str, Sequence[Layer]]) -> None:
-        """Put layers before the first layer of each name in ``additions``.
+        """Put layers before the first used layer of each name in ``additions``.
 
         Raises:
             ModelError: there is no layer of a name.
@@ -89,7 +96,7 @@ class NetDocument:
         ]
 
     def insert_after(self, additions: Mapping[str, Sequence[Layer]]) -> None:
-        """Put layers behind the last layer of each name in ``additions``.
+        """Put layers behind the last used layer of each name in ``additions``.
 
         Raises:
             ModelError: there is no layer of a name.
