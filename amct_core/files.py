@@ -17,16 +17,21 @@ _log = logging.getLogger("amct_core.files")
 
 
 def read_text(path: Union[str, os.PathLike[str]]) -> str:
-    """Return the contents of a UTF-8 text file.
+    """Return the contents of a text file in UTF-8.
+
+    Bytes that are not UTF-8 become lone surrogates (PEP 383), which :class:`FileSet` writes as the
+    same bytes: comments and paths in Caffe's files come in any encoding, such as GBK.
 
     Raises:
         AmctError: it cannot be read; the message names it.
     """
     try:
-        with open(path, encoding="utf-8") as stream:
+        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
             return stream.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise AmctError(f"cannot be read: {error}.", file=path, remedy="Check the path.") from error
+    except OSError as error:
+        raise AmctError(
+            f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."
+        ) from error
 
 
 def map_file(path: Union[str, os.PathLike[str]]) -> Union[bytes, mmap.mmap]:
@@ -79,7 +84,7 @@ class FileSet:
     def add(self, path: Union[str, os.PathLike[str]], data: Union[str, bytes]) -> None:
         """Stage ``data`` (text is written as UTF-8) for ``path``."""
         with self.open(path) as stream:
-            stream.write(data.encode("utf-8") if isinstance(data, str) else data)
+            stream.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
 
     def update(self, path: Union[str, os.PathLike[str]], data: Union[str, bytes]) -> None:
         """Stage new contents for a file that is kept up to date; overwriting it is no news."""

@@ -115,7 +115,7 @@ def _file_handler() -> logging.Handler:
     os.makedirs(FOLDER, mode=FOLDER_MODE, exist_ok=True)
     # Opened here for its mode; the handler appends to the emptied file.
     os.close(os.open(FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE))
-    return logging.FileHandler(FILE, mode="a", encoding="utf-8")
+    return logging.FileHandler(FILE, mode="a", encoding="utf-8", errors="backslashreplace")
 
 
 def _root_writes_to_console() -> bool:

@@ -6,6 +6,8 @@ to standard output, everything else to standard error.
 
 from __future__ import annotations
 
+import io
+import sys
 import traceback
 from typing import Any
 
@@ -51,4 +53,7 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run ``amct`` with the arguments of this process; the console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Names of layers may hold bytes of another encoding.
+        sys.stdout.reconfigure(errors="backslashreplace")
     cli(prog_name="amct")

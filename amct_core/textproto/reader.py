@@ -20,10 +20,11 @@ _TOKEN = re.compile(
   | (?P<extension>\[[A-Za-z_][A-Za-z0-9_./-]*\](?=\s*[:{<]))
   | (?P<symbol>[{}<>:;,\[\]])
     """,
-    re.VERBOSE | re.IGNORECASE,
+    re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
 _CLOSING = {"{": "}", "<": ">"}
 _MAX_DEPTH = 100
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 def parse(text: str, file: Optional[str] = None) -> Message:
@@ -61,6 +62,12 @@ class _Reader:
 
     def _tokenize(self) -> None:
         position, line, text = 0, 1, self._text
+        if text.startswith(_BYTE_ORDER_MARK):
+            raise FileFormatError(
+                "it begins with a byte order mark, which protobuf does not read; expected a field.",
+                file=self._file,
+                remedy="Save it as UTF-8 without a byte order mark.",
+            )
         for match in _TOKEN.finditer(text):
             if match.start() != position:
                 break

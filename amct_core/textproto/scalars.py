@@ -39,6 +39,19 @@ class Scalar:
     kind: str
 
 
+def as_text(data: bytes) -> str:
+    """Return bytes as a string; those that are not UTF-8 become lone surrogates (PEP 383).
+
+    Protobuf and Caffe take names and paths as bytes of any encoding, such as GBK.
+    """
+    return data.decode("utf-8", "surrogateescape")
+
+
+def as_bytes(text: str) -> bytes:
+    """Return the bytes that :func:`as_text` was given."""
+    return text.encode("utf-8", "surrogateescape")
+
+
 def decode_bytes(scalar: Scalar) -> bytes:
     """Return the contents of a quoted string.
 
@@ -49,9 +62,9 @@ def decode_bytes(scalar: Scalar) -> bytes:
         raise ValueError(scalar.text)
     text = scalar.text
     if "\\" not in text and text.find(text[0], 1) == len(text) - 1:  # one plain piece, as usual
-        return text[1:-1].encode("utf-8")
+        return as_bytes(text[1:-1])
     pieces = _PIECE.findall(text)
-    return b"".join(_unescape((a or b).encode("utf-8")) for a, b in pieces)
+    return b"".join(_unescape(as_bytes(a or b)) for a, b in pieces)
 
 
 def quoted(data: bytes) -> str:

@@ -9,7 +9,7 @@ import attrs
 import numpy as np
 
 from amct_core.errors import FileFormatError
-from amct_core.textproto.scalars import Scalar, decode_bytes, float_text, quoted
+from amct_core.textproto.scalars import Scalar, as_bytes, as_text, decode_bytes, float_text, quoted
 
 Value = Union[Scalar, "Message"]
 T = TypeVar("T")
@@ -171,7 +171,7 @@ class Message:
 
     @staticmethod
     def _string(scalar: Scalar) -> str:
-        return decode_bytes(scalar).decode("utf-8")
+        return as_text(decode_bytes(scalar))
 
     @staticmethod
     def _integer(scalar: Scalar) -> int:
@@ -203,7 +203,7 @@ class Message:
 
     @staticmethod
     def _enum(scalar: Scalar) -> str:
-        return decode_bytes(scalar).decode("utf-8") if scalar.kind == "string" else scalar.text
+        return as_text(decode_bytes(scalar)) if scalar.kind == "string" else scalar.text
 
 
 def to_value(value: Any) -> Value:
@@ -219,7 +219,7 @@ def to_value(value: Any) -> Value:
     if isinstance(value, Identifier):
         return Scalar(str(value), "identifier")
     if isinstance(value, str):
-        return Scalar(quoted(value.encode("utf-8")), "string")
+        return Scalar(quoted(as_bytes(value)), "string")
     if isinstance(value, bytes):
         return Scalar(quoted(value), "string")
     if isinstance(value, numbers.Integral):

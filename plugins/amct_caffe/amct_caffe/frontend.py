@@ -20,6 +20,7 @@ from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.names import check_names
 from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.plan import QatPlan, make_plan
@@ -82,6 +83,7 @@ class CaffeFrontend(Frontend):
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
+        check_names(views.source.document)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))

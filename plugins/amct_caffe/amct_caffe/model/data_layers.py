@@ -8,7 +8,8 @@ from typing import Iterator, List, Optional, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, array_of, read_stored_blob
+from amct_caffe.model.formats.caffemodel.blobs import array_of, read_stored_blob
+from amct_caffe.model.formats.caffemodel.place import BlobPlace
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import layer_type, role_of

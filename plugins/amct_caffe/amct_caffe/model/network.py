@@ -8,12 +8,12 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 import attrs
 from numpy.typing import NDArray
 
-from amct_caffe.model.formats.caffemodel import reader as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import expected_blobs, needs_weights
 from amct_caffe.model.quantized_names import find_quantized
 from amct_caffe.model.schema.encoding import encode
+from amct_caffe.model.stored_weights import read_blobs
 from amct_core.errors import ModelError
 from amct_core.network_state import NetworkStates
 
@@ -92,16 +92,16 @@ def read_network(
     network = CaffeNetwork(document, model_file=model_file, weights_file=weights_file)
     if weights_file is None:
         return network
-    stored = caffemodel.read(weights_file).by_name()
+    stored = read_blobs(weights_file, network.document.layers)
     known = {layer.name for layer in network.document.layers}
     network.strangers = [name for name in stored if name not in known]
     for layer in document.used_layers():
         found = stored.get(layer.name)
         if found is not None:
-            network.weights[layer.name] = _in_caffes_shapes(layer, found.blobs, network)
+            network.weights[layer.name] = _in_caffes_shapes(layer, found, network)
     for layer in document.layers:
         if layer.name in stored:
-            network.weights.setdefault(layer.name, list(stored[layer.name].blobs))
+            network.weights.setdefault(layer.name, list(stored[layer.name]))
     if stored and not network.weights:
         raise ModelError(
             f"none of its layers with weights ({_some(list(stored))}) is in '{model_file}', which "

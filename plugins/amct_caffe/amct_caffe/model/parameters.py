@@ -7,7 +7,7 @@ from typing import Callable, List, Optional, TypeVar
 from google.protobuf.descriptor import FieldDescriptor
 
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.schema.fields import default_value, enum_name
+from amct_caffe.model.schema.fields import default_value, enum_name, enum_values
 from amct_caffe.model.schema.pool import message_descriptor
 from amct_core.errors import ModelError
 from amct_core.textproto import Message
@@ -58,9 +58,21 @@ class Parameters:
         return self.message.numbers(name)
 
     def enum(self, name: str) -> str:
-        """Return the name of an enum value, also where the file gives its number."""
+        """Return the name of an enum value, also where the file gives its number.
+
+        Raises:
+            ModelError: it is one of another Caffe, whose meaning nobody here knows.
+        """
         field: FieldDescriptor = self._fields[name]
-        return enum_name(field, self.message.enum(name) or str(field.default_value))
+        found = enum_name(field, self.message.enum(name) or str(field.default_value))
+        known = enum_values(field)
+        if found not in known:
+            raise self.error(
+                name,
+                f"found {found}; expected one of {', '.join(known)}.",
+                "Write one of these; a value of another Caffe is not known here.",
+            )
+        return found
 
     def error(self, field: str, problem: str, remedy: str) -> ModelError:
         """Return an error about the field ``field`` of this message."""

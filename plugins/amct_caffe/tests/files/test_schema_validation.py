@@ -30,8 +30,6 @@ LAYER = 'layer {{\n name: "conv1"\n type: "Convolution"\n convolution_param {{ {
         ("axis: 2147483648", "a 32-bit integer"),
         ("bias_term: 2", "true or false"),
         ("bias_term: yes", "true or false"),
-        ("engine: TPU", "one of DEFAULT, CAFFE, CUDNN"),
-        ("engine: 7", "one of DEFAULT, CAFFE, CUDNN"),
         ('engine: "CAFFE"', "one of DEFAULT, CAFFE, CUDNN"),
         ("weight_filler: 1", "a message in braces"),
     ],
@@ -62,6 +60,8 @@ def test_a_second_value_of_a_field_that_is_not_repeated_is_refused_as_by_caffe()
         "kernel_size: 3 kernel_size: 5",
         "num_output: 0x10",
         "engine: 1",
+        "engine: MKL2017",
+        "engine: 7",
         "bias_term: 1 bias_term_of_another_caffe: 2",
         "weight_filler { std: inf } unknown { num_output: WHATEVER }",
         "weight_filler { value: 1 }",
@@ -77,6 +77,19 @@ def test_layers_of_the_old_format_are_checked_by_its_own_rules() -> None:
     error = problem('layers { name: "a" type: "Convolution" }')
     assert error.layer == "a"
     assert "CONVOLUTION" in error.problem
+
+
+@pytest.mark.parametrize(
+    ("text", "type_name"),
+    [
+        ("solver_mode: TPU", "SolverParameter"),
+        ("snapshot_format: 7", "SolverParameter"),
+        ('layer { name: "a" type: "ReLU" include { phase: VALIDATION } }', "NetParameter"),
+        ('layers { name: "a" type: MY_LAYER }', "NetParameter"),
+    ],
+)
+def test_enum_values_that_always_count_must_be_known(text: str, type_name: str) -> None:
+    assert "expected one of" in problem(text, type_name).problem
 
 
 def test_solvers_are_checked_too() -> None:

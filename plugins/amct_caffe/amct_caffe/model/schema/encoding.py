@@ -33,7 +33,8 @@ def encode(
 ) -> bytes:
     """Return ``message`` in binary format, fields in order of their numbers.
 
-    Fields that the schema does not know have no number and stay in the prototxt alone.
+    Fields and enum values that the schema does not know have no number and stay in the prototxt
+    alone.
 
     Args:
         message: a tree that :func:`amct_caffe.model.schema.validation.validate` accepts.
@@ -80,5 +81,7 @@ def _fill_messages(proto: Any, message: Message, field: FieldDescriptor) -> None
 def _values(message: Message, field: FieldDescriptor) -> List[Any]:
     if field.enum_type is None:
         return _GETTERS[field.type](message, field.name)
-    values = enum_values(field)
-    return [values[text] if text in values else int(text, 0) for text in message.enums(field.name)]
+    numbers = enum_values(field)
+    named = {str(number): number for number in numbers.values()}
+    known = {**numbers, **named}
+    return [known[text] for text in message.enums(field.name) if text in known]

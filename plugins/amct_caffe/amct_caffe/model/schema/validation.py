@@ -1,6 +1,7 @@
 """Checks a text tree against the schema, as Caffe would when it reads the file.
 
-Fields that the schema does not know are left alone: other Caffes have layers of their own.
+Fields and enum values that the schema does not know are left alone: other Caffes have layers and
+engines of their own.  Whoever needs such a value (``Parameters.enum``) refuses it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from amct_core.errors import FileFormatError
 from amct_core.textproto import Field, Message, Scalar
 
 _log = logging.getLogger("amct_caffe.model.schema")
+
+_NEEDED_ENUMS = frozenset({"NetState", "NetStateRule", "SolverParameter", "V1LayerParameter"})
+"""Messages whose enum values are always needed."""
 
 _LAYER_TYPES = frozenset({"LayerParameter", "V1LayerParameter"})
 _EXPECTED = {
@@ -48,7 +52,8 @@ _READERS: Dict[int, Callable[[Message, str], object]] = {
 def validate(message: Message, type_name: str, file: Optional[str] = None) -> None:
     """Check that every field of ``message`` that the schema knows has a value of its type.
 
-    1. Numbers, strings, booleans and enum values are what they should be, integers in range.
+    1. Numbers, strings, booleans and enum values are what they should be, integers in range.  An
+       enum value of another Caffe passes, except in solvers, rules and old layers' types.
     2. A message stands where a message belongs, a scalar where a scalar belongs.
     3. A field that is not repeated occurs once.
 
@@ -117,6 +122,15 @@ def _validate(message: Message, descriptor: Descriptor, place: _Place) -> None:
 def _check_scalar(entry: Field, value: Scalar, field: FieldDescriptor, place: _Place) -> None:
     if field.enum_type is not None:
         fits = value.kind != "string" and _is_enum_value(value.text, field)
+        if not fits and _is_of_another_caffe(value, field):
+            _log.debug(
+                "unknown value %s of '%s%s' (line %d)",
+                value.text,
+                place.path,
+                entry.name,
+                entry.line,
+            )
+            return
     elif field.type in _INTEGER_RANGES:
         fits = _is_integer(entry, *_INTEGER_RANGES[field.type])
     else:
@@ -128,6 +142,11 @@ def _check_scalar(entry: Field, value: Scalar, field: FieldDescriptor, place: _P
 def _is_enum_value(text: str, field: FieldDescriptor) -> bool:
     values = enum_values(field)
     return text in values or (text.lstrip("-").isdigit() and int(text) in values.values())
+
+
+def _is_of_another_caffe(value: Scalar, field: FieldDescriptor) -> bool:
+    whole = value.kind == "identifier" or value.text.lstrip("-").isdigit()
+    return whole and field.containing_type.name not in _NEEDED_ENUMS
 
 
 def _is_integer(entry: Field, lowest: int, highest: int) -> bool:

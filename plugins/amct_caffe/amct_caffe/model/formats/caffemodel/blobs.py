@@ -9,6 +9,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.model.formats.caffemodel import raw_data
+from amct_caffe.model.formats.caffemodel.place import BlobPlace
 from amct_caffe.model.formats.caffemodel.wire import (
     LENGTH_DELIMITED,
     VARINT,
@@ -25,31 +27,12 @@ _LEGACY_SHAPE = ("num", "channels", "height", "width")
 _PRECEDENCE = ("double_data", "int8_data", "int32_data", "uint64_data", "data")
 
 
-@attrs.frozen
-class BlobPlace:
-    """Which blob of which file is read, for messages."""
-
-    file: str
-    layer: str
-    index: int
-
-    def error(self, problem: str) -> FileFormatError:
-        """Return the error that says so."""
-        return FileFormatError(
-            problem,
-            file=self.file,
-            layer=self.layer,
-            field=f"blobs[{self.index}]",
-            remedy="The file is damaged, or whatever wrote it is. Save it again.",
-        )
-
-
 @attrs.frozen(eq=False)
 class StoredBlob:
     """A BlobProto as it stands in the file, consistent or not.
 
     Attributes:
-        field: where its elements come from; ``data`` if it has none.
+        field: where its elements come from, ``raw_data`` included; ``data`` if it has none.
         ignored: other fields that hold elements too, and lose against ``field``.
         elements: 1-D; float32 data and int8 data are read-only views of the file.
         shape: the legacy one (num, channels, height, width) where the blob has it, as in Caffe.
@@ -85,20 +68,30 @@ def read_stored_blob(buffer: Buffer, start: int, end: int, place: BlobPlace) -> 
     """Return what the BlobProto in ``buffer[start:end]`` holds, even if it contradicts itself.
 
     float32 data is a read-only view of ``buffer``, and so is int8 data; doubles become float32,
-    int32 and uint64 are decoded; gradients (``diff``) are ignored.
+    int32 and uint64 are decoded; gradients (``diff``) are ignored.  What NVIDIA's Caffe calls
+    ``raw_data`` is read as well.
 
     Raises:
         FileFormatError: the bytes are no BlobProto.
     """
-    names = field_names("BlobProto")
-    found: Dict[str, List[WireField]] = {}
+    fields: Dict[int, List[WireField]] = {}
     for field in walk(buffer, start, end, place.file):
-        found.setdefault(names.get(field.number, ""), []).append(field)
+        fields.setdefault(field.number, []).append(field)
+    names = field_names("BlobProto")
+    found = {names[number]: each for number, each in fields.items() if number in names}
+    if raw_data.is_raw(fields):
+        elements = raw_data.decode(buffer, fields, place)
+        return StoredBlob("raw_data", (), elements, _shape(buffer, found, place))
+    shape = _shape(buffer, found, place)
+    if raw_data.lacks_type(buffer, fields, math.prod(shape)):
+        raise place.error(
+            "found raw_data without raw_data_type, which NVIDIA's Caffe writes; expected both."
+        )
     name, *others = [name for name in _PRECEDENCE if name in found] or ["data"]
     parts = [_DECODERS[name](buffer, field, place) for field in found.get(name, [])]
     if name == "int8_data":
         parts = parts[-1:]  # of a field that is not repeated, the last one counts
-    return StoredBlob(name, tuple(others), _joined(parts), _shape(buffer, found, place))
+    return StoredBlob(name, tuple(others), _joined(parts), shape)
 
 
 def _joined(parts: List[NDArray[Any]]) -> NDArray[Any]:

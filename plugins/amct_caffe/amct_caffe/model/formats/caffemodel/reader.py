@@ -31,7 +31,7 @@ def read(path: Union[str, os.PathLike[str]]) -> CaffeModel:
         raise FileFormatError(
             "found an HDF5 file; expected a binary Caffe model (.caffemodel).",
             file=file,
-            remedy="Save the snapshot with snapshot_format: BINARYPROTO.",
+            remedy="Give the .caffemodel; ATC and this command read no other format.",
         )
     stored = scan(buffer, file)
     if not stored.layers:

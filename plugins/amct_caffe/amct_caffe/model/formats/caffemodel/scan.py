@@ -7,7 +7,8 @@ from typing import Dict, List, Tuple
 
 import attrs
 
-from amct_caffe.model.formats.caffemodel.blobs import BlobPlace, StoredBlob, read_stored_blob
+from amct_caffe.model.formats.caffemodel.blobs import StoredBlob, read_stored_blob
+from amct_caffe.model.formats.caffemodel.place import BlobPlace
 from amct_caffe.model.formats.caffemodel.wire import (
     LENGTH_DELIMITED,
     VARINT,
@@ -19,6 +20,7 @@ from amct_caffe.model.formats.caffemodel.wire import (
 from amct_caffe.model.formats.v1 import v1_layer_type
 from amct_caffe.model.schema.fields import field_names
 from amct_core.errors import FileFormatError
+from amct_core.textproto.scalars import as_text
 
 _MESSAGES = {"layer": "LayerParameter", "layers": "V1LayerParameter"}
 _READ = ("name", "type", "blobs")
@@ -141,7 +143,7 @@ def _require_message(field: WireField, file: str) -> None:
 
 def _text(buffer: Buffer, field: WireField, file: str) -> str:
     _require_message(field, file)
-    return bytes(buffer[field.start : field.end]).decode("utf-8", errors="replace")
+    return as_text(bytes(buffer[field.start : field.end]))
 
 
 def _v1_type(buffer: Buffer, field: WireField, file: str) -> str:

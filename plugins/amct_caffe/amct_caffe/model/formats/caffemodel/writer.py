@@ -29,6 +29,7 @@ from amct_caffe.model.formats.caffemodel.wire import (
 )
 from amct_caffe.model.schema.fields import field_number
 from amct_core.errors import ModelError
+from amct_core.textproto.scalars import as_bytes
 
 Blobs = Sequence[NDArray[Any]]
 
@@ -58,7 +59,7 @@ def write(
     Raises:
         ModelError: a blob has another dtype, or a layer has 2 GiB or more.
     """
-    stream.write(encode_bytes(field_number("NetParameter", "name"), name.encode("utf-8")))
+    stream.write(encode_bytes(field_number("NetParameter", "name"), as_bytes(name)))
     for layer, kind, blobs in layers:
         head = _head(layer, kind, (others or {}).get(layer, b""))
         encoders = [_Encoder.of(np.asarray(blob), layer) for blob in blobs]
@@ -77,8 +78,8 @@ def write(
 
 def _head(layer: str, kind: str, other: bytes) -> bytes:
     # Of a field that is not repeated the last value counts, so ours stand behind the others.
-    name = encode_bytes(field_number("LayerParameter", "name"), layer.encode("utf-8"))
-    return other + name + encode_bytes(field_number("LayerParameter", "type"), kind.encode("utf-8"))
+    name = encode_bytes(field_number("LayerParameter", "name"), as_bytes(layer))
+    return other + name + encode_bytes(field_number("LayerParameter", "type"), as_bytes(kind))
 
 
 @attrs.frozen
