@@ -37,3 +37,9 @@ def part_names(accumulator: str, count: int) -> Tuple[str, ...]:
     if count == 1:
         return (accumulator,)
     return tuple(f"{accumulator}_part{index}" for index in range(count))
+
+
+def whole_accumulator(part: str) -> str:
+    """Return the blob whose part is called ``part``: the inverse of :func:`part_names`."""
+    head, separator, index = part.rpartition("_part")
+    return head if separator and index.isdigit() else part

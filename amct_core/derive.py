@@ -51,7 +51,19 @@ def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> Qu
             raise QuantizationError(
                 error.problem, file=network.weights_file, layer=node.name, remedy=error.remedy
             ) from error
-    return QuantizedModel(_folded_graph(network.graph, chains), tuple(layers))
+    shapes = _input_shapes(network, record)
+    return QuantizedModel(_folded_graph(network.graph, chains), tuple(layers), shapes)
+
+
+def _input_shapes(network: RetrainedNetwork, record: Record) -> Dict[str, Tuple[int, ...]]:
+    """Return what insertion knew, and what training has recorded of the other inputs."""
+    shapes = dict(network.input_shapes)
+    for place in network.shape_records:
+        found = record.find(place.entry)
+        sample = found.sample_shape if found is not None else None
+        if sample is not None:
+            shapes[place.blob] = (place.batch_size, *sample)
+    return shapes
 
 
 def _folded_graph(graph: Graph, chains: Dict[str, FoldChain]) -> Graph:

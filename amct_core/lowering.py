@@ -59,6 +59,8 @@ class FloatStep:
     node: Node
 
 
+_ACCUMULATOR = "_accumulator"
+
 Step = Union[QuantStep, IntegerStep, DequantStep, FloatStep]
 
 
@@ -79,7 +81,12 @@ def _steps(model: QuantizedModel) -> Iterator[Step]:
         if quant_top is None:
             quant_top = quant_tops[layer.quant_key] = names.unique(f"{node.name}_0_quant_layer")
             yield QuantStep(quant_top, node.bottoms[0], quant_top, layer)
-        accumulator = names.unique(f"{node.name}_accumulator")
+        accumulator = names.unique(f"{node.name}{_ACCUMULATOR}")
         yield IntegerStep(node, layer, quant_top, accumulator)
         dequant = names.unique(f"{node.name}_dequant_layer")
         yield DequantStep(dequant, accumulator, node.tops[0], layer, node)
+
+
+def layer_of_accumulator(blob: str) -> str:
+    """Return the layer whose accumulators the blob ``blob`` holds, by its name."""
+    return blob.rstrip("_").removesuffix(_ACCUMULATOR)

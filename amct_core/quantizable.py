@@ -37,7 +37,7 @@ def find_quantizable(views: NetworkViews) -> QuantizableLayers:
     """Sort the layers of a network by whether they can be quantized.
 
     A layer qualifies if its type is quantizable and accepts it, if it is there in training and in
-    testing, and if the weights file has its weights.
+    testing, if it is deployed, and if the weights file has its weights.
     """
     supported: Dict[str, LayerFacts] = {}
     unsupported: Dict[str, str] = {}
@@ -75,6 +75,8 @@ def _obstacle(
         return "it is there in the TEST phase only, so its bounds could not be trained."
     if node.name not in views.test:
         return "it is there in the TRAIN phase only, so it is not part of the deployed network."
+    if views.deployed is not None and node.name not in views.deployed:
+        return "it is not deployed: only losses and scores need it, or no data reach it."
     if node.in_place:
         return "it works in place; give its top a name of its own."
     if node.type.weights is not None and not node.weights:

@@ -8,14 +8,15 @@ about one float32 value in seven.
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.errors import ModelError
 from amct_core.graph import Graph, Value
-from amct_core.lowering import Step, lower
+from amct_core.lowering import DequantStep, Step, lower
 
 
 @attrs.frozen(eq=False)
@@ -80,11 +81,14 @@ class QuantizedModel:
         graph: the network as it is in testing, after folding; nodes carry float32 weights, nodes of
             quantized layers included (their integers are in ``layers``).
         layers: the quantized layers in network order.
+        input_shapes: the shapes of network inputs that are known beside those that the graph tells,
+            by blob, batch size first; they win over the graph's.
         steps: the same with Quant and DeQuant around the quantized layers, in execution order.
     """
 
     graph: Graph
     layers: Tuple[QuantizedLayer, ...]
+    input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
     _by_name: Dict[str, QuantizedLayer] = attrs.field(init=False, repr=False)
     steps: Tuple[Step, ...] = attrs.field(init=False, repr=False)
 
@@ -95,3 +99,27 @@ class QuantizedModel:
     def layer(self, name: str) -> Optional[QuantizedLayer]:
         """Return the quantized layer called ``name``, or None if it stays in float."""
         return self._by_name.get(name)
+
+    def check_kept(self, written: Collection[str], file: str) -> None:
+        """Raise unless every quantized layer is among the layers that a backend writes.
+
+        A layer is there if its DeQuant is: no DeQuant is without its layer, which may be in parts.
+
+        Args:
+            written: names of the layers that are about to be written to ``file``.
+            file: for the message.
+
+        Raises:
+            ModelError: naming the layers that are missing.
+        """
+        dequants = [step for step in self.steps if isinstance(step, DequantStep)]
+        lost = [step.layer.name for step in dequants if step.name not in written]
+        if lost:
+            raise ModelError(
+                f"the model to be saved lacks quantized layers: {', '.join(map(repr, lost))}; "
+                "expected every layer that was trained with quantization. Only losses and scores "
+                "read what they give in the TEST phase.",
+                file=file,
+                remedy="Insert fake quantization again, with the network that is to be deployed "
+                "in the TEST phase, or disable these layers in the config.",
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import attrs
 
@@ -35,6 +35,21 @@ class RetrainedLayer:
 
 
 @attrs.frozen
+class ShapeRecord:
+    """Where training has recorded the shape of a network input.
+
+    Attributes:
+        blob: the input.
+        entry: name of the entry in the record.
+        batch_size: of the deployed network; the record does not tell it.
+    """
+
+    blob: str
+    entry: str
+    batch_size: int
+
+
+@attrs.frozen
 class RetrainedNetwork:
     """A network after training.
 
@@ -45,6 +60,8 @@ class RetrainedNetwork:
         shift_n_algo: the search for N that was inserted.
         record_file: where the layers of this model write their factors.
         weights_file: the snapshot, for messages.
+        input_shapes: the shapes of network inputs that insertion knew, by blob, batch size first.
+        shape_records: the inputs whose shape training has recorded.
     """
 
     graph: Graph
@@ -52,3 +69,5 @@ class RetrainedNetwork:
     shift_n_algo: str
     record_file: str
     weights_file: str
+    input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
+    shape_records: Tuple[ShapeRecord, ...] = ()

@@ -21,9 +21,12 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
+from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
+from amct_core.input_shapes import InputShapes
 from amct_core.network_state import NetworkStates
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
+from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
 
@@ -124,10 +127,12 @@ def insert(
     record_file: str,
     *,
     solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> None:
     """Put fake quantization into a model, as the config says.
 
-    Writes the modified model, its weights and a record file without factors.
+    Writes the modified model, its weights and a record file without factors.  ``input_shapes`` are
+    shapes of network inputs by blob, batch size first; they win over those of the config.
 
     Args:
         model_file, weights_file: the trained model.
@@ -147,6 +152,7 @@ def insert(
         modified_weights_file,
         record_file,
         solver_file=solver_file,
+        input_shapes=input_shapes,
     )
 
 
@@ -160,6 +166,7 @@ def insert_by(
     record_file: str,
     *,
     solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> None:
     """Do as :func:`insert` by a ``config`` that ``config_file`` holds, or is going to."""
     plugins = registries()
@@ -171,6 +178,7 @@ def insert_by(
     layers = _quantizable(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
+    config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
     frontend.insert(
         InsertionRequest(
             views=views,
@@ -193,6 +201,7 @@ def save(
     backend: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Turn a trained modified model into the fake-quant and the deployable model.
 
@@ -205,6 +214,8 @@ def save(
         config_file: the config that the model was made with; None: as the modified model says.
         backend: name of the deploy backend; None: as the config says.
         solver_file: the solver that has trained; its states must be those of the modified model.
+        input_shapes: shapes of network inputs by blob, batch size first, in place of what the
+            modified model, the config or the record tell.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -237,6 +248,7 @@ def save(
     _check_record(record, network, record_path)
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
+    model = _with_shapes(model, network, config, input_shapes, config_file)
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
@@ -286,6 +298,22 @@ def _quantizable_types(plugins: Registries) -> List[str]:
     return [each.name for each in plugins.layer_types if each.quantization is not None]
 
 
+def _with_shapes(
+    model: QuantizedModel,
+    network: RetrainedNetwork,
+    config: Optional[QatConfig],
+    given: Optional[InputShapes],
+    config_file: Optional[str],
+) -> QuantizedModel:
+    """Return ``model`` with the shapes of its inputs: given now, at insertion, or recorded."""
+    configured = config.input_shapes if config is not None else {}
+    shapes = {**configured, **network.input_shapes, **(given or {})}
+    check_given_shapes(network.graph, shapes, config_file)
+    check_weights_fit(network.graph, shapes)
+    return attrs.evolve(model, input_shapes={**model.input_shapes, **shapes})
+
+
 def _check_record(record: Record, network: RetrainedNetwork, file: str) -> None:
     trained = [layer.name for layer in network.layers]
-    records.check_layers(record, trained, file=file)
+    shapes = [shape.entry for shape in network.shape_records]
+    records.check_layers(record, trained, file=file, others=shapes)

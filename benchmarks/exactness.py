@@ -32,6 +32,7 @@ from real_networks import not_quantized
 
 from amct_core import workflow
 from amct_core.file_names import deploy_files
+from amct_core.graph import Value
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import compare
@@ -62,19 +63,22 @@ class BothEngines(Simulator):
         self.agreements: Dict[str, Agreement] = {}
         self.largest_accumulator = 0
 
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Optional[Sequence[str]] = None
-    ) -> Dict[str, Array]:
+    def run_values(
+        self,
+        inputs: Mapping[str, Array],
+        values: Sequence[Value],
+        fed: Optional[Mapping[str, Sequence[Array]]] = None,
+    ) -> Dict[Value, Array]:
         """Return what the fast engine gives."""
-        fast = super().run(inputs, outputs)
-        reference = self.reference.run(inputs, list(fast))
-        for blob, expected in reference.items():
-            self._observe(str(expected.dtype), fast[blob], expected)
+        fast = super().run_values(inputs, values, fed)
+        reference = self.reference.run_values(inputs, values, fed)
+        for value, expected in reference.items():
+            self._observe(str(expected.dtype), fast[value], expected)
             if expected.dtype == np.int32:
                 magnitude = np.abs(expected.astype(np.int64)).max(initial=0)
                 self.largest_accumulator = max(self.largest_accumulator, int(magnitude))
-        for blob, found in super().run(inputs).items():
-            self._observe("outputs_alone", found, reference[blob])
+        for value, found in super().run_values(inputs, self.computed_outputs, fed).items():
+            self._observe("outputs_alone", found, reference[value])
         return fast
 
     def _observe(self, kind: str, fast: Array, reference: Array) -> None:
@@ -118,7 +122,7 @@ def measure(shared: Path, network: Network, samples: Optional[int], iterations: 
     }
     engines_agree = not any(found.differing for found in simulator.agreements.values())
     return {
-        "holds": engines_agree and report.mismatches == 0 and report.exact,
+        "holds": engines_agree and report.mismatches == 0 and report.passed,
         **result,
         "seconds_to_quantize": round(quantized_after, 1),
         "seconds_to_compare": round(time.perf_counter() - start - quantized_after, 1),

@@ -154,6 +154,7 @@ def summary(report: VerifyReport) -> Dict[str, Any]:
     """Return a report in a few lines; its layers only where something is wrong."""
     return {
         "exact": report.exact,
+        "exact_integers": report.exact_integers,
         "samples": report.samples,
         "layers": len(report.layers),
         "input_int8_mismatches": sum(layer.input_int8_mismatches for layer in report.layers),

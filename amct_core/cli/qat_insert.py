@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Tuple
+
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.file_names import work_files
 
@@ -15,10 +18,17 @@ from amct_core.file_names import work_files
     "-c", "--config", "config_file", required=True, help="The config of what to quantize."
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
+@input_shape_option
 @click.option("--solver", help="The solver that will train: the states that it says count.")
 @json_option
 def command(
-    model: str, weights: str, config_file: str, folder: str, solver: str | None, as_json: bool
+    model: str,
+    weights: str,
+    config_file: str,
+    folder: str,
+    input_shapes: Mapping[str, Tuple[int, ...]],
+    solver: str | None,
+    as_json: bool,
 ) -> None:
     """Put fake quantization into MODEL with WEIGHTS, ready to train.
 
@@ -27,5 +37,13 @@ def command(
     from amct_core import workflow
 
     files = work_files(folder)
-    workflow.insert(model, weights, config_file, *files.modified, files.record, solver_file=solver)
+    workflow.insert(
+        model,
+        weights,
+        config_file,
+        *files.modified,
+        files.record,
+        solver_file=solver,
+        input_shapes=input_shapes,
+    )
     print_files((*files.modified, files.record), as_json)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Mapping, Tuple
+
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.file_names import SAVE_TYPES
 
@@ -26,6 +29,7 @@ from amct_core.file_names import SAVE_TYPES
     help="The model to simulate with, the model to deploy, or both.",
 )
 @click.option("--backend", help="Deploy backend; the config's by default.")
+@input_shape_option
 @click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
 @json_option
 def command(
@@ -36,6 +40,7 @@ def command(
     save_path: str,
     save_type: str,
     backend: str | None,
+    input_shapes: Mapping[str, Tuple[int, ...]],
     solver: str | None,
     as_json: bool,
 ) -> None:
@@ -51,5 +56,6 @@ def command(
         config_file,
         backend,
         solver_file=solver,
+        input_shapes=input_shapes,
     )
     print_files(written, as_json)

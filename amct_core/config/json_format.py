@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Tuple
 
 import attrs
 
@@ -37,7 +37,8 @@ from amct_core.network_state import NetworkState
 _OURS = ("shift_n_algo", "batch_norm", "deploy_backend")
 _STATES = ("train_state", "test_state")
 _STATE = ("level", "stage")
-_GLOBAL = ("version", "batch_num", *_OURS, *_STATES)
+_SHAPES = "input_shapes"
+_GLOBAL = ("version", "batch_num", *_OURS, *_STATES, _SHAPES)
 _LAYER = ("retrain_enable", "retrain_data_config", "retrain_weight_config")
 _DATA = ("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type")
 _WEIGHT = ("algo", "channel_wise", "dst_type")
@@ -60,6 +61,7 @@ def parse(text: str, file: Optional[str] = None) -> QatConfig:
         version=top.integer("version"),
         batch_num=top.integer("batch_num"),
         **{key: top.string(key) for key in _OURS},
+        input_shapes=_input_shapes(top.section(_SHAPES)) or None,
         **{key: _state(top.section(key)) for key in _STATES},
     )
     return checked(QatConfig(**whole), top).with_layers(_layers(top))
@@ -84,6 +86,21 @@ def checked(config: QatConfig, section: Section) -> QatConfig:
 def _state(section: Section) -> NetworkState:
     section.check_keys(_STATE)
     return NetworkState(section.integer("level"), section.strings("stage"))
+
+
+def _input_shapes(section: Section) -> Dict[str, Tuple[int, ...]]:
+    for blob, dims in section.data.items():
+        if not isinstance(dims, list) or not dims or not all(map(_is_size, dims)):
+            raise section.error(
+                blob,
+                f"it is {dims!r}; expected a list of integers above 0, batch size first.",
+                'Write for example "input_shapes": {"data": [1, 3, 224, 224]}.',
+            )
+    return {blob: tuple(dims) for blob, dims in section.data.items()}
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _layers(top: Section) -> Dict[str, LayerConfig]:
@@ -170,7 +187,7 @@ def _check_dst_type(section: Section) -> None:
 def format_config(config: QatConfig) -> str:
     """Return the JSON text of ``config``."""
     data: Dict[str, Any] = {"version": config.version, "batch_num": config.batch_num}
-    _add_changed(data, config, QatConfig(), _OURS)
+    _add_changed(data, config, QatConfig(), (*_OURS, _SHAPES))
     for key in _STATES:
         state: NetworkState = getattr(config, key)
         if state.is_given:

@@ -6,7 +6,7 @@ defaults are said here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Mapping, Optional
+from typing import Mapping, Optional, Tuple
 
 import attrs
 
@@ -69,6 +69,8 @@ class QatConfig:
         deploy_backend: registered deploy backend (ours).
         train_state, test_state: in which the network is trained and tested (ours).
         layers: entries by layer name, in network order.
+        input_shapes: shapes of network inputs by blob, batch size first, in place of what the
+            network's data layers tell (ours).
     """
 
     batch_num: int = 1
@@ -79,6 +81,7 @@ class QatConfig:
     test_state: NetworkState = attrs.field(factory=NetworkState)
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
     version: int = VERSION
+    input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
 
     @property
     def enabled(self) -> Mapping[str, LayerConfig]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, Iterator, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, Mapping, Optional, Sequence
 
 import attrs
 
@@ -28,11 +28,13 @@ class NetworkViews:
     Attributes:
         train, test: the two.
         source: what the frontend made them of, for its own :meth:`Frontend.insert`.
+        deployed: names of the layers of ``test`` that are deployed; None: all of them.
     """
 
     train: Graph
     test: Graph
     source: Any = attrs.field(default=None, repr=False)
+    deployed: Optional[FrozenSet[str]] = None
 
 
 @attrs.frozen
@@ -58,6 +60,26 @@ Factors = Mapping[str, Mapping[str, "NDArray[Any]"]]
 """Numbers by layer and field, as :meth:`Executor.factors` gives them."""
 
 
+@attrs.frozen(eq=False)
+class LayerArrays:
+    """What one layer read and gave in one batch, as it was before and after this layer ran.
+
+    Attributes:
+        bottoms, tops: float32, in the layer's order; empty arrays are arrays, too.
+    """
+
+    bottoms: Sequence[NDArray[np.float32]]
+    tops: Sequence[NDArray[np.float32]]
+
+
+@attrs.frozen(eq=False)
+class Trace:
+    """One batch: blobs of the network by name, and what single layers read and gave, by layer."""
+
+    blobs: Mapping[str, NDArray[np.float32]]
+    layers: Mapping[str, LayerArrays]
+
+
 class Executor(abc.ABC):
     """A model loaded in its own framework, ready to run arrays."""
 
@@ -76,6 +98,26 @@ class Executor(abc.ABC):
         self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
     ) -> Mapping[str, NDArray[np.float32]]:
         """Run one batch and return copies of the blobs named in ``outputs``."""
+
+    def trace(
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        layers: Sequence[str],
+    ) -> Trace:
+        """Run one batch as :meth:`run` does, and tell what ``layers`` read and gave.
+
+        A blob that a later layer overwrites in place is told as the layer left it.  A framework
+        need not know how.
+
+        Raises:
+            EnvironmentUnsuitableError: this framework cannot tell.
+            ModelError: the model has no such layer.
+        """
+        raise EnvironmentUnsuitableError(
+            f"this framework does not tell what the layers {list(layers)} give.",
+            remedy="Add their types to the simulation with the hook amct_layer_types.",
+        )
 
     def factors(self) -> Factors:
         """Return the factors of the model's Quant and DeQuant layers, by layer name.
@@ -187,6 +229,14 @@ class Frontend(abc.ABC):
     @abc.abstractmethod
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
+
+    def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
+        """Return the quantized layers of the saved fake-quant model, in network order.
+
+        They are read from its files alone, by its own Quants and DeQuants, so that they can be
+        compared with those of the deployable model.  None: this frontend does not tell.
+        """
+        return None
 
     def network_data(self, save_path: str) -> NetworkData:
         """Load the data layers of the saved fake-quant model; a frontend need not know how.

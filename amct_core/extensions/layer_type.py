@@ -32,6 +32,8 @@ class Role(enum.Enum):
 
     INPUT = "is fed with arrays"
     DATA = "brings data in"
+    CONSTANT = "gives the same numbers every time"
+    PARAMETER = "gives numbers that it has learned"
     LOSS = "computes a loss"
     SCORE = "measures"
     SINK = "keeps its inputs from being outputs of the network"
@@ -123,7 +125,7 @@ OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 
 
 _CALLABLES = frozenset(
-    {"attributes", "blobs", "shape", "run", "accumulate", "onnx", "onnx_accumulate"}
+    {"attributes", "blobs", "shape", "run", "cannot_run", "accumulate", "onnx", "onnx_accumulate"}
 )
 
 
@@ -155,8 +157,12 @@ class LayerType:
         folds_batch_norm: whether BatchNorm and Scale behind such a layer are folded into it.
         quantization: what makes it quantizable; None: nothing does.
         run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.
+        cannot_run: ``(node) -> reason``: why ``run`` does not compute a layer, though it computes
+            others of the type; None if it does.
         exact: whether ``run`` equals the framework to the last bit, or ``(node) -> bool``.
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
+        needs_whole_batch: whether rows of the first axis depend on each other, such as the time
+            steps of an LSTM, so that a batch must not be divided.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
@@ -187,8 +193,10 @@ class LayerType:
     folds_batch_norm: bool = False
     quantization: Optional[Quantization] = None
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
+    cannot_run: Optional[Callable[[Node], Optional[str]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
     by_sample: bool = False
+    needs_whole_batch: bool = False
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
     accumulate: Optional[Callable[[Node, Any], Any]] = None

@@ -8,8 +8,12 @@ from amct_core.errors import RecordError
 from amct_core.record.model import Record
 
 
-def check_layers(record: Record, layers: Sequence[str], file: str) -> None:
+def check_layers(
+    record: Record, layers: Sequence[str], file: str, others: Sequence[str] = ()
+) -> None:
     """Check that ``record`` has factors for exactly ``layers``.
+
+    ``others`` may have entries without factors.
 
     Raises:
         RecordError: a layer is missing, has no factors, or is not among ``layers``.
@@ -28,7 +32,7 @@ def check_layers(record: Record, layers: Sequence[str], file: str) -> None:
                     "training."
                 ),
             )
-    known = frozenset(layers)
+    known = frozenset((*layers, *others))
     extra = [name for name in record if name not in known]
     if extra:
         raise RecordError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterator, Mapping, Optional, Tuple
+from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
@@ -36,7 +36,8 @@ class LayerRecord:
             weights.
         offset_w: 0 for each ``scale_w``.
         shift_bit: N for each ``scale_w``: all 0, or each in 1..16; empty if not searched.
-        channels, height, width: shape of the input.
+        channels, height, width: shape of the input.  Where it is that of a network input, those
+            behind its last axis are missing; channels 0 says that a sample is one number.
         skip_fusion: AMCT's switch against folding, kept as it is.
     """
 
@@ -49,6 +50,20 @@ class LayerRecord:
     height: Optional[int] = None
     width: Optional[int] = None
     skip_fusion: Optional[bool] = None
+
+    @property
+    def sample_shape(self) -> Optional[Tuple[int, ...]]:
+        """The shape of one sample of the input, if it is a network input; None: not known."""
+        if self.channels is None:
+            return None
+        axes = (self.channels or None, self.height, self.width)
+        return tuple(size for size in axes if size is not None)
+
+    def with_sample_shape(self, shape: Optional[Sequence[int]]) -> LayerRecord:
+        """Return the entry with the shape of one sample, at most three axes; None: not known."""
+        axes: Sequence[int] = () if shape is None else shape or (0,)
+        sizes = [*axes, None, None, None]
+        return attrs.evolve(self, channels=sizes[0], height=sizes[1], width=sizes[2])
 
     def problem(self) -> Optional[Tuple[str, str]]:
         """Return (field, what is wrong and what was expected) for the first bad value, or None."""

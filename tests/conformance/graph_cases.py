@@ -403,3 +403,21 @@ def layers_of_other_caffes_pass_through(n: Any, L: Any, P: Any) -> None:
     top = relu(n, L, convolution(n, L, source(n, L, 2, 3, 8, 8), "conv", 4), "relu")
     n.turned = L.Permute(convolution(n, L, top, "head", 6), permute_param=dict(order=[0, 2, 3, 1]))
     n.flat = L.Flatten(n.turned)
+
+
+@case("ip", "ip2")
+def data_of_two_axes(n: Any, L: Any, P: Any) -> None:
+    data = source(n, L, 2, 12)
+    top = relu(n, L, inner_product(n, L, data, "ip", 6), "relu")
+    loss(n, L, inner_product(n, L, top, "ip2", 4))
+
+
+@case("conv", "ip", "after")
+def reshapes_that_give_the_batch_size_as_a_number(n: Any, L: Any, P: Any) -> None:
+    """The deployable model has another one, and no row holds values of two samples."""
+    data = source(n, L, 2, 48)
+    n.image = L.Reshape(data, shape=dict(dim=[2, 3, 4, 4]))
+    conv = convolution(n, L, n.image, "conv", 4)
+    n.rows = L.Reshape(conv, shape=dict(dim=[2, -1]))
+    n.image2 = L.Reshape(inner_product(n, L, n.rows, "ip", 32), shape=dict(dim=[2, 2, 4, 4]))
+    loss(n, L, convolution(n, L, n.image2, "after", 3))

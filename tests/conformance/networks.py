@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from tests.conformance import graph_cases, layer_cases, state_cases
+from tests.conformance import graph_cases, layer_cases, loss_cases, state_cases
 from tests.conformance.case import Case
 
-NETWORKS: tuple[Case, ...] = (*layer_cases.CASES, *graph_cases.CASES, *state_cases.CASES)
+NETWORKS: tuple[Case, ...] = (
+    *layer_cases.CASES,
+    *graph_cases.CASES,
+    *loss_cases.CASES,
+    *state_cases.CASES,
+)
 
 
 def named(name: str) -> Case:

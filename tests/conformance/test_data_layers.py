@@ -163,7 +163,7 @@ def test_the_workflow_with(
     assert list(deploy[0].tops) == ["data"]
     (shape,) = deploy[0].parameters("input_param").messages("shape")
     assert shape.integers("dim")[1:] == [CHANNELS, SIZE, SIZE]
-    assert verify("saved", {"data": images(9)[0]}, batch_size=4).exact
+    assert verify("saved", {"data": images(9)[0]}, batch_size=4).exact_integers
     check_own_data(source)
 
 
@@ -182,7 +182,7 @@ def check_own_data(source: Callable[[], str]) -> None:
         if source is not dummy_data:  # that one draws new numbers each time
             np.testing.assert_array_equal(np.concatenate(batches), expected_of(source))
     assert verify("saved", own).samples == 4 * BATCH
-    assert verify("saved", own).exact
+    assert verify("saved", own).exact_integers
 
 
 def expected_of(source: Callable[[], str]) -> np.ndarray:

@@ -12,7 +12,7 @@ from pathlib import Path
 from amct_core.plugins import registries
 from tests.core.test_import_rules import PACKAGES, ROOT
 
-OF_OTHER_LAYERS = {"LSTM", "RNN", "SPP", "Im2col", "Filter", "HDF5Output", "Crop", "Slice"}
+OF_OTHER_LAYERS = {"SPP", "Im2col", "Filter", "HDF5Output", "Crop", "Slice"}
 """Types of Caffe beside those that are declared."""
 
 UPGRADE = "upgrades networks of earlier formats"
@@ -26,10 +26,13 @@ ELSEWHERE = {
     "plugins/amct_caffe/amct_caffe/layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/model/formats/prototxt/upgrade.py": UPGRADE,
     "plugins/amct_caffe/amct_caffe/model/formats/v1.py": UPGRADE,
+    "plugins/amct_caffe/amct_caffe/model/layer_type.py": "reads names of types of other Caffes",
     "plugins/amct_caffe/amct_caffe/model/to_inference.py": WRITES,
     "plugins/amct_caffe/amct_caffe/passes/python_layers.py": WRITES,
     "plugins/amct_caffe/amct_caffe/saving/factors.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/fake_quant.py": WRITES,
+    "plugins/amct_caffe/amct_caffe/saving/fed_shapes.py": OUR_CLASSES,
+    "plugins/amct_caffe/amct_caffe/saving/quantized_layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/saving/split_layer.py": WRITES,
     "plugins/ascend_backend/ascend_backend/eltwise_int16.py": ATC,
     "plugins/ascend_backend/ascend_backend/merging.py": ATC,
@@ -37,6 +40,7 @@ ELSEWHERE = {
     "plugins/ascend_backend/ascend_backend/rollback.py": WRITES,
     "plugins/ascend_backend/ascend_backend/weights_entries.py": ATC,
     "plugins/cpu_sim_backend/cpu_sim_backend/device/rewriting.py": "names it in a report",
+    "plugins/cpu_sim_backend/cpu_sim_backend/feeding.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/onnx_export/layers.py": ONNX,
     "plugins/cpu_sim_backend/cpu_sim_backend/simulator.py": WRITES,
 }
@@ -94,7 +98,8 @@ def _declared(path: Path) -> Iterator[str]:
             first = node.args[0]
             if isinstance(first, ast.Constant):
                 yield first.value
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_LOSSES":
+        target = node.targets[0] if isinstance(node, ast.Assign) else None
+        if isinstance(node, ast.Assign) and getattr(target, "id", "").startswith("_LOSSES"):
             yield from (c.value for c in ast.walk(node) if isinstance(c, ast.Constant))
 
 

@@ -45,7 +45,7 @@ def test_its_fake_quant_model_and_its_integers_are_the_same_and_as_good(results,
     assert quantized["differing_classes"] == 0
     assert quantized["fake_quant"] == quantized["integer"]
     report = quantized["verify"]
-    assert (report["exact"], report["samples"]) == (True, SAMPLES)
+    assert (report["exact_integers"], report["samples"]) == (True, SAMPLES)
     assert [layer["name"] for layer in report["layers"]] == ["conv1", "conv2", "ip1", "ip2"]
     for layer in report["layers"]:
         assert (layer["input_int8_mismatches"], layer["accumulator_mismatches"]) == (0, 0)

@@ -26,7 +26,7 @@ def measure(shared: Path, folder: Path, network: str, *options: str) -> dict[str
     assert os.listdir(folder) == []
     assert results["not_quantized"] == []
     verified = results["verify"]
-    assert (verified["exact"], verified["not_exact"]) == (True, [])
+    assert (verified["exact_integers"], verified["not_exact"]) == (True, [])
     assert (verified["input_int8_mismatches"], verified["accumulator_mismatches"]) == (0, 0)
     assert set(verified["output_mismatches"].values()) == {0}
     assert verified["samples"] == int(options[options.index("--samples") + 1])

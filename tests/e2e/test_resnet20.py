@@ -41,7 +41,7 @@ def quantized(request, results) -> dict:
 
 def test_no_integer_differs_between_the_fake_quant_model_and_the_simulation(quantized):
     report = quantized["verify"]
-    assert (report["exact"], report["samples"]) == (True, SAMPLES)
+    assert (report["exact_integers"], report["samples"]) == (True, SAMPLES)
     assert len(report["layers"]) == QUANTIZED_LAYERS
     for layer in report["layers"]:
         assert (layer["input_int8_mismatches"], layer["accumulator_mismatches"]) == (0, 0)

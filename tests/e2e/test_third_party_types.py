@@ -183,7 +183,7 @@ def test_long_sums_are_split_in_the_fake_quant_model(saved: Path) -> None:
 @pytest.mark.caffe
 def test_verify_finds_no_difference_to_caffe(saved: Path) -> None:
     report = json.loads(amct(saved, "verify", "q/result/model", "--data", "x.npz", "--json").stdout)
-    assert report["exact"]
+    assert report["exact_integers"]
     found = {layer["name"]: layer for layer in report["layers"]}
     assert set(found) == {"reverse", "point"}
     for layer in found.values():

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import IO, List, Mapping, Optional, Sequence
+
+import attrs
 
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
+from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.model.input_shapes import InputShapes, input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
+from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.names import check_names
@@ -27,6 +34,8 @@ from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
+from amct_caffe.saving.fed_shapes import check_fed_shapes
+from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.frontend import (
@@ -41,6 +50,7 @@ from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
+from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.network_state import NetworkStates
 from amct_core.plugins import registries
 from amct_core.quantized_model import QuantizedModel
@@ -84,9 +94,15 @@ class CaffeFrontend(Frontend):
         """Write the modified model, its weights and a record without factors."""
         views = request.views
         check_names(views.source.document)
+        _log_deployed(views.test)
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
+        shapes = _input_shapes(request, views)
+        views = views_of(
+            run_passes(views.source, [FreeBatchSize(shapes.trained, shapes.uncertain)])
+        )
+        check_weights_fit(views.test, shapes.known)
         network: CaffeNetwork = views.source
         require_trained_weights(network.document)
         plugins = registries()
@@ -98,11 +114,13 @@ class CaffeFrontend(Frontend):
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
         require_insertable(Insertion(network, plan))
+        recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan),
+            InsertActivationQat(plan, shapes.known or None, recording.by_group),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
+            InsertInputShape(recording.entries, request.record_file),
         ]
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
@@ -111,7 +129,9 @@ class CaffeFrontend(Frontend):
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
                 _write_weights(stream, network)
-            files.add(request.record_file, records.format(_empty_record(views, plan)))
+            files.add(
+                request.record_file, records.format(_empty_record(views, plan, recording.entries))
+            )
 
     def read_retrained(
         self, model_file: str, weights_file: str, states: Optional[NetworkStates] = None
@@ -124,6 +144,8 @@ class CaffeFrontend(Frontend):
         rendered = render_fake_quant(model)
         document = documents.NetDocument(fields_of(model.graph), list(rendered.layers))
         names = fake_quant_files(save_path)
+        deployed = deployed_network(rendered.layers)
+        model.check_kept({layer.name for layer in deployed.layers}, names.model)
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
@@ -136,17 +158,29 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = document.layers_in("TEST")
 
-        def prototxt(shapes: Mapping[str, Sequence[int]]) -> str:
+        def fed_with(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
             fed = to_inference(layers, shapes.__getitem__)
             fed = with_input_shapes(fed, shapes.__getitem__)
-            return documents.NetDocument.create(document.name, fed).format()
+            return documents.NetDocument.create(document.name, fed)
+
+        @functools.cache
+        def saved() -> CaffeNetwork:
+            return read_network(model_file, weights_file)
+
+        def check(shapes: Mapping[str, Sequence[int]]) -> None:
+            check_fed_shapes(attrs.evolve(saved(), document=fed_with(shapes)))
 
         return CaffeExecutor(
             inputs=data_blobs(layers),
-            prototxt=prototxt,
+            network=fed_with,
             weights_file=weights_file,
             factors=lambda: read_factors(document, weights_file),
+            check=check,
         )
+
+    def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
+        """Return the quantized layers of the saved fake-quant model, in network order."""
+        return quantized_layers(documents.read(fake_quant_files(save_path).model))
 
     def network_data(self, save_path: str) -> NetworkData:
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
@@ -166,7 +200,28 @@ class CaffeFrontend(Frontend):
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
-    return NetworkViews(to_graph(network, "TRAIN"), to_graph(network, "TEST"), network)
+    test = to_graph(network, "TEST")
+    deployed = deployed_network([node.source for node in test.nodes])
+    return NetworkViews(
+        train=to_graph(network, "TRAIN"),
+        test=test,
+        source=network,
+        deployed=frozenset(layer.name for layer in deployed.layers),
+    )
+
+
+def _log_deployed(test: Graph) -> None:
+    """Say what of the network will be deployed, while it can still be changed."""
+    layers = [node.source for node in test.nodes]
+    deployed = deployed_network(layers)
+    kept = {layer.name for layer in deployed.layers}
+    gone = [layer.name for layer in layers if layer.name not in kept]
+    _log.info(
+        "deployed: inputs %s, outputs %s%s",
+        ", ".join(map(repr, deployed.inputs)),
+        ", ".join(map(repr, deployed.outputs)),
+        f"; not deployed: {', '.join(map(repr, gone))}" if gone else "",
+    )
 
 
 def fields_of(graph: Graph) -> Message:
@@ -197,7 +252,13 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
     caffemodel.write(stream, network.document.name, layers, network.others)
 
 
-def _empty_record(views: NetworkViews, plan: QatPlan) -> Record:
-    """Return a record with an entry for each quantized layer, in network order."""
+def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
+    layers = views.source.document.layers_in("TEST")
+    return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
+
+
+def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:
+    """Return a record with an entry for each quantized layer, in network order, and each input."""
     planned = {layer.name for group in plan.groups for layer in group.layers}
-    return Record({node.name: LayerRecord() for node in views.test.nodes if node.name in planned})
+    layers = [node.name for node in views.test.nodes if node.name in planned]
+    return Record({name: LayerRecord() for name in (*layers, *inputs.values())})

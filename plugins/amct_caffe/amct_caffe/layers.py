@@ -8,8 +8,17 @@ from __future__ import annotations
 from amct_caffe.runtime.activation_qat import ActivationQAT
 from amct_caffe.runtime.array_data import ArrayData
 from amct_caffe.runtime.dequant import DeQuant
+from amct_caffe.runtime.input_shape import InputShape
 from amct_caffe.runtime.quant import Quant
 from amct_caffe.runtime.shift_search import ShiftSearch
 from amct_caffe.runtime.weight_qat import WeightQAT
 
-__all__ = ["ActivationQAT", "ArrayData", "DeQuant", "Quant", "ShiftSearch", "WeightQAT"]
+__all__ = [
+    "ActivationQAT",
+    "ArrayData",
+    "DeQuant",
+    "InputShape",
+    "Quant",
+    "ShiftSearch",
+    "WeightQAT",
+]

@@ -6,6 +6,7 @@ from typing import Dict, Tuple
 
 from amct_core.errors import ModelError
 from amct_core.graph import Value
+from amct_core.graph.input_shapes import shape_source
 from amct_core.graph.shapes import known_shapes
 from amct_core.quantized_model import QuantizedModel
 
@@ -13,18 +14,20 @@ from amct_core.quantized_model import QuantizedModel
 class InputShapes:
     """Returns the shape of a data blob, batch size first, when called with its name.
 
-    The shape comes from the data layer's own parameters if they tell it, else from what training
-    recorded of a quantized layer that reads the blob (or a blob that layers of unchanged shape made
-    of it).
+    The first of these that tells it: what the model says (insertion knew it, training has recorded
+    it, or the user gives it), the data layer's own parameters, what training has recorded of a
+    quantized layer that reads the blob, or a blob that layers of unchanged shape made of it.
     """
 
     def __init__(self, model: QuantizedModel) -> None:
         self._graph = model.graph
+        self._given = model.input_shapes
         self._known = known_shapes(model.graph)
         self._recorded: Dict[Value, Tuple[int, int, int]] = {}
         for layer in model.layers:
             if layer.input_shape is not None:
-                self._recorded.setdefault(self._source(layer.input_value), layer.input_shape)
+                source = shape_source(model.graph, layer.input_value)
+                self._recorded.setdefault(source, layer.input_shape)
 
     def __call__(self, blob: str) -> Tuple[int, ...]:
         """Return the shape of ``blob``.
@@ -33,7 +36,7 @@ class InputShapes:
             ModelError: nothing tells it.
         """
         value = Value(blob)
-        known = self._known.get(value)
+        known = self._given.get(blob) or self._known.get(value)
         if known is not None:
             return known
         recorded = self._recorded.get(value)
@@ -41,22 +44,13 @@ class InputShapes:
             return (self._batch_size(value), *recorded)
         producer = self._graph.producer(value)
         raise ModelError(
-            f"the shape of its top '{blob}' is not known: neither its parameters nor the record of "
-            "a quantized layer that reads it tell it.",
+            f"the shape of its top '{blob}' is not known: neither its parameters nor the record "
+            "tell it.",
             file=self._graph.file,
             layer=producer.name if producer is not None else None,
-            remedy="Give the TEST phase an Input layer with a shape, or quantize a layer that "
-            "reads the blob.",
+            remedy=f"Give it: --input-shape {blob}:N,C,H,W, or input_shapes in the config; or "
+            "train again, which records it.",
         )
-
-    def _source(self, value: Value) -> Value:
-        """Follow ``value`` up through layers that keep the shape."""
-        graph = self._graph
-        while True:
-            node = graph.producer(value)
-            if node is None or not node.inputs or not node.type.keeps_shape:
-                return value
-            value = node.inputs[0]
 
     def _batch_size(self, value: Value) -> int:
         node = self._graph.producer(value)

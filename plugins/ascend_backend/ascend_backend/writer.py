@@ -7,11 +7,13 @@ of canndev.  What an entry of the binary file says is in :mod:`ascend_backend.we
 from __future__ import annotations
 
 import json
-from typing import Sequence
+from typing import Mapping, Sequence, Tuple
 
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
-from amct_caffe.model.to_inference import to_inference
+from amct_caffe.model.layer_type import role_of
+from amct_caffe.model.to_inference import input_layer, to_inference
+from amct_core.extensions import Role
 from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
@@ -38,16 +40,18 @@ def write_deploy_model(
             DetectionOutput as it is, for a user who rewrites them by hand; ATC refuses them.
 
     Raises:
-        ModelError: the shape of a network input is not known, or a DetectionOutput cannot be
-            expressed as the SSDDetectionOutput that ATC takes.
+        ModelError: the shape of a network input is not known, a quantized layer would be missing,
+            or a DetectionOutput cannot be expressed as the SSDDetectionOutput that ATC takes.
     """
     rendered = render_deploy(model)
     layers: Sequence[Layer] = rendered.layers
     if not keep_training_layers:
         layers = to_inference(layers, InputShapes(model))
+        layers = [_of_given_shape(layer, model.input_shapes) for layer in layers]
         layers = ssd_detection_outputs(layers, model.graph.file)
     document = NetDocument.create(model.graph.name, layers)
     names = deploy_files(save_path)
+    model.check_kept({layer.name for layer in layers}, names.model)
     files.add(names.model, document.format())
     with files.open(names.weights) as stream:
         entries = [
@@ -57,3 +61,12 @@ def write_deploy_model(
         ]
         caffemodel.write(stream, document.name, entries, entry_fields(layers))
     files.add(name_map_file(save_path), json.dumps(name_map(model, layers), indent=2) + "\n")
+
+
+def _of_given_shape(layer: Layer, shapes: Mapping[str, Tuple[int, ...]]) -> Layer:
+    """Return ``layer``; an Input of its own whose shape is given gets that, under its own name."""
+    if role_of(layer) is not Role.INPUT or len(layer.tops) != 1 or layer.tops[0] not in shapes:
+        return layer
+    given = input_layer(layer.tops[0], shapes[layer.tops[0]])
+    layer.message.set("input_param", given.parameters("input_param"))
+    return layer

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amct_core.accumulator_parts import accumulator_parts, part_names
 from amct_core.errors import ConfigError
-from amct_core.extensions.frontend import Executor, Factors
+from amct_core.extensions.frontend import Executor, Factors, LayerArrays
 from amct_core.graph.attributes import Pooling
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import pooling
@@ -33,13 +33,25 @@ class LayerIntegers:
     q: Array
     accumulator: Array
 
+    @property
+    def q_as_int8(self) -> NDArray[np.int8]:
+        """The inputs as int8, whatever is wrong with them."""
+        return np.clip(np.rint(self.q), -128, 127).astype(np.int8)
+
 
 @attrs.frozen(eq=False)
 class Observation:
-    """One batch: the integers by layer, the network's outputs by blob."""
+    """One batch.
+
+    Attributes:
+        layers: the integers of the quantized layers.
+        outputs: the network's outputs, by blob.
+        fed: what the layers read and gave that the simulation lacks.
+    """
 
     layers: Mapping[str, LayerIntegers]
     outputs: Mapping[str, Array]
+    fed: Mapping[str, LayerArrays] = attrs.field(factory=dict)
 
 
 class Counterpart(abc.ABC):
@@ -53,6 +65,11 @@ class Counterpart(abc.ABC):
 
     same_floats: bool
     """Whether its float layers are to equal the simulation's to the last bit, all of them."""
+
+    @property
+    @abc.abstractmethod
+    def layers(self) -> Sequence[str]:
+        """The quantized layers that it tells of."""
 
     @abc.abstractmethod
     def run(self, batch: Mapping[str, Array]) -> Observation:
@@ -71,6 +88,7 @@ class FrameworkCounterpart(Counterpart):
         layers: the quantized layers of the deployable network.
         outputs: blobs.
         framework: its name.
+        fed: layers whose results the simulation takes from here.
     """
 
     sums_in_float32 = True
@@ -82,19 +100,30 @@ class FrameworkCounterpart(Counterpart):
         layers: Iterable[DeployedLayer],
         outputs: Sequence[str],
         framework: str = "its framework",
+        fed: Sequence[str] = (),
     ) -> None:
         self.description = f"fake-quant in {framework}"
         self._executor = executor
         self._outputs = tuple(outputs)
+        self._fed = tuple(fed)
         self._layers = [_FrameworkLayer.of(layer) for layer in layers]
         blobs = {blob for layer in self._layers for blob in layer.blobs}
         self._blobs = sorted({*blobs, *self._outputs})
 
+    @property
+    def layers(self) -> Sequence[str]:
+        """The quantized layers that it was given."""
+        return [each.layer.name for each in self._layers]
+
     def run(self, batch: Mapping[str, Array]) -> Observation:
         """Run one batch in the framework."""
-        found = self._executor.run(batch, self._blobs)
+        if self._fed:
+            traced = self._executor.trace(batch, self._blobs, self._fed)
+            found, fed = traced.blobs, traced.layers
+        else:
+            found, fed = self._executor.run(batch, self._blobs), {}
         layers = {each.layer.name: each.integers(found) for each in self._layers}
-        return Observation(layers, {blob: found[blob] for blob in self._outputs})
+        return Observation(layers, {blob: found[blob] for blob in self._outputs}, fed)
 
     def factors(self) -> Factors:
         """Return the factors of the fake-quant model."""
@@ -163,6 +192,11 @@ class EngineCounterpart(Counterpart):
         self.description = f"the {other.engine} engine"
         self._other = other
         self._blobs = sorted({*other.integer_blobs, *other.outputs})
+
+    @property
+    def layers(self) -> Sequence[str]:
+        """All quantized layers."""
+        return [layer.name for layer in self._other.quantized_layers]
 
     def run(self, batch: Mapping[str, Array]) -> Observation:
         """Run one batch in the other engine."""

@@ -96,10 +96,9 @@ def departure(exact: Simulator, device: Simulator, data: DataSource, batch_size:
     compared = {blobs[name]: _Tally() for name in blobs if name in left}
     outputs = {blob: _Tally() for blob in exact.outputs}
     wanted = [*compared, *outputs]
-    samples = 0
-    for batch in progress(data.read(batch_size), data.samples, "comparing"):
+    batches = exact.batches(data, batch_size)
+    for batch in progress(batches, batches.samples, "comparing"):
         expected, found = exact.run(batch, wanted), device.run(batch, wanted)
-        samples += len(next(iter(batch.values())))
         for blob, tally in (*compared.items(), *outputs.items()):
             tally.add(found[blob], expected[blob])
     layers = tuple(
@@ -107,7 +106,7 @@ def departure(exact: Simulator, device: Simulator, data: DataSource, batch_size:
         for name, blob in blobs.items()
     )
     return Departure(
-        samples,
+        batches.samples,
         device.device,
         layers,
         tuple(tally.output(blob) for blob, tally in outputs.items()),

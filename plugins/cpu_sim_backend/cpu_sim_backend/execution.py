@@ -13,6 +13,7 @@ from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
 from amct_core.numerics import affine, dequant, float16, pooling
 from cpu_sim_backend.device.dequantizing import dequantized
+from cpu_sim_backend.feeding import Fed
 
 Array = NDArray[Any]
 _INT32 = np.iinfo(np.int32)
@@ -110,6 +111,8 @@ class Execution:
         if isinstance(a, Input):
             given = zip(node.tops, a.shapes)
             return _in_float16(node, [input_array(self.inputs, top, each) for top, each in given])
+        if isinstance(a, Fed):
+            return [np.asarray(self.inputs[key], np.float32) for key in a.keys]
         arguments = [self.tensors[value] for value in node.inputs]
         if isinstance(a, Quant):
             quantize = float16.quantize if a.float16 else affine.quantize

@@ -49,7 +49,10 @@ class LayerReport:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing differs that may not, and the arithmetic is proven exact."""
+        """Whether nothing differs that may not, and the arithmetic is proven exact.
+
+        An int8 input may differ behind an inexact float layer.
+        """
         inputs_agree = not self.input_int8_mismatches or bool(self.inexact_upstream)
         integers_agree = not (self.accumulator_mismatches or self.factor_mismatches)
         return inputs_agree and integers_agree and self.proven
@@ -57,30 +60,95 @@ class LayerReport:
 
 @attrs.frozen
 class OutputReport:
-    """One network output and how many of its values differ."""
+    """One float blob in which a simulated part of the network ends.
+
+    That is an output of the network, or what a fed layer reads.
+
+    Attributes:
+        blob: its name.
+        mismatches: values that differ when the simulation runs freely: in any bit where each float
+            layer upstream equals the framework's to the last bit, else beyond 1e-6 of the blob's
+            largest magnitude.
+        different_values: values that differ in any bit when the simulation runs freely.  One NaN is
+            as good as another, but -0 is not 0.
+        beyond_tolerance: values that differ beyond 1e-6 of the blob's largest magnitude where each
+            quantized layer has the int8 inputs that it has on the other side.
+        inexact_upstream: float layers before it that equal the framework's only to 1e-6.
+        fed_layer: the fed layer that reads it; None for an output of the network.
+    """
 
     blob: str
     mismatches: int
+    different_values: int = 0
+    beyond_tolerance: int = 0
+    inexact_upstream: Tuple[str, ...] = ()
+    fed_layer: Optional[str] = None
 
 
 @attrs.frozen
 class VerifyReport:
-    """The comparison as a whole; ``compared`` says in words what with what."""
+    """The comparison as a whole.
+
+    Attributes:
+        samples: rows of the network's first input.
+        layers: the quantized layers that both models have.
+        outputs: the outputs of the network that the simulation computes.
+        compared: says in words what was compared with what.
+        missing_layers: quantized layers that one of the two saved models has and the other lacks.
+        inexact_float_layers: float layers that equal the framework's only to 1e-6.
+        fed_layers: layers that cannot be simulated; the framework's results were taken for theirs.
+        fed_inputs: what these read, as the simulation computes it.
+    """
 
     samples: int
     layers: Tuple[LayerReport, ...]
     outputs: Tuple[OutputReport, ...]
     compared: str = ""
+    missing_layers: Tuple[str, ...] = ()
+    inexact_float_layers: Tuple[str, ...] = ()
+    fed_layers: Tuple[str, ...] = ()
+    fed_inputs: Tuple[OutputReport, ...] = ()
+
+    @property
+    def floats(self) -> Tuple[OutputReport, ...]:
+        """All float blobs that are compared."""
+        return (*self.outputs, *self.fed_inputs)
 
     @property
     def exact(self) -> bool:
+        """Whether every compared bit is the same, those of float blobs included."""
+        same = not any(blob.different_values or blob.mismatches for blob in self.floats)
+        return same and self.exact_integers and all(layer.proven for layer in self.layers)
+
+    @property
+    def exact_integers(self) -> bool:
+        """Whether no int8 input, no accumulator, no stored factor differs, and none is missing."""
+        return not self.missing_layers and not any(
+            layer.input_int8_mismatches or layer.accumulator_mismatches or layer.factor_mismatches
+            for layer in self.layers
+        )
+
+    @property
+    def passed(self) -> bool:
         """Whether nothing differs that may not.
 
-        Where an int8 value differs behind an inexact float layer, so may the outputs.
+        An int8 input may differ behind float layers that are named as inexact, if each layer is
+        equal on the same inputs; float blobs may differ by 1e-6 of their largest magnitude.
         """
-        excused = any(layer.input_int8_mismatches for layer in self.layers)
-        outputs_agree = excused or not any(output.mismatches for output in self.outputs)
-        return outputs_agree and all(layer.exact for layer in self.layers)
+        floats_agree = not any(blob.beyond_tolerance for blob in self.floats)
+        return floats_agree and not self.missing_layers and all(each.exact for each in self.layers)
+
+    @property
+    def verdict(self) -> str:
+        """What was found, in words; "exact" alone only where every compared bit is the same."""
+        if not self.passed:
+            return "NOT exact"
+        if self.exact:
+            return "exact"
+        floats = "float outputs agree to 1e-6 of their largest magnitude"
+        if self.exact_integers:
+            return f"exact in every integer; {floats}"
+        return f"exact in every integer on the same inputs; {floats}"
 
     @property
     def mismatches(self) -> int:
@@ -89,14 +157,19 @@ class VerifyReport:
             layer.input_int8_mismatches + layer.accumulator_mismatches + layer.factor_mismatches
             for layer in self.layers
         )
-        return integers + sum(output.mismatches for output in self.outputs)
+        return integers + sum(blob.mismatches for blob in self.floats)
 
     def as_json(self) -> Dict[str, Any]:
         """Return the report as ``--json`` prints it."""
         return {
             "exact": self.exact,
+            "exact_integers": self.exact_integers,
+            "missing_layers": list(self.missing_layers),
+            "inexact_float_layers": list(self.inexact_float_layers),
+            "fed_layers": list(self.fed_layers),
             "compared": self.compared,
             "samples": self.samples,
             "layers": [attrs.asdict(layer) for layer in self.layers],
-            "outputs": [attrs.asdict(output) for output in self.outputs],
+            "outputs": [{"blob": e.blob, "mismatches": e.mismatches} for e in self.outputs],
+            "floats": [attrs.asdict(blob) for blob in self.floats],
         }

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from amct_core.numerics.exactness import EXACT_LIMIT
 from cpu_sim_backend.departure import Departure, remarks
-from cpu_sim_backend.report import VerifyReport
+from cpu_sim_backend.report import OutputReport, VerifyReport
 
 _HEADINGS = (
     "layer",
@@ -42,10 +42,11 @@ def print_report(report: VerifyReport) -> None:
             f"{layer.max_abs_partial_sum_bound / EXACT_LIMIT:.4f}",
             str(layer.int16_saturated),
         )
-    for output in report.outputs:
-        table.add_row(f"output '{escape(output.blob)}'", "", str(output.mismatches), "", "", "")
+    for blob in report.floats:
+        what = "output" if blob.fed_layer is None else "input of a fed layer:"
+        table.add_row(f"{what} '{escape(blob.blob)}'", "", str(blob.mismatches), "", "", "")
     console.print(table)
-    for line in (*_remarks(report), "exact" if report.exact else "NOT exact"):
+    for line in (*_remarks(report), report.verdict):
         # As it is: what stands in brackets is no markup, and a line is not broken.
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -85,6 +86,8 @@ def _share(part: int, whole: int) -> str:
 
 
 def _remarks(report: VerifyReport) -> Iterator[str]:
+    if report.missing_layers:
+        yield f"in one of the two saved models only: {', '.join(report.missing_layers)}"
     for layer in report.layers:
         if layer.first_difference is not None:
             yield f"{layer.name}: first difference: {_described(layer.first_difference)}"
@@ -99,6 +102,28 @@ def _remarks(report: VerifyReport) -> Iterator[str]:
             f"{', '.join(layers)}: running freely, behind float layers that agree to 1e-6 only: "
             f"{', '.join(floats)}"
         )
+    for blob in report.floats:
+        if blob.different_values:
+            yield _float_remark(blob)
+    if report.fed_layers:
+        yield (
+            "not simulated, the framework's own results were taken and what they read was "
+            f"compared: {', '.join(report.fed_layers)}"
+        )
+
+
+def _float_remark(blob: OutputReport) -> str:
+    """Say how far a float blob agrees that is not the same in every bit."""
+    line = f"'{blob.blob}': {blob.different_values} values are not the same in every bit"
+    if blob.beyond_tolerance:
+        line += f", and {blob.beyond_tolerance} differ by more than 1e-6 of the largest"
+    if blob.inexact_upstream:
+        return f"{line}; behind float layers that agree to 1e-6 only: " + ", ".join(
+            blob.inexact_upstream
+        )
+    return (
+        f"{line}, though every float layer before it is claimed to be (the sign of a zero counts)"
+    )
 
 
 def _described(difference: Dict[str, Any]) -> str:

@@ -22,16 +22,26 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import DeQuant, Input, Quant
-from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers, quantized_nodes
+from amct_core.graph.attributes import Data, DeQuant, Input, Quant
+from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
 from amct_core.processor_families import find_family
+from cpu_sim_backend.data.batches import Batches, batches
 from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
 from cpu_sim_backend.engines import chosen_engine
-from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array
+from cpu_sim_backend.execution import Execution, QuantizedTensor, as_array, checked_input
+from cpu_sim_backend.feeding import (
+    Fed,
+    FedLayer,
+    fed_inputs,
+    given_integers,
+    with_fed_layers,
+    with_given_integers,
+)
+from cpu_sim_backend.simulatable import check_simulatable, unknown_float_layers
 
 if TYPE_CHECKING:
     from cpu_sim_backend.fast.engine import FastEngine
@@ -50,9 +60,12 @@ class Simulator:
         threads: of the fast engine; None: as many as Caffe's BLAS and our kernels use.
         soc_version: compute what this processor computes otherwise as well; None: the exact
             integers that the model says.
+        feed_unknown: do not refuse a float layer that cannot be simulated: what it gives is an
+            input of :meth:`run` then.
 
     Attributes:
-        graph: what is computed; with a soc version not the graph that was read.
+        graph: what is computed; with a soc version, or fed layers, not the graph that was read.
+        fed_layers: the layers that cannot be simulated, in network order.
         device: what is computed otherwise for the soc version; None without one.
         engine: ``reference`` or ``fast``.
 
@@ -68,12 +81,13 @@ class Simulator:
         engine: str = "auto",
         threads: Optional[int] = None,
         soc_version: Optional[str] = None,
+        feed_unknown: bool = False,
     ) -> None:
         from amct_core.workflow import frontend_for
 
         plugins = registries()
         graph = frontend_for(prototxt, plugins).read(prototxt, caffemodel).test
-        self._prepare(graph, plugins, engine, threads, soc_version)
+        self._prepare(graph, plugins, engine, threads, soc_version, feed_unknown)
 
     @classmethod
     def from_graph(
@@ -95,17 +109,21 @@ class Simulator:
         engine: str,
         threads: Optional[int],
         soc_version: Optional[str],
+        feed_unknown: bool = False,
     ) -> None:
         self.device: Optional[DeviceGraph] = None
         if soc_version is not None:
             family = find_family(plugins.processor_families, soc_version)
             self.device = as_computed_by(graph, family, soc_version)
             graph = self.device.graph
+        self._outputs = graph.outputs
+        self.fed_layers: Tuple[FedLayer, ...] = ()
+        if feed_unknown:
+            graph, self.fed_layers = with_fed_layers(graph, unknown_float_layers(graph))
         self.graph = graph
-        integer = quantized_nodes(graph)
-        for node in graph.nodes:
-            self._check(node, node in integer)
+        check_simulatable(graph)
         self._layers = deployed_layers(graph)
+        self._on_given: Optional[Simulator] = None
         self.engine = chosen_engine(engine)
         self._fast: Optional[FastEngine] = None
         if self.engine == "fast":
@@ -121,7 +139,13 @@ class Simulator:
     @property
     def outputs(self) -> Tuple[str, ...]:
         """Output blobs."""
-        return tuple(value.name for value in self.graph.outputs)
+        return tuple(value.name for value in self._outputs)
+
+    @property
+    def computed_outputs(self) -> Tuple[Value, ...]:
+        """The outputs that no fed layer gives."""
+        fed = {value for layer in self.fed_layers for value in layer.outputs}
+        return tuple(value for value in self._outputs if value not in fed)
 
     @property
     def quantized_layers(self) -> Tuple[DeployedLayer, ...]:
@@ -134,24 +158,38 @@ class Simulator:
         blobs = (blob for layer in self.quantized_layers for blob in layer.integer_blobs)
         return tuple(dict.fromkeys(blobs))
 
-    def inexact_layers(self, blob: str) -> Tuple[str, ...]:
-        """Return the float layers upstream of ``blob`` that equal Caffe only approximately."""
+    @property
+    def inexact_float_layers(self) -> Tuple[str, ...]:
+        """The float layers that equal Caffe's only approximately, in network order."""
+        return tuple(node.name for node in self.graph.nodes if self._is_inexact(node))
+
+    def inexact_layers(self, blob: Union[str, Value]) -> Tuple[str, ...]:
+        """Return the float layers upstream of ``blob`` that equal Caffe only approximately.
+
+        None is upstream of a fed layer, which gives what Caffe gives.
+        """
         found: List[str] = []
-        stack, seen = [self.graph.final_value(blob)], set()
+        stack, seen = [self.graph.final_value(blob) if isinstance(blob, str) else blob], set()
         while stack:
             value = stack.pop()
             node = self.graph.producer(value)
             if node is None or value in seen:
                 continue
             seen.add(value)
-            exact = node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input))
-            if not exact and not node.type.is_exact(node):
+            if self._is_inexact(node):
                 found.append(node.name)
             stack.extend(node.inputs)
         return tuple(found)
 
+    def _is_inexact(self, node: Node) -> bool:
+        exact = node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input, Fed))
+        return not exact and not node.type.is_exact(node)
+
     def run(
-        self, inputs: Mapping[str, Array], outputs: Optional[Sequence[str]] = None
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Optional[Sequence[str]] = None,
+        fed: Optional[Mapping[str, Sequence[Array]]] = None,
     ) -> Dict[str, Array]:
         """Run one batch.
 
@@ -159,6 +197,7 @@ class Simulator:
             inputs: float32 arrays by input blob; any batch size.
             outputs: blobs to return; None: the network's outputs.  The blob of a Quant is int8,
                 that of an integer layer int32 (the accumulator with its bias), others are float32.
+            fed: what each of :attr:`fed_layers` gives, one array per top.
 
         Raises:
             ModelError: an input is missing or has the wrong shape, or a blob does not exist.
@@ -166,20 +205,76 @@ class Simulator:
         """
         names = tuple(self.outputs if outputs is None else outputs)
         self._check_blobs(names)
-        wanted = {self.graph.final_value(name): name for name in names}
+        wanted = {name: self.graph.final_value(name) for name in names}
+        found = self.run_values(inputs, tuple(wanted.values()), fed)
+        return {name: found[value] for name, value in wanted.items()}
+
+    def check_inputs(self, inputs: Mapping[str, Array]) -> None:
+        """Check that there are data for each input of the network.
+
+        Raises:
+            ModelError: one is missing or has the wrong shape.
+        """
+        for name, shape in self.inputs.items():
+            checked_input(inputs, name, shape)
+
+    def run_values(
+        self,
+        inputs: Mapping[str, Array],
+        values: Sequence[Value],
+        fed: Optional[Mapping[str, Sequence[Array]]] = None,
+    ) -> Dict[Value, Array]:
+        """Run one batch as :meth:`run` does; return tensors that in-place layers replace, too."""
+        self._check_batch_size(inputs)
+        given = self._with_fed(inputs, fed or {})
+        wanted = frozenset(values)
         if self._fast is not None:
-            found = self._fast.run(inputs, frozenset(wanted))
-            return {wanted[value]: found[value] for value in wanted}
-        execution = Execution(inputs)
-        result: Dict[str, Array] = {}
+            return self._fast.run(given, wanted)
+        execution = Execution(given)
+        result: Dict[Value, Array] = {}
         last_uses = self._last_uses()
         for index, node in enumerate(self.graph.nodes):
             for value, tensor in zip(node.outputs, execution.run(node)):
                 if value in wanted:
-                    result[wanted[value]] = as_array(tensor)
+                    result[value] = as_array(tensor)
             for value in last_uses.get(index, ()):
                 execution.tensors.pop(value, None)
-        return {name: result[name] for name in names}
+        return result
+
+    def _with_fed(
+        self, inputs: Mapping[str, Array], fed: Mapping[str, Sequence[Array]]
+    ) -> Mapping[str, Array]:
+        for layer in self.fed_layers:
+            if len(fed.get(layer.name, ())) != len(layer.outputs):
+                raise ModelError(
+                    f"layer type '{layer.op}' cannot be simulated, and {len(layer.outputs)} arrays "
+                    f"are not given for its tops; given for: {sorted(fed)}.",
+                    file=self.graph.file,
+                    layer=layer.name,
+                    remedy="Give run(fed=...) what it gives in the framework.",
+                )
+        return {**inputs, **fed_inputs(fed)} if fed else inputs
+
+    def run_on_integers(
+        self,
+        inputs: Mapping[str, Array],
+        integers: Mapping[str, NDArray[np.int8]],
+        values: Sequence[Value],
+        fed: Optional[Mapping[str, Sequence[Array]]] = None,
+    ) -> Dict[Value, Array]:
+        """Run one batch with the int8 inputs of all quantized layers given.
+
+        Args:
+            inputs, values, fed: as for :meth:`run_values`.
+            integers: what the Quant of each quantized layer gives, by layer.
+        """
+        if self._on_given is None:
+            graph = with_given_integers(self.graph, self.quantized_layers)
+            self._on_given = Simulator.from_graph(graph, self.engine)
+        given = dict(fed or {})
+        for layer in self.quantized_layers:
+            given.update(given_integers(layer, integers[layer.name]))
+        return self._on_given.run_values(inputs, values, given)
 
     def stream(
         self,
@@ -192,15 +287,27 @@ class Simulator:
         Args:
             data: arrays by input blob, or a source that reads them as they are needed: see
                 :mod:`cpu_sim_backend.data`.
-            batch_size: samples per batch, at most.
+            batch_size: samples per batch, at most; where inputs are not as long as each other,
+                batches are those that the network declares.
             outputs: as for :meth:`run`.
 
         Yields:
             What :meth:`run` returns for each batch, in order.
         """
-        source = data if isinstance(data, DataSource) else ArraySource(data)
-        for batch in source.read(batch_size):
+        for batch in self.batches(data, batch_size):
             yield self.run(batch, outputs)
+
+    def batches(
+        self, data: Union[DataSource, Mapping[str, Array]], batch_size: int = 100
+    ) -> Batches:
+        """Return the batches in which this network takes ``data``; see :func:`data.batches`.
+
+        Raises:
+            ModelError: there are no data, or none for any input.
+        """
+        source = data if isinstance(data, DataSource) else ArraySource(data)
+        divisible = not any(node.type.needs_whole_batch for node in self.graph.nodes)
+        return batches(source, self.inputs, batch_size, divisible)
 
     def accumulators(self, layer: str, q: NDArray[np.int8]) -> NDArray[np.int32]:
         """Return the accumulators of one quantized layer, bias included, for given inputs.
@@ -227,6 +334,21 @@ class Simulator:
         found: NDArray[np.int32] = as_array(result)
         return found
 
+    def _check_batch_size(self, inputs: Mapping[str, Array]) -> None:
+        """Raise an error where constants of the network have the batch size that it says."""
+        constants = [node for node in self.graph.nodes if isinstance(node.attributes, Data)]
+        for blob, declared in self.inputs.items():
+            given = np.shape(inputs.get(blob, ()))[:1]
+            for node in constants if given and given != declared[:1] else ():
+                if declared[:1] in [shape[:1] for shape in node.typed(Data).shapes if shape]:
+                    raise ModelError(
+                        f"it gives constants for a batch of {declared[0]}, and input '{blob}' has "
+                        f"a batch of {given[0]}.",
+                        file=self.graph.file,
+                        layer=node.name,
+                        remedy=f"Give batches of {declared[0]} (--batch-size {declared[0]}).",
+                    )
+
     def _check_blobs(self, names: Sequence[str]) -> None:
         """Raise an error that names the processor where it leaves a blob of the model out."""
         if self.device is None:
@@ -250,33 +372,6 @@ class Simulator:
         for value, index in last.items():
             uses.setdefault(index, set()).add(value)
         return uses
-
-    def _check(self, node: Node, integer: bool) -> None:
-        if isinstance(node.attributes, (Input, Quant, DeQuant)):
-            return
-        if node.type.weights is not None and not node.weights:
-            raise ModelError(
-                "the weights file has no weights for it.",
-                file=self.graph.file,
-                layer=node.name,
-                remedy="Save a model whose layers were all trained, or take the layer out.",
-            )
-        if (node.type.accumulate if integer else node.type.run) is not None:
-            return
-        raise ModelError(
-            f"layer type '{node.op}' cannot be simulated{' in integers' if integer else ''}; "
-            f"known: {', '.join(_simulated(integer))}.",
-            file=self.graph.file,
-            layer=node.name,
-            field="type",
-            remedy="A plugin adds it with the hook amct_layer_types.",
-        )
-
-
-def _simulated(integer: bool) -> List[str]:
-    """Return the layer types that can be simulated."""
-    types = registries().layer_types
-    return [each.name for each in types if (each.accumulate if integer else each.run) is not None]
 
 
 _ALONE = "centered input"

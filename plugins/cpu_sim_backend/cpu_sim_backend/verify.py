@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.accumulator_parts import accumulator_parts, weights_of_part
-from amct_core.errors import ConfigError, EnvironmentUnsuitableError, ModelError
+from amct_core.errors import AmctError, ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
 from amct_core.file_names import deploy_files, fake_quant_files
-from amct_core.graph import Node
+from amct_core.graph import Node, Value
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
 from amct_core.plugins import registries
@@ -24,15 +25,15 @@ from cpu_sim_backend.counterparts import (
     FrameworkCounterpart,
     LayerIntegers,
 )
-from cpu_sim_backend.data import ArraySource, DataSource
+from cpu_sim_backend.data import Batches, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
+from cpu_sim_backend.float_comparison import FloatComparison, float_comparisons
 from cpu_sim_backend.magnitude import largest_partial_sum
 from cpu_sim_backend.progress import progress
-from cpu_sim_backend.report import LayerReport, OutputReport, VerifyReport
+from cpu_sim_backend.report import LayerReport, VerifyReport
 from cpu_sim_backend.simulator import Simulator
 
 Array = NDArray[Any]
-_TOLERANCE = 1e-6
 _OF_SAMPLES = ("input", "accumulator")
 _log = logging.getLogger("cpu_sim_backend.verify")
 
@@ -53,19 +54,23 @@ def verify(
     the deployable model in the reference engine, with a warning; the simulation is that of the fast
     engine then.
 
-    The factors that both models store (scales, offsets, N, biases) must be equal.  Each quantized
-    layer is computed on the integers that the counterpart gave it, and its accumulators must not
-    differ in one place.  Beside it the simulation runs freely from the
-    inputs of the network; its int8 values must not differ either, except in layers with a float
-    layer upstream whose order of additions a BLAS decides, or that a math library computes (a float
-    convolution, LRN): those are named.  Outputs behind such a layer count as different beyond 1e-6
-    of the blob's largest magnitude.  Between the engines every bit counts.
+    Both saved models must have the same quantized layers.  The factors that both store (scales,
+    offsets, N, biases) must be equal.  Each quantized layer is computed on the integers that the
+    counterpart gave it, and its accumulators must not differ in one place.  Beside it the
+    simulation runs freely from the inputs of the network; its int8 values must not differ either,
+    except in layers with a float layer upstream whose order of additions a BLAS decides, or that a
+    math library computes (a float convolution, Softmax): those are named.  Outputs must agree to
+    1e-6 of the blob's largest magnitude, where each layer has the int8 that the counterpart had;
+    whether they agree to the last bit is told.
+
+    What a float layer gives that cannot be simulated is taken from the framework; it is named, and
+    what it reads is compared as outputs are.
 
     Args:
         save_path: folder and prefix of the saved model.
-        data: one array per network input, by blob name; all of the same length, in memory or in a
-            file.
-        batch_size: samples per batch; memory grows with it, not with the data.
+        data: one array per network input, by blob name, in memory or in a file.
+        batch_size: samples per batch; memory grows with it, not with the data.  See
+            :func:`cpu_sim_backend.data.batches` for inputs that are not as long as each other.
         engine: of the simulation, one of :data:`cpu_sim_backend.engines.ENGINES`.
         against: ``framework``, ``reference``, or None: the framework if it can run.
 
@@ -79,9 +84,9 @@ def verify(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
     files = deploy_files(save_path)
+    fake_quant = fake_quant_files(save_path).model
     if against != "reference":
-        model = fake_quant_files(save_path).model
-        frontend = frontend_for(files[0] if against is None else model, registries())
+        frontend = frontend_for(files[0] if against is None else fake_quant, registries())
         try:
             executor = frontend.fake_quant_executor(save_path)
         except EnvironmentUnsuitableError as error:
@@ -93,15 +98,17 @@ def verify(
                 error.problem.rstrip("."),
             )
         else:
-            simulator = Simulator(*files, engine)
+            simulator = Simulator(*files, engine, feed_unknown=True)
             name = frontend.name.capitalize()
-            other = FrameworkCounterpart(
-                executor, simulator.quantized_layers, simulator.outputs, name
-            )
-            return compare(other, simulator, data, batch_size)
+            layers = frontend.fake_quant_layers(save_path)
+            other = _in_framework(executor, simulator, layers, name)
+            return compare(other, simulator, data, batch_size, layers)
     simulator = Simulator(*files, "fast" if engine == "auto" else engine)
     engines = EngineCounterpart(Simulator(*files, "reference"), simulator)
-    return compare(engines, simulator, data, batch_size)
+    layers = None
+    if os.path.isfile(fake_quant):
+        layers = frontend_for(fake_quant, registries()).fake_quant_layers(save_path)
+    return compare(engines, simulator, data, batch_size, layers)
 
 
 def compare(
@@ -109,33 +116,138 @@ def compare(
     simulator: Simulator,
     data: Union[DataSource, Mapping[str, Array]],
     batch_size: int = 100,
+    fake_quant_layers: Optional[Sequence[str]] = None,
 ) -> VerifyReport:
-    """Compare a simulator with a loaded fake-quant model or engine; see :func:`verify`."""
+    """Compare a simulator with a loaded fake-quant model or engine; see :func:`verify`.
+
+    Args:
+        other: the model or engine.
+        simulator: the deployable model.
+        data, batch_size: as for :func:`verify`.
+        fake_quant_layers: the quantized layers of the fake-quant model; None: not known.  Layers
+            that only one model has are missing, and only what both have is compared.
+    """
     if isinstance(other, Executor):
-        other = FrameworkCounterpart(other, simulator.quantized_layers, simulator.outputs)
-    source = data if isinstance(data, DataSource) else ArraySource(data)
-    samples, start = source.samples, 0
-    layers = [_LayerComparison.of(simulator, each, other) for each in simulator.quantized_layers]
-    outputs = [_OutputComparison.of(simulator, blob, other) for blob in simulator.outputs]
-    blobs = sorted({*simulator.integer_blobs, *simulator.outputs})
-    for batch in progress(source.read(batch_size), samples, "comparing"):
-        simulated = simulator.run(batch, blobs)
-        found = other.run(batch)
-        for layer in layers:
-            layer.observe(simulated, found.layers[layer.layer.name], start)
-        for output in outputs:
-            output.observe(simulated, found.outputs)
-        start += len(next(iter(batch.values())))
+        other = _in_framework(other, simulator, fake_quant_layers)
+    missing = _missing_layers(simulator, fake_quant_layers)
+    batches = simulator.batches(data, batch_size)
+    report = VerifyReport(
+        samples=batches.samples,
+        layers=(),
+        outputs=(),
+        compared=f"{other.description} with the {simulator.engine} engine",
+        missing_layers=missing,
+        inexact_float_layers=() if other.same_floats else simulator.inexact_float_layers,
+        fed_layers=tuple(layer.name for layer in simulator.fed_layers),
+    )
+    if not missing:
+        return _compared(report, other, simulator, batches)
+    _log.error(
+        "these quantized layers are in one of the two saved models only: %s", ", ".join(missing)
+    )
+    try:
+        return _compared(report, other, simulator, batches)
+    except (AmctError, ValueError) as error:
+        # Without these layers the rest need not be a network; which ones it lacks is the result.
+        _log.error("what both models have cannot be compared: %s", error)
+        return report
+
+
+def _in_framework(
+    executor: Executor,
+    simulator: Simulator,
+    fake_quant_layers: Optional[Sequence[str]],
+    name: str = "its framework",
+) -> FrameworkCounterpart:
+    return FrameworkCounterpart(
+        executor,
+        _common_layers(simulator, fake_quant_layers),
+        [value.name for value in simulator.computed_outputs],
+        name,
+        [layer.name for layer in simulator.fed_layers],
+    )
+
+
+def _common_layers(simulator: Simulator, others: Optional[Sequence[str]]) -> List[DeployedLayer]:
+    layers = simulator.quantized_layers
+    return [layer for layer in layers if others is None or layer.name in others]
+
+
+def _missing_layers(simulator: Simulator, others: Optional[Sequence[str]]) -> Tuple[str, ...]:
+    """Return the quantized layers of the other model that this one lacks, then the reverse."""
+    if others is None:
+        return ()
+    own = [layer.name for layer in simulator.quantized_layers]
+    return (
+        *(name for name in others if name not in own),
+        *(name for name in own if name not in others),
+    )
+
+
+def _compared(
+    report: VerifyReport,
+    other: Counterpart,
+    simulator: Simulator,
+    batches: Batches,
+) -> VerifyReport:
+    """Return ``report`` with what the data show."""
+    names = set(other.layers)
+    layers = [
+        _LayerComparison.of(simulator, layer, other)
+        for layer in simulator.quantized_layers
+        if layer.name in names
+    ]
+    floats = float_comparisons(simulator, other)
+    for batch in progress(batches, batches.samples, "comparing"):
+        _observe(simulator, batch, other, layers, floats)
     factors = other.factors()
     for layer in layers:
         layer.compare_factors(factors)
-        layer.name_sample(source.files)
-    return VerifyReport(
-        samples,
-        tuple(layer.report() for layer in layers),
-        tuple(output.report() for output in outputs),
-        f"{other.description} with the {simulator.engine} engine",
+        layer.name_sample(batches.source.files)
+    ends = [each.report() for each in floats]
+    return attrs.evolve(
+        report,
+        layers=tuple(layer.report() for layer in layers),
+        outputs=tuple(end for end in ends if end.fed_layer is None),
+        fed_inputs=tuple(end for end in ends if end.fed_layer is not None),
     )
+
+
+def _observe(
+    simulator: Simulator,
+    batch: Mapping[str, Array],
+    other: Counterpart,
+    layers: Sequence[_LayerComparison],
+    floats: Sequence[FloatComparison],
+) -> None:
+    """Compare one batch."""
+    blobs = {blob: simulator.graph.final_value(blob) for blob in simulator.integer_blobs}
+    ends = [each.value for each in floats]
+    values = [*blobs.values(), *ends]
+    fed: Mapping[str, Sequence[Array]] = {}
+    # The simulation comes first where it can: what it refuses may end the framework's process.
+    if simulator.fed_layers:
+        simulator.check_inputs(batch)
+        found = other.run(batch)
+        fed = {name: arrays.tops for name, arrays in found.fed.items()}
+        free = simulator.run_values(batch, values, fed)
+    else:
+        free = simulator.run_values(batch, values)
+        found = other.run(batch)
+    by_blob = {blob: free[value] for blob, value in blobs.items()}
+    differing = [
+        layer for layer in layers if layer.observe(by_blob, found.layers[layer.layer.name])
+    ]
+    on_integers: Mapping[Value, Array] = free
+    if differing and all(layer.inexact_upstream for layer in differing):
+        # What may differ must not hide what may not.
+        given = {layer.name: by_blob[layer.quantized.name] for layer in simulator.quantized_layers}
+        given.update(
+            {layer.layer.name: found.layers[layer.layer.name].q_as_int8 for layer in layers}
+        )
+        on_integers = simulator.run_on_integers(batch, given, ends, fed)
+    for each in floats:
+        each.observe(found, free[each.value], on_integers[each.value])
 
 
 @attrs.define
@@ -154,6 +266,7 @@ class _LayerComparison:
     data_bound: int = 0
     largest: int = 0
     first: Optional[Dict[str, Any]] = None
+    rows: Dict[str, int] = attrs.field(factory=lambda: dict.fromkeys(_OF_SAMPLES, 0))
 
     @classmethod
     def of(cls, simulator: Simulator, layer: DeployedLayer, other: Counterpart) -> _LayerComparison:
@@ -174,18 +287,22 @@ class _LayerComparison:
                 "framework": found[0].framework,
             }
 
-    def observe(self, simulated: Mapping[str, Array], framework: LayerIntegers, start: int) -> None:
+    def observe(self, simulated: Mapping[str, Array], framework: LayerIntegers) -> bool:
+        """Compare one batch; return whether an int8 input differs."""
         q, accumulator = (simulated[blob] for blob in self.layer.integer_blobs)
-        different = self._count("input", q, framework.q, start)
+        different = self._count("input", q, framework.q)
         self.input_mismatches += different
         if different:
             # The layer itself is judged on the inputs that the framework's had.
-            q = np.clip(np.rint(framework.q), -128, 127).astype(np.int8)
+            q = framework.q_as_int8
             accumulator = self.simulator.accumulators(self.layer.name, q)
         self.accumulator_mismatches += self._count(
-            "accumulator", accumulator, framework.accumulator, start
+            "accumulator", accumulator, framework.accumulator
         )
+        self.rows["input"] += len(q)
+        self.rows["accumulator"] += len(accumulator)
         self._observe_range(q, accumulator)
+        return bool(different)
 
     def _observe_range(self, q: Array, accumulator: Array) -> None:
         self._count_saturation(accumulator)
@@ -203,7 +320,7 @@ class _LayerComparison:
         if self.first["index"][0] < len(files):
             self.first["sample"] = files[self.first["index"][0]]
 
-    def _count(self, what: str, mine: Array, theirs: Array, start: int) -> int:
+    def _count(self, what: str, mine: Array, theirs: Array) -> int:
         if mine.shape != theirs.shape:
             raise ModelError(
                 f"the {what} has shape {mine.shape} in the simulation and {theirs.shape} in the "
@@ -217,7 +334,7 @@ class _LayerComparison:
             at = tuple(int(i) for i in np.argwhere(different)[0])
             self.first = {
                 "where": what,
-                "index": [at[0] + start, *at[1:]],
+                "index": [at[0] + self.rows[what], *at[1:]],
                 "simulated": int(mine[at]),
                 "framework": float(theirs[at]),
             }
@@ -257,35 +374,3 @@ def _static_bound(node: Node, offset: int, parts: Sequence[slice]) -> int:
     if len(parts) > 1:
         weights = [weights_of_part(axes, node.weights[0], part) for part in parts]
     return max(int(exactness.partial_sum_bound(own, offset, axes.output).max()) for own in weights)
-
-
-@attrs.define
-class _OutputComparison:
-    """Counts the differences of one network output."""
-
-    blob: str
-    exact: bool
-    mismatches: int = 0
-
-    @classmethod
-    def of(cls, simulator: Simulator, blob: str, other: Counterpart) -> _OutputComparison:
-        return cls(blob, other.same_floats or not simulator.inexact_layers(blob))
-
-    def observe(self, simulated: Mapping[str, Array], framework: Mapping[str, Array]) -> None:
-        mine, theirs = simulated[self.blob], framework[self.blob]
-        if mine.shape != theirs.shape:
-            raise ModelError(
-                f"output '{self.blob}' has shape {mine.shape} in the simulation and {theirs.shape} "
-                "in the framework.",
-                remedy="Save the model again; the two files do not belong together.",
-            )
-        if self.exact:
-            different = mine != theirs
-        else:
-            # By the blob's size, not the value's: a sum whose terms cancel has no correct digits.
-            allowed = _TOLERANCE * np.abs(theirs).max(initial=0)
-            different = ~(np.abs(mine - theirs) <= allowed)
-        self.mismatches += int(np.count_nonzero(different))
-
-    def report(self) -> OutputReport:
-        return OutputReport(self.blob, self.mismatches)

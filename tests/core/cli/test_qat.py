@@ -48,7 +48,12 @@ class TestInsert:
         insert = step("insert")
         done = amct(*self.ARGUMENTS)
         insert.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", *self.FILES, solver_file=None
+            "m.prototxt",
+            "m.caffemodel",
+            "config.json",
+            *self.FILES,
+            solver_file=None,
+            input_shapes={},
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
         assert configured == ["configured"]
@@ -56,7 +61,39 @@ class TestInsert:
     def test_the_solver_reaches_the_workflow(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         insert = step("insert")
         amct(*self.ARGUMENTS, "--solver", "s.prototxt")
-        assert insert.call_args.kwargs == {"solver_file": "s.prototxt"}
+        assert insert.call_args.kwargs["solver_file"] == "s.prototxt"
+
+    def test_shapes_of_inputs_reach_the_workflow(
+        self, amct: Amct, step: Callable[[str], Mock]
+    ) -> None:
+        insert = step("insert")
+        options = ("--input-shape", "data:1,3,224,224;a:b:1", "--input-shape", "im info:2, 3")
+        assert amct(*self.ARGUMENTS, *options).status == 0
+        assert insert.call_args.kwargs["input_shapes"] == {
+            "data": (1, 3, 224, 224),
+            "a:b": (1,),
+            "im info": (2, 3),
+        }
+
+    @pytest.mark.parametrize(
+        "text", ["data", "data:", ":1,3", "1,3", "data:1,-1", "data:1,x", "data:0,3", "data:1.0"]
+    )
+    def test_what_is_no_shape_is_wrong_usage(
+        self, amct: Amct, step: Callable[[str], Mock], text: str
+    ) -> None:
+        insert = step("insert")
+        done = amct(*self.ARGUMENTS, "--input-shape", text)
+        assert done.status == 2
+        assert "--input-shape data:1,3,224,224" in done.err
+        insert.assert_not_called()
+
+    def test_an_input_given_twice_is_wrong_usage(
+        self, amct: Amct, step: Callable[[str], Mock]
+    ) -> None:
+        step("insert")
+        options = ("--input-shape", "data:1,3", "--input-shape", "data:2,3")
+        done = amct(*self.ARGUMENTS, *options)
+        assert (done.status, "'data' is given twice" in done.err) == (2, True)
 
     def test_json_lists_the_files(self, amct: Amct, step: Callable[[str], Mock]) -> None:
         step("insert")
@@ -88,6 +125,7 @@ class TestSave:
             record_file="record.txt",
             config_file="config.json",
             backend=None,
+            input_shapes={},
             solver_file="s.prototxt",
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
@@ -107,6 +145,7 @@ class TestSave:
             record_file=None,
             config_file=None,
             backend="mine",
+            input_shapes={},
             solver_file=None,
         )
         assert json.loads(done.out) == {"files": list(self.FILES)}

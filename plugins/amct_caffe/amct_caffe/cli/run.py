@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Mapping, Optional, Tuple
 
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.errors import EnvironmentUnsuitableError
 
@@ -19,6 +20,7 @@ from amct_core.errors import EnvironmentUnsuitableError
 @click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
 @click.option("--simple", help="A simplified config (text proto) to derive the config from.")
 @click.option("--backend", help="Deploy backend; default: as the config says.")
+@input_shape_option
 @json_option
 def command(
     model: str,
@@ -28,6 +30,7 @@ def command(
     config_file: Optional[str],
     simple: Optional[str],
     backend: Optional[str],
+    input_shapes: Mapping[str, Tuple[int, ...]],
     as_json: bool,
 ) -> None:
     """Quantize MODEL with WEIGHTS: config, insert, train, save.
@@ -48,5 +51,14 @@ def command(
         )
     from amct_caffe.training import workflow as training
 
-    written = training.run_all(model, weights, solver, folder, config_file, simple, backend)
+    written = training.run_all(
+        model,
+        weights,
+        solver,
+        folder,
+        config_file,
+        simple,
+        backend,
+        input_shapes=input_shapes,
+    )
     print_files(written, as_json)

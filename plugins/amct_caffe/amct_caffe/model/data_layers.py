@@ -21,6 +21,8 @@ from amct_core.extensions import Role
 from amct_core.extensions.frontend import ImageTransform
 from amct_core.files import map_file
 
+_SOURCES = (Role.DATA, Role.INPUT, Role.CONSTANT)
+
 
 def own_data_layers(document: NetDocument) -> List[Layer]:
     """Return copies of the data layers that the inputs of a TEST net come from.
@@ -33,7 +35,7 @@ def own_data_layers(document: NetDocument) -> List[Layer]:
     found: List[Layer] = []
     for layer in layers:
         role = role_of(layer)
-        if not set(layer.tops) & set(wanted) or role not in (Role.DATA, Role.INPUT):
+        if not set(layer.tops) & set(wanted) or role not in _SOURCES:
             continue
         if role is Role.INPUT or _source_of(layer).is_fed:
             raise ModelError(

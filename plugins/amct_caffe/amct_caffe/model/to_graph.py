@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Set, Tuple
 
-import attrs
 from numpy.typing import NDArray
 
+from amct_caffe.model.channels import with_data_channels
 from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.layer_types.convolution import over_axes
-from amct_caffe.model.layer_types.data import Database
 from amct_caffe.model.network import CaffeNetwork
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
@@ -50,7 +49,8 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
             )
         )
     document = network.document
-    return Graph(document.name, _with_data_channels(nodes), network.model_file, document.fields)
+    graph = Graph(document.name, nodes, network.model_file, document.fields)
+    return with_data_channels(graph)
 
 
 def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Attributes:
@@ -58,19 +58,3 @@ def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Att
     if isinstance(attributes, Convolution) and weights and weights[0].ndim > 2:
         return over_axes(attributes, weights[0].ndim - 2) or attributes
     return attributes
-
-
-def _with_data_channels(nodes: Sequence[Node]) -> List[Node]:
-    """Complete the shapes of databases by the weights of the convolutions that read them."""
-    channels: Dict[str, int] = {}
-    for node in nodes:
-        axes = node.type.weights
-        if isinstance(node.attributes, Convolution) and node.weights and axes and axes.input == 1:
-            count = node.weights[0].shape[1] * node.attributes.group
-            channels.setdefault(node.bottoms[0], count)
-    return [
-        attrs.evolve(node, attributes=node.attributes.with_channels(channels[node.tops[0]]))
-        if isinstance(node.attributes, Database) and node.tops and node.tops[0] in channels
-        else node
-        for node in nodes
-    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -37,10 +37,15 @@ class InsertActivationQat(Pass[CaffeNetwork]):
        layer cannot do that (the phases read different blobs) is refused.
     7. A network that has such layers already is refused.
     8. It stands in the nets in which one of the group's layers stands, as far as rules say that.
-    9. The first one keeps in its parameters for which states of the nets all of this was made.
+    9. The first one keeps in its parameters for which states of the nets all of this was made, and
+       the shapes of the network's inputs, for saving.
+    10. One that sees the shape of an input that nobody knows yet (``seen_inputs``, blobs by group)
+        is told to record it.
     """
 
     plan: QatPlan
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None
+    seen_inputs: Mapping[str, str] = attrs.field(factory=dict)
 
     def requires(self, state: CaffeNetwork) -> None:
         """Raise a ModelError if ``state`` is a modified model already."""
@@ -100,6 +105,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 batch_num=self.plan.config.batch_num,
                 fixed_min=group.fixed_min,
                 record_file=self.plan.record_file,
+                input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
+                sees_input=self.seen_inputs.get(group.name),
                 train_state=states.train if states.train.is_given else None,
                 test_state=states.test if states.test.is_given else None,
             ),

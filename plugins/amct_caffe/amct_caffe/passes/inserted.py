@@ -11,6 +11,7 @@ from amct_caffe.model.layer_type import layer_type
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import (
     ActivationParameters,
+    InputShapeParameters,
     ShiftParameters,
     WeightParameters,
     from_param_str,
@@ -28,6 +29,7 @@ class InsertedLayers:
         activations: each ActivationQAT with its parameters.
         weights: the parameters of each WeightQAT, by quantized layer.
         searches: the parameters of each ShiftSearch.
+        recorders: the parameters of each InputShape.
         types: the types of the quantized layers, by name.
         shift_n_algo: the search that every ShiftSearch runs; ``none`` if there is none.
         states: of the nets that all of this was made for, beside what the file says.
@@ -36,6 +38,7 @@ class InsertedLayers:
     activations: Tuple[Tuple[Layer, ActivationParameters], ...]
     weights: Mapping[str, WeightParameters]
     searches: Tuple[ShiftParameters, ...]
+    recorders: Tuple[InputShapeParameters, ...]
     types: Mapping[str, LayerType]
     shift_n_algo: str
     states: NetworkStates
@@ -50,6 +53,7 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     activations = []
     weights: Dict[str, WeightParameters] = {}
     searches = []
+    recorders = []
     for layer in document.layers:
         if is_python_layer(layer, "ActivationQAT"):
             found = from_param_str(ActivationParameters, param_str(layer), layer.name)
@@ -59,6 +63,9 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
             weights[owner.layer] = owner
         elif is_python_layer(layer, "ShiftSearch"):
             searches.append(from_param_str(ShiftParameters, param_str(layer), layer.name))
+        elif is_python_layer(layer, "InputShape"):
+            text = param_str(layer)
+            recorders.append(from_param_str(InputShapeParameters, text, layer.name))
     if not activations:
         raise ModelError(
             "this model has no ActivationQAT layer; expected the modified model that "
@@ -72,6 +79,7 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
         activations=tuple(activations),
         weights=weights,
         searches=tuple(searches),
+        recorders=tuple(recorders),
         types=types,
         shift_n_algo=_one_search(document, searches),
         states=_states([parameters for _, parameters in activations]),

@@ -10,14 +10,14 @@ from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_core.graph import Pass
 
-KINDS = ("ActivationQAT", "WeightQAT", "ShiftSearch")
+KINDS = ("ActivationQAT", "WeightQAT", "ShiftSearch", "InputShape")
 """The layers that insertion adds."""
 
 
 class RemoveQat(Pass[CaffeNetwork]):
     """Undo the insertion.
 
-    1. ActivationQAT, WeightQAT and ShiftSearch layers go.
+    1. ActivationQAT, WeightQAT, ShiftSearch and InputShape layers go.
     2. Who read an ActivationQAT's top reads its bottom again.
     3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name,
        and no specs if it had none.

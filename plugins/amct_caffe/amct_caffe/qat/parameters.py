@@ -7,7 +7,7 @@ know what a layer is for.
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, Tuple, Type, TypeVar
+from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 import attrs
 
@@ -23,6 +23,14 @@ def _strings(values: Any) -> Tuple[str, ...]:
 
 def _integers(values: Any) -> Tuple[int, ...]:
     return tuple(int(value) for value in values)
+
+
+def _shapes(values: Any) -> Dict[str, Tuple[int, ...]]:
+    return {str(blob): _integers(shape) for blob, shape in values.items()}
+
+
+_LEFT_OUT = {"left out": True}
+"""Metadata of fields that are not written where they are None."""
 
 
 def _pair(values: Any) -> Tuple[int, int]:
@@ -49,6 +57,9 @@ class ActivationParameters:
         record_file: where the factors go.
         train_state, test_state: what the solver was said to say of the states of its nets, in the
             first ActivationQAT of a network; None: nothing.
+        input_shapes: in the first such layer of a network, the shapes of the network inputs that
+            are known at insertion, by blob, batch size first; None in the others.
+        sees_input: the network input, of unknown shape, that has the shape of this blob.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings)
@@ -57,8 +68,16 @@ class ActivationParameters:
     batch_num: int
     fixed_min: bool
     record_file: str
-    train_state: Optional[NetworkState] = attrs.field(default=None, converter=_state)
-    test_state: Optional[NetworkState] = attrs.field(default=None, converter=_state)
+    train_state: Optional[NetworkState] = attrs.field(
+        default=None, converter=_state, metadata=_LEFT_OUT
+    )
+    test_state: Optional[NetworkState] = attrs.field(
+        default=None, converter=_state, metadata=_LEFT_OUT
+    )
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = attrs.field(
+        default=None, converter=attrs.converters.optional(_shapes), metadata=_LEFT_OUT
+    )
+    sees_input: Optional[str] = attrs.field(default=None, metadata=_LEFT_OUT)
 
 
 @attrs.frozen
@@ -139,6 +158,21 @@ class ShiftParameters:
 
 
 @attrs.frozen
+class InputShapeParameters:
+    """InputShape, which records the shape of a network input.
+
+    Attributes:
+        blob: the input.
+        entry: of the record, where the shape goes; the layer's own name.
+        record_file: the record.
+    """
+
+    blob: str
+    entry: str
+    record_file: str
+
+
+@attrs.frozen
 class QuantParameters:
     """Quant of the fake-quant model: float32 ``scale`` is ``1 / scale_d``; offset -128..127."""
 
@@ -177,13 +211,13 @@ class DequantParameters:
 
 
 def to_param_str(parameters: Any) -> str:
-    """Return ``parameters`` as one line of JSON; a state that is None is left out."""
-    contents = attrs.asdict(parameters, filter=_is_said)
-    return json.dumps(contents, sort_keys=True)
+    """Return ``parameters`` as one line of JSON; what is left out where it is None is."""
+    written = attrs.asdict(parameters, filter=_is_written)
+    return json.dumps(written, sort_keys=True)
 
 
-def _is_said(field: Any, value: Any) -> bool:
-    return value is not None or field.name not in ("train_state", "test_state")
+def _is_written(field: Any, value: Any) -> bool:
+    return value is not None or "left out" not in field.metadata
 
 
 def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") -> Parameters:

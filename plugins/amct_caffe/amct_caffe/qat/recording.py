@@ -15,6 +15,9 @@ from amct_core import record as records
 from amct_core.errors import TrainingError
 from amct_core.record import LayerRecord, Record
 
+MOST_AXES = 3
+"""How many axes a sample may have whose shape :func:`sample_shape` records."""
+
 
 def activation_factors(
     record: Record,
@@ -89,6 +92,26 @@ def shift_factors(
     return record.with_layer(layer, entry)
 
 
+def sample_shape(
+    record: Record, entries: Sequence[str], shape: Optional[Sequence[int]], replaces: bool
+) -> Record:
+    """Return ``record`` with the shape of one sample of a network input.
+
+    Unlike :func:`input_shape` it says how many axes there are.
+
+    Args:
+        record: the record so far.
+        entries: names of the entries that hold it.
+        shape: without the batch size, at most :data:`MOST_AXES` sizes; None: it is not held.
+        replaces: whether a shape that is there already gives way.
+    """
+    for name in entries:
+        found = record.find(name) or LayerRecord()
+        if found.sample_shape is None or replaces:
+            record = record.with_layer(name, found.with_sample_shape(shape))
+    return record
+
+
 def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
     """Return (channels, height, width) of a blob of ``shape``, batch size first.
 
@@ -101,10 +124,12 @@ def input_shape(shape: Sequence[int]) -> Tuple[int, int, int]:
 
 
 __all__ = [
+    "MOST_AXES",
     "activation_factors",
     "input_shape",
     "records",
     "require_fitting_bias",
+    "sample_shape",
     "shift_factors",
     "weight_factors",
 ]

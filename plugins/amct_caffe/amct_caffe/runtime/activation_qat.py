@@ -8,7 +8,7 @@ and image size may change at any time.
 from __future__ import annotations
 
 import logging
-from typing import Any, List
+from typing import Any, List, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from amct_caffe.qat.recording import activation_factors
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import calibration, update_record
+from amct_caffe.runtime.shape_recorder import ShapeRecorder
 from amct_core.errors import QuantizationError, TrainingError
 from amct_core.plugins import registries
 
@@ -37,6 +38,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             if self._parameters.init_algo is not None
             else None
         )
+        self._shape_recorder = self._make_shape_recorder()
         self._batches: List[NDArray[np.float32]] = []
         self._gradients_count = True
         if len(self.blobs) == 0:
@@ -62,10 +64,14 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             for blob, contents in zip(blobs, state.to_blobs()):
                 blob[...] = contents
         self._bounds = state.clip_max, state.clip_min, self._parameters.fixed_min
+        if self._shape_recorder is not None and self.phase == TEST:
+            self._shape_recorder.see(bottom[0].shape)
         scale, offset = self._algorithm.run_forward(x, top[0].data, *self._bounds)
         first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
         if first_factors:
             self._record(scale, offset, bottom[0].shape)
+            if self._shape_recorder is not None:
+                self._shape_recorder.see(bottom[0].shape)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Straight-through for the bottom; add the gradients of the bounds to their diffs.
@@ -83,6 +89,14 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             self.blobs[0].diff[...] += d_clip_max
             if not self._parameters.fixed_min:
                 self.blobs[1].diff[...] += d_clip_min
+
+    def _make_shape_recorder(self) -> Optional[ShapeRecorder]:
+        parameters = self._parameters
+        if parameters.sees_input is None:
+            return None
+        return ShapeRecorder(
+            parameters.sees_input, parameters.layers, parameters.record_file, replaces=True
+        )
 
     def _for_testing(self, state: BoundState) -> BoundState:
         parameters = self._parameters

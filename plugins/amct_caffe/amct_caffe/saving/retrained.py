@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional
+from typing import Dict, List, Optional, Sequence, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.input_shapes import batch_size
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
-from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_caffe.passes.keep_test_net import KeepTestNet
 from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import BoundState
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
-from amct_core.graph import Pass, run_passes
+from amct_core.graph import Graph, Pass, run_passes
 from amct_core.network_state import NetworkStates
-from amct_core.retrained import RetrainedLayer, RetrainedNetwork
+from amct_core.retrained import RetrainedLayer, RetrainedNetwork, ShapeRecord
 
 
 def read_retrained_network(
@@ -67,6 +68,30 @@ def read_retrained_network(
         shift_n_algo=qat.shift_n_algo,
         record_file=qat.activations[0][1].record_file,
         weights_file=str(network.weights_file),
+        input_shapes=_input_shapes(qat.activations),
+        shape_records=_shape_records(qat, graph),
+    )
+
+
+def _input_shapes(
+    activations: Sequence[Tuple[Layer, ActivationParameters]],
+) -> Dict[str, Tuple[int, ...]]:
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    for _, parameters in activations:
+        shapes.update(parameters.input_shapes or {})
+    return shapes
+
+
+def _shape_records(qat: InsertedLayers, graph: Graph) -> Tuple[ShapeRecord, ...]:
+    entries = {
+        parameters.sees_input: parameters.layers[0]
+        for _, parameters in qat.activations
+        if parameters.sees_input is not None
+    }
+    entries.update({each.blob: each.entry for each in qat.recorders})
+    layers = [node.source for node in graph.nodes]
+    return tuple(
+        ShapeRecord(blob, entry, batch_size(layers, blob)) for blob, entry in entries.items()
     )
 
 

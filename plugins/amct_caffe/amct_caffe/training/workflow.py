@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 from amct_caffe.checks.file_sizes import learnable_bytes
 from amct_caffe.checks.machine import this_machine
@@ -102,6 +102,7 @@ def run_all(
     config_file: Optional[str] = None,
     simplified_config_file: Optional[str] = None,
     backend: Optional[str] = None,
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
 
@@ -155,6 +156,7 @@ def run_all(
         *files.modified,
         files.record,
         solver_file=solver_file,
+        input_shapes=input_shapes,
     )
     # Only now: a refusal leaves the folder as it was.
     with FileSet() as written:

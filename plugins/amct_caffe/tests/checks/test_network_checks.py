@@ -157,7 +157,10 @@ FAULTS: dict[str, dict[str, Fault]] = {
     },
     "outputs": {
         "a layer in place on an input": Fault(
-            FloatModel(NETWORK + OTHER_INPUT + nets.relu("alone", "other")),
+            FloatModel(
+                NETWORK + OTHER_INPUT + nets.layer("alone", "Scale", ["other"], ["other"]),
+                {**float_models.weights(), "alone": [np.ones(3, np.float32)]},
+            ),
             (MODEL, "layer 'alone'", "'other' is an output"),
         ),
     },

@@ -1,4 +1,4 @@
-"""to_inference, rule by rule."""
+"""to_inference, rule by rule; what stays is in test_deployed."""
 
 from __future__ import annotations
 
@@ -36,69 +36,14 @@ def after(text: str) -> str:
 INPUT = 'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 4 dim: 2 } } }\n'
 
 
-def test_1_2_and_4_data_becomes_input_the_loss_softmax_and_scores_go() -> None:
+def test_1_and_2_data_become_inputs_and_what_is_deployed_stays() -> None:
     softmax = (
         'layer { name: "loss" type: "Softmax" bottom: "ip" top: "prob" softmax_param { axis: 1 } }'
     )
     assert inferred(DATA + IP + ACCURACY + LOSS) == after(INPUT + IP + softmax)
 
 
-def test_2_scores_of_other_caffes_go_too() -> None:
-    score = (
-        'layer { name: "score" type: "DetectionEvaluate" bottom: "ip" bottom: "label" '
-        'top: "score" }\n'
-    )
-    assert inferred(DATA + IP + score) == after(INPUT + IP)
-
-
-def test_1_where_prob_is_taken_the_top_is_called_like_the_layer() -> None:
-    prob = 'layer { name: "p" type: "Softmax" bottom: "ip" top: "prob" }\n'
-    softmax = (
-        'layer { name: "loss" type: "Softmax" bottom: "ip" top: "loss" softmax_param { axis: 1 } }'
-    )
-    assert inferred(DATA + IP + prob + LOSS) == after(INPUT + IP + prob + softmax)
-
-
-def test_1_the_second_top_of_the_loss_is_the_softmax_and_keeps_its_name() -> None:
-    loss = (
-        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" '
-        'top: "loss" top: "probability" }\n'
-    )
-    best = 'layer { name: "best" type: "ArgMax" bottom: "probability" top: "best" }\n'
-    softmax = 'layer { name: "loss" type: "Softmax" bottom: "ip" top: "probability" }\n'
-    assert inferred(DATA + IP + loss + best) == after(INPUT + IP + softmax + best)
-
-
-def test_1_of_several_losses_the_first_writes_prob() -> None:
-    again = LOSS.replace('"loss"', '"loss2/again-1 a"')
-    softmax = [
-        f'layer {{ name: "{name}" type: "Softmax" bottom: "ip" top: "{top}" '
-        "softmax_param { axis: 1 } }\n"
-        for name, top in (("loss", "prob"), ("loss2/again-1 a", "loss2/again-1 a"))
-    ]
-    assert inferred(DATA + IP + LOSS + again) == after(INPUT + IP + "".join(softmax))
-
-
-def test_2_other_losses_and_silence_go() -> None:
-    loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "e" }\n'
-    silence = 'layer { name: "s" type: "Silence" bottom: "label" }\n'
-    assert inferred(DATA + IP + loss + silence) == after(INPUT + IP)
-
-
-def test_3_layers_that_only_prepare_labels_go() -> None:
-    labels = 'layer { name: "half" type: "Power" bottom: "label" top: "half" }\n'
-    loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "half" top: "e" }\n'
-    assert inferred(DATA + IP + labels + loss) == after(INPUT + IP)
-
-
-def test_3_a_layer_that_makes_labels_for_others_as_well_stays() -> None:
-    labels = 'layer { name: "half" type: "Power" bottom: "data" top: "half" }\n'
-    loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "half" top: "e" }\n'
-    reader = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "half" top: "sum" }\n'
-    assert inferred(DATA + IP + labels + loss + reader) == after(INPUT + IP + labels + reader)
-
-
-def test_4_a_python_layer_without_bottoms_is_a_data_layer_one_with_them_is_not() -> None:
+def test_2_a_python_layer_without_bottoms_is_a_data_layer_one_with_them_is_not() -> None:
     source = (
         'layer { name: "source" type: "Python" top: "data" top: "label" '
         'python_param { module: "m" layer: "L" } }\n'
@@ -115,27 +60,41 @@ def input_of(name: str, shapes: str, *tops: str) -> str:
     return f'layer {{ name: "{name}" type: "Input" {names} input_param {{ {shapes} }} }}\n'
 
 
-def test_5_an_input_whose_one_top_is_read_stays_as_it_is() -> None:
+def test_3_an_input_whose_one_top_is_read_stays_as_it_is() -> None:
     own = input_of("i", "shape { dim: 9 dim: 2 }", "data")
     assert inferred(own + IP) == after(own + IP)
 
 
-def test_5_the_unread_top_of_an_input_goes() -> None:
+def test_3_the_unread_top_of_an_input_goes() -> None:
     both = input_of("i", "shape { dim: 4 dim: 2 } shape { dim: 4 }", "data", "label")
     loss = 'layer { name: "e" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "e" }\n'
     assert inferred(both + IP + loss) == after(INPUT + IP)
 
 
-def test_5_an_input_of_several_tops_becomes_one_for_each() -> None:
+def test_3_an_input_of_several_tops_becomes_one_for_each() -> None:
     both = input_of("i", "shape { dim: 4 dim: 2 }", "data", "more")
     add = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "more" top: "sum" }\n'
     more = input_of("more", "shape { dim: 4 dim: 3 }", "more")
     assert inferred(both + IP + add) == after(INPUT + more + IP + add)
 
 
-def test_6_rules_of_phase_go() -> None:
+def test_4_rules_of_phase_go() -> None:
     ruled = IP.replace("bottom", 'exclude { phase: TRAIN } include { stage: "s" } bottom', 1)
     assert inferred(DATA + ruled) == after(INPUT + IP)
+
+
+def test_4_loss_weights_go() -> None:
+    critic = IP.replace("bottom", "loss_weight: -1 bottom", 1)
+    assert inferred(DATA + critic) == after(INPUT + IP)
+
+
+def test_2_a_constant_that_is_read_stays_as_it_is() -> None:
+    ones = (
+        'layer { name: "ones" type: "DummyData" top: "ones" dummy_data_param { '
+        'shape { dim: 4 dim: 3 } data_filler { type: "constant" value: 1 } } }\n'
+    )
+    add = 'layer { name: "add" type: "Eltwise" bottom: "ip" bottom: "ones" top: "sum" }\n'
+    assert inferred(DATA + ones + IP + add) == after(INPUT + ones + IP + add)
 
 
 def test_unknown_layers_and_fields_and_parameter_names_stay_as_they_are() -> None:

@@ -80,6 +80,18 @@ def check_net_inputs(model: DeployModel) -> Iterator[Problem]:
         )
 
 
+def check_constants(model: DeployModel) -> Iterator[Problem]:
+    """Find constants, which ATC takes for inputs."""
+    for layer in model.of_type("DummyData"):
+        fillers = layer.parameters("dummy_data_param").messages("data_filler")
+        values = [f"{filler.number('value', 0.0) or 0.0:g}" for filler in fillers] or ["0"]
+        yield Problem(
+            f"ATC makes an input of it, which has to be fed with {', '.join(values)} everywhere.",
+            layer.name,
+            "type",
+        )
+
+
 RULES = (
     Rule(
         "A020",
@@ -115,5 +127,12 @@ RULES = (
         "The shapes of the net's inputs do not fit their number",
         "Write Input layers in place of input, input_dim and input_shape.",
         check_net_inputs,
+    ),
+    Rule(
+        "A025",
+        WARNING,
+        "A constant becomes an input",
+        "Feed it at inference, or express the constant by a Scale, Bias or Power layer.",
+        check_constants,
     ),
 )

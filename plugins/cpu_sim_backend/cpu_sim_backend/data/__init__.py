@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cpu_sim_backend.data.batches import Batches, batches
 from cpu_sim_backend.data.data_layers import DataLayerSource
 from cpu_sim_backend.data.image_folder import ImageFolderSource
 from cpu_sim_backend.data.npz import NpzSource, NpzWriter
@@ -12,10 +13,12 @@ __all__ = [
     "Array",
     "ArraySource",
     "Batch",
+    "Batches",
     "DataLayerSource",
     "DataSource",
     "ImageFolderSource",
     "NpzSource",
     "NpzWriter",
     "Preprocessing",
+    "batches",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 
 from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions.frontend import NetworkData
-from cpu_sim_backend.data.source import Batch, DataSource
+from cpu_sim_backend.data.source import ArraySource, Batch, DataSource
 
 
 class DataLayerSource(DataSource):
@@ -35,12 +35,21 @@ class DataLayerSource(DataSource):
         """The number of samples that the data layers give for each input."""
         return {n: self._iterations * shape[0] for n, shape in self._data.shapes.items()}
 
+    @property
+    def rows_of_batch(self) -> Mapping[str, int]:
+        """The batch that the data layers give."""
+        return {name: shape[0] for name, shape in self._data.shapes.items()}
+
     def read(self, batch_size: int) -> Iterator[Batch]:
         """Yield the batches, those above ``batch_size`` in pieces.
 
         Raises:
             ModelError: a data layer changes the shape of its batches on the way.
         """
+        return self.read_rows(dict.fromkeys(self._data.shapes, batch_size))
+
+    def read_rows(self, rows: Mapping[str, int]) -> Iterator[Batch]:
+        """Yield the batches, those with more rows in pieces; see above."""
         expected = dict(self._data.shapes)
         for batch in self._data.batches(self._iterations):
             found = {name: np.shape(batch[name]) for name in expected}
@@ -49,6 +58,4 @@ class DataLayerSource(DataSource):
                     f"the data layers gave a batch of {found} after batches of {expected}.",
                     remedy="Let them give batches of one shape.",
                 )
-            size = len(next(iter(batch.values())))
-            for start in range(0, size, batch_size):
-                yield {name: batch[name][start : start + batch_size] for name in expected}
+            yield from ArraySource({name: batch[name] for name in rows}).read_rows(rows)

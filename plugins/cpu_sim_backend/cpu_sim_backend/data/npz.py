@@ -12,7 +12,7 @@ import numpy as np
 
 from amct_core.errors import FileFormatError, ModelError
 from amct_core.files import FileSet
-from cpu_sim_backend.data.source import Array, Batch, DataSource
+from cpu_sim_backend.data.source import Array, Batch, DataSource, batch_count
 
 _format: Any = np.lib.format  # without types in NumPy 1
 
@@ -57,14 +57,22 @@ class NpzSource(DataSource):
 
     def read(self, batch_size: int) -> Iterator[Batch]:
         """Yield batches as they come out of the file."""
+        return self.read_rows(self._equal_rows(batch_size))
+
+    def read_rows(self, rows: Mapping[str, int]) -> Iterator[Batch]:
+        """Yield batches as they come out of the file."""
+        members = [member for member in self._members if member.name in rows]
         with zipfile.ZipFile(self._path) as archive:
-            streams = [archive.open(f"{member.name}.npy") for member in self._members]
+            streams = [archive.open(f"{member.name}.npy") for member in members]
             for stream in streams:
                 _header(stream)
-            for start in range(0, self.samples, batch_size):
-                count = min(batch_size, self.samples - start)
-                pairs = zip(self._members, streams)
-                yield {member.name: self._rows(member, s, count) for member, s in pairs}
+            for index in range(batch_count(self.lengths, rows)):
+                batch = {}
+                for member, stream in zip(members, streams):
+                    count = rows[member.name]
+                    count = min(count, member.shape[0] - index * count)
+                    batch[member.name] = self._rows(member, stream, count)
+                yield batch
 
     def _rows(self, member: _Member, stream: Any, count: int) -> Array:
         shape = (count, *member.shape[1:])

@@ -26,6 +26,24 @@ class DataSource(abc.ABC):
     def read(self, batch_size: int) -> Iterator[Batch]:
         """Yield the samples in order, at most ``batch_size`` at a time."""
 
+    def read_rows(self, rows: Mapping[str, int]) -> Iterator[Batch]:
+        """Yield the arrays that ``rows`` names, in order, so many rows of each at a time.
+
+        Raises:
+            ModelError: the numbers differ, and this source reads all inputs in equal parts.
+        """
+        if len(set(rows.values())) != 1:
+            raise ModelError(
+                f"these data cannot be read in batches of {dict(rows)} rows.",
+                remedy="Give an .npz file with one array per network input.",
+            )
+        return self.read(next(iter(rows.values())))
+
+    @property
+    def rows_of_batch(self) -> Optional[Mapping[str, int]]:
+        """How many rows of each array belong together; None where the source does not know."""
+        return None
+
     @property
     def samples(self) -> int:
         """The number of samples.
@@ -40,6 +58,10 @@ class DataSource(abc.ABC):
                 remedy="Give one array per network input, keyed by blob name.",
             )
         return next(iter(counts.values()))
+
+    def _equal_rows(self, batch_size: int) -> Mapping[str, int]:
+        """Return ``batch_size`` for each array; raise an error where their lengths differ."""
+        return dict.fromkeys(self.lengths, batch_size if self.samples else 0)
 
     @property
     def files(self) -> Optional[Sequence[str]]:
@@ -60,5 +82,14 @@ class ArraySource(DataSource):
 
     def read(self, batch_size: int) -> Iterator[Batch]:
         """Yield views."""
-        for start in range(0, self.samples, batch_size):
-            yield {name: a[start : start + batch_size] for name, a in self.arrays.items()}
+        return self.read_rows(self._equal_rows(batch_size))
+
+    def read_rows(self, rows: Mapping[str, int]) -> Iterator[Batch]:
+        """Yield views."""
+        for index in range(batch_count(self.lengths, rows)):
+            yield {n: self.arrays[n][index * c : (index + 1) * c] for n, c in rows.items()}
+
+
+def batch_count(lengths: Mapping[str, int], rows: Mapping[str, int]) -> int:
+    """Return how many batches of so many rows there are, the last one perhaps smaller."""
+    return max(-(-lengths[name] // count) for name, count in rows.items())

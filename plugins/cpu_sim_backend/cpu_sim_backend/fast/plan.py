@@ -14,6 +14,7 @@ from amct_core.extensions.processor_family import FLOAT32
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Concat, DeQuant, Float16, Input, Pooling, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
+from cpu_sim_backend.feeding import Fed
 
 
 @attrs.define(eq=False)
@@ -35,6 +36,13 @@ class InputOperation(Operation):
     """Takes arrays that the caller gives; ``shapes`` as the network says."""
 
     shapes: Tuple[Tuple[int, ...], ...]
+
+
+@attrs.define(eq=False)
+class FedOperation(Operation):
+    """Takes what the caller gives in place of a layer's results, under ``keys``."""
+
+    keys: Tuple[str, ...]
 
 
 @attrs.define(eq=False)
@@ -179,6 +187,8 @@ def _operation(node: Node, layer: Optional[DeployedLayer]) -> Operation:
     inputs, outputs = list(node.inputs), list(node.outputs)
     if isinstance(a, Input):
         return InputOperation(name, inputs, outputs, a.shapes, float16=node.float16)
+    if isinstance(a, Fed):
+        return FedOperation(name, inputs, outputs, a.keys)
     if isinstance(a, Quant):
         own = a.scale, a.zero_point
         return QuantizeOperation(name, inputs, outputs, *own, float16=a.float16)

@@ -27,6 +27,7 @@ from cpu_sim_backend.fast.layers import accumulate
 from cpu_sim_backend.fast.plan import (
     AveragePoolOperation,
     ConcatOperation,
+    FedOperation,
     InputOperation,
     IntegerOperation,
     LayerOperation,
@@ -131,6 +132,11 @@ class Run:
         for value, shape in zip(operation.outputs, operation.shapes):
             array = input_array(self._inputs, value.name, shape)
             self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
+
+    def _fed(self, operation: FedOperation) -> None:
+        for value, key in zip(operation.outputs, operation.keys):
+            array = np.asarray(self._inputs[key], np.float32, order="C")
+            self._tensors[value] = Tensor(first=array)
 
     def _quantize(self, operation: QuantizeOperation) -> None:
         source = self._tensors[operation.inputs[0]]
@@ -319,6 +325,7 @@ def _windows(node: Node, x: Array) -> Tuple[Window, Array]:
 
 _STEPS: Mapping[Type[Operation], Callable[[Run, Any], None]] = {
     InputOperation: Run._input,
+    FedOperation: Run._fed,
     QuantizeOperation: Run._quantize,
     IntegerOperation: Run._integer,
     UnweightedOperation: Run._unweighted,

@@ -3,7 +3,8 @@
 What does not change a bit when samples are computed alone may run so: layers in integers, pooling,
 and what acts on single values.  The first operation of another kind ends it: a Reshape may mix
 samples, and the sums of a float InnerProduct depend on the size of the batch.  So does a quantized
-InnerProduct, whose weights are larger than what it reads and writes.
+InnerProduct, whose weights are larger than what it reads and writes, and a layer that is fed, as
+what the first axis of its results counts is not known.
 """
 
 from __future__ import annotations

@@ -84,10 +84,16 @@ class Saved:
 
 def save(folder: Path, with_norm: bool = False) -> Saved:
     """Save the network with random weights and bounds as if it had been trained."""
-    model, weights, config = (str(folder / n) for n in ("n.prototxt", "n.caffemodel", "c.json"))
     network = NETWORK % ((NORM, "norm") if with_norm else ("", "data"))
-    Path(model).write_text(network)
-    write_random_weights(model, Path(weights))
+    (folder / "n.prototxt").write_text(network)
+    write_random_weights(str(folder / "n.prototxt"), folder / "n.caffemodel")
+    data = np.random.default_rng(0).normal(0, 1, (4, 3, 6, 6)).astype(np.float32)
+    return quantized(folder, data=data)
+
+
+def quantized(folder: Path, **data: NDArray[Any]) -> Saved:
+    """Save ``n.prototxt`` and ``n.caffemodel`` as if they had been trained, with ``data``."""
+    model, weights, config = (str(folder / n) for n in ("n.prototxt", "n.caffemodel", "c.json"))
     workflow.create_config(model, weights, config)
     modified = [str(folder / f"modified.{end}") for end in ("prototxt", "caffemodel")]
     record = str(folder / "record.txt")
@@ -95,6 +101,5 @@ def save(folder: Path, with_norm: bool = False) -> Saved:
     pretend_training(folder)
     snapshot, prefix = str(folder / "snapshot.caffemodel"), str(folder / "saved")
     workflow.save(modified[0], snapshot, prefix, "Both", record, config)
-    data = np.random.default_rng(0).normal(0, 1, (4, 3, 6, 6)).astype(np.float32)
-    np.savez(folder / "x.npz", data=data)
+    np.savez(folder / "x.npz", **data)
     return Saved(prefix, str(folder / "x.npz"))

@@ -62,3 +62,44 @@ def test_layers_behind_the_same_float_layers_share_a_line(shown: List[str]) -> N
 def test_what_is_not_proven_is_not_exact(shown: List[str]) -> None:
     assert "conv2: float32 sums may exceed 2^24; exactness is not proven." in shown
     assert shown[-1] == "NOT exact"
+
+
+def last_lines(capsys: Any, monkeypatch: pytest.MonkeyPatch, **found: Any) -> List[str]:
+    """Return what stands below the table of a report of right layers."""
+    monkeypatch.setenv("COLUMNS", "200")
+    outputs = found.pop("outputs", (OutputReport("prob", 0),))
+    print_report(VerifyReport(20, (found.pop("layer", RIGHT),), outputs, **found))
+    lines = str(capsys.readouterr().out).splitlines()
+    return lines[next(i for i, line in enumerate(lines) if line.startswith("└")) + 1 :]
+
+
+LAST_BITS = OutputReport("prob", 0, different_values=3, inexact_upstream=("prob",))
+FLIPPED = LayerReport("conv1", 2, 0, 2**22, 0, None, ("norm",))
+
+
+def test_exact_alone_is_said_only_of_every_bit(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert last_lines(capsys, monkeypatch)[-1] == "exact"
+    lines = last_lines(capsys, monkeypatch, outputs=(LAST_BITS,))
+    assert lines[-1].startswith("exact in every integer; float outputs agree to 1e-6")
+    assert "'prob': 3 values are not the same in every bit" in lines[-2]
+    assert lines[-2].endswith("agree to 1e-6 only: prob")
+    lines = last_lines(capsys, monkeypatch, layer=FLIPPED)
+    assert lines[-1].startswith("exact in every integer on the same inputs; float outputs agree")
+
+
+def test_what_ends_it_is_named(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = last_lines(capsys, monkeypatch, missing_layers=("left", "right"))
+    assert lines[-1] == "NOT exact"
+    assert "in one of the two saved models only: left, right" in lines
+    wrong = OutputReport("prob", 5, different_values=7, beyond_tolerance=5)
+    lines = last_lines(capsys, monkeypatch, outputs=(wrong,))
+    assert lines[-1] == "NOT exact"
+    assert "and 5 differ by more than 1e-6 of the largest" in lines[-2]
+
+
+def test_fed_layers_are_named(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = last_lines(capsys, monkeypatch, fed_layers=("priors", "own"))
+    assert lines[-1] == "exact"
+    assert lines[-2].startswith("not simulated") and lines[-2].endswith(": priors, own")

@@ -47,7 +47,10 @@ def test_undamaged_files_are_exact(saved: Saved, capsys: Any) -> None:
 
 def test_the_report_has_the_documented_shape(saved: Saved, capsys: Any) -> None:
     report = saved.verify(capsys).report
-    assert set(report) == {"exact", "compared", "samples", "layers", "outputs"}
+    assert {"exact", "compared", "samples", "layers", "outputs"} <= set(report)
+    assert {"exact_integers", "missing_layers", "inexact_float_layers", "fed_layers"} <= set(report)
+    assert (report["missing_layers"], report["fed_layers"]) == ([], [])
+    assert report["inexact_float_layers"] == ["prob"]
     assert report["compared"] == f"fake-quant in Caffe with the {chosen_engine('auto')} engine"
     assert report["samples"] == 4
     assert [layer["name"] for layer in report["layers"]] == ["one", "two", "three"]

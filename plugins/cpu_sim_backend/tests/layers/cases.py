@@ -199,6 +199,15 @@ def _layout() -> List[Case]:
     return found
 
 
+def _constants() -> List[Case]:
+    shapes = [{"dim": [2, 3]}, {"dim": [4]}]
+    fillers = [{"type": "constant", "value": 0.7}, {"type": "constant"}]
+    options = [{"shape": shapes[:1]}, {"shape": shapes[:1], "data_filler": fillers[:1]}]
+    found = _cases("DummyData", "dummy_data_param", options, [()])
+    both = {"shape": shapes, "data_filler": fillers}
+    return [*found, Case("DummyData", (), {"dummy_data_param": both}, tops=2)]
+
+
 def _large() -> List[Case]:
     """Return layers over inputs so large that a BLAS works in blocks, or in several threads."""
     shape: Shape = (2, 40, 33, 31)
@@ -233,6 +242,7 @@ SIMULATED: Tuple[Case, ...] = (
     *_activations(),
     *_layout(),
     *_reductions(),
+    *_constants(),
     *_large(),
 )
 """Layers that the simulator computes."""

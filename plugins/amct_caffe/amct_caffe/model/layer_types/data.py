@@ -8,14 +8,19 @@ several solvers was found out in Caffe, and a test holds it.
 
 from __future__ import annotations
 
-from typing import Callable, Iterator, List, Optional, Tuple
+from typing import Callable, Iterator, List, Optional, Sequence, Tuple
 
 import attrs
+import numpy as np
 
+from amct_caffe.model import first_samples
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.layer_types.axes import Array
 from amct_caffe.model.parameters import Parameters
-from amct_core.extensions import LayerType, Role
+from amct_core.errors import ModelError
+from amct_core.extensions import LayerType, OnnxWriter, Role
 from amct_core.files import read_text
+from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, Data, Input, Opaque
 from amct_core.textproto import Message
 
@@ -69,6 +74,8 @@ class DataSource:
         has_images: whether ``transform_param`` counts.
         is_fed: whether it brings no data by itself.
         channels: ``(layer) -> order`` of the channels where the layer makes sure of it.
+        look: ``(layer) -> shapes`` of the tops, from the first sample of its files; it may fail
+            where they cannot be read.
         shared: ``(layer, class_of) -> problem``: why the ranks of a data-parallel run would not be
             fed with different samples, or None if they are; ``class_of`` gives the class of a
             Python layer from its module and name.
@@ -78,6 +85,7 @@ class DataSource:
     has_images: bool = False
     is_fed: bool = False
     channels: Callable[[Layer], Optional[str]] = _no_order
+    look: Optional[Callable[[Layer], Shapes]] = None
     shared: Callable[[Layer, ClassOf], Optional[str]] = _same_samples
 
 
@@ -189,6 +197,53 @@ def _dummy_data(layer: Layer) -> Shapes:
     return list(shapes)
 
 
+@attrs.frozen
+class Constant(Data):
+    """Data that are the same every time: one value for each top."""
+
+    values: Tuple[float, ...] = ()
+
+
+def _read_dummy_data(layer: Layer) -> Data:
+    shapes = _per_top(layer, _dummy_data(layer))
+    if _dummy_data_role(layer) is not Role.CONSTANT:
+        return Data(shapes)
+    values = [filler.number("value", 0.0) or 0.0 for filler in _data_fillers(layer)] or [0.0]
+    return Constant(shapes, tuple(values * len(layer.tops) if len(values) == 1 else values))
+
+
+def _dummy_data_role(layer: Layer) -> Role:
+    """Without a filler the data are 0; those of a constant filler are filled in once."""
+    types = {filler.string("type", "constant") for filler in _data_fillers(layer)}
+    return Role.CONSTANT if types <= {"constant"} else Role.DATA
+
+
+def _data_fillers(layer: Layer) -> List[Message]:
+    return layer.parameters("dummy_data_param").messages("data_filler")
+
+
+def constant(node: Node, inputs: Sequence[Array]) -> List[Array]:
+    """Return the constants; there are no inputs.
+
+    Raises:
+        ModelError: they are no constants, or of unknown shape.
+    """
+    a = node.attributes
+    if not isinstance(a, Constant) or None in a.shapes:
+        raise ModelError(
+            "what it gives is not known; expected constant fillers and a shape for each top.",
+            remedy="Replace it by an Input layer.",
+        )
+    return [np.full(shape, value, np.float32) for shape, value in zip(a.shapes, a.values) if shape]
+
+
+def _constant_onnx(
+    writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequence[str]
+) -> None:
+    for array, output in zip(constant(node, ()), outputs):
+        writer.add("Identity", [writer.constant(array, np.float32)], output)
+
+
 def _read_python(layer: Layer) -> Attributes:
     return Data((None,) * len(layer.tops)) if not layer.bottoms else Opaque()
 
@@ -208,21 +263,23 @@ LAYER_TYPES = (
         parameters="data_param",
         attributes=_read_database,
         role=Role.DATA,
-        data=DataSource(has_images=True, shared=_different_samples),
+        data=DataSource(has_images=True, look=first_samples.database, shared=_different_samples),
     ),
     LayerType("DenseImageData", role=Role.DATA, data=DataSource()),
     LayerType(
         "DummyData",
         parameters="dummy_data_param",
-        attributes=_reader(_dummy_data),
-        role=Role.DATA,
+        attributes=_read_dummy_data,
+        role=_dummy_data_role,
         data=DataSource(shared=_no_samples),
+        run=constant,
+        onnx=_constant_onnx,
     ),
     LayerType(
         "HDF5Data",
         parameters="hdf5_data_param",
         role=Role.DATA,
-        data=DataSource(listed=_hdf5_files, shared=_different_samples),
+        data=DataSource(listed=_hdf5_files, look=first_samples.hdf5, shared=_different_samples),
     ),
     LayerType(
         "ImageData",
@@ -233,6 +290,7 @@ LAYER_TYPES = (
             listed=_image_files,
             has_images=True,
             channels=_image_channels,
+            look=first_samples.image_files,
             shared=_shuffled_samples,
         ),
     ),
@@ -244,7 +302,12 @@ LAYER_TYPES = (
         role=Role.DATA,
         data=DataSource(has_images=True, is_fed=True),
     ),
-    LayerType("Parameter", parameters="parameter_param", data=DataSource(shared=_no_samples)),
+    LayerType(
+        "Parameter",
+        parameters="parameter_param",
+        role=Role.PARAMETER,
+        data=DataSource(shared=_no_samples),
+    ),
     LayerType(
         "Python",
         parameters="python_param",

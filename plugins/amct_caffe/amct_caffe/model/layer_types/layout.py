@@ -16,6 +16,7 @@ from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_
 from amct_caffe.model.parameters import Parameters
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Role, Sign, same_shape
+from amct_core.extensions.layer_type import Shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, Concat
 
@@ -236,13 +237,15 @@ def flatten(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 
 def reshape(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return the input in another shape; 0 copies a dimension, -1 is inferred."""
-    a = node.typed(Reshape)
+    """Return the input in another shape; 0 copies a dimension, -1 is inferred.
+
+    Raises:
+        ModelError: the shape is for another number of values, such as those of another batch size.
+    """
     x = inputs[0]
-    start = a.axis if a.axis >= 0 else x.ndim + a.axis + 1
-    end = x.ndim if a.num_axes == -1 else start + a.num_axes
-    middle = [x.shape[start + i] if dim == 0 else dim for i, dim in enumerate(a.dims)]
-    return [x.reshape(*x.shape[:start], *middle, *x.shape[end:])]
+    (shape,) = _reshape_shape(node, [x.shape])
+    assert shape is not None
+    return [x.reshape(shape)]
 
 
 def permute(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -314,14 +317,24 @@ def _reshape_onnx(
 ) -> None:
     """Flatten and Reshape: any batch size, all other sizes as they are."""
     shape = writer.shape(node, node.outputs[0])
-    batch = writer.shape(node, node.inputs[0])[0]
-    if shape[0] != batch:
+    batch, *sizes = writer.shape(node, node.inputs[0])
+    if shape[0] != batch and not _only_first_grows(node, (batch, *sizes), shape):
         raise ModelError(
             f"it turns a batch of {batch} into {shape[0]}, which depends on the batch size.",
             layer=node.name,
             remedy="Simulate the model instead.",
         )
     writer.add("Reshape", [*inputs, writer.constant([-1, *shape[1:]], np.int64)], outputs[0])
+
+
+def _only_first_grows(node: Node, shape: Shape, result: Shape) -> bool:
+    """Return whether another batch size changes the first size of ``result`` alone."""
+    assert node.type.shape is not None
+    try:
+        (doubled,) = node.type.shape(node, [(2 * shape[0], *shape[1:])])
+    except ModelError:
+        return False  # all its numbers are fixed
+    return doubled == (2 * result[0], *result[1:])
 
 
 def _permute_onnx(

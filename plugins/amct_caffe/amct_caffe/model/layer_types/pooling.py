@@ -116,17 +116,17 @@ def _geometry(node: Node, x: Array) -> Tuple[Pooling, Tuple[int, int], _Windows,
     return a, kernel, rows, columns
 
 
+def cannot_run(node: Node) -> Optional[str]:
+    """Return why :func:`run` does not compute this layer, if it does not."""
+    if len(node.tops) > 1:
+        return "its second output, the places of the maxima, cannot be simulated."
+    return None
+
+
 def run(node: Node, inputs: Sequence[Array]) -> List[Array]:
     """Return the maximum or the average of each window, in float32."""
     x = inputs[0]
     a, kernel, rows, columns = _geometry(node, x)
-    if len(node.tops) > 1:
-        raise ModelError(
-            "its second output, the places of the maxima, cannot be simulated.",
-            layer=node.name,
-            field="top",
-            remedy="Remove the second top, or simulate the network in parts.",
-        )
     if a.method == "MAX":
         # In Caffe NaN is never larger, which fmax has in common with it.
         return [_reduce(x, rows, columns, np.fmax, np.float32(-np.finfo(np.float32).max))]
@@ -231,6 +231,7 @@ LAYER_TYPES = (
         sign=Sign.KEPT,
         quantization=Quantization(check_pooling, searches_shift=False, divisor=divisor),
         run=run,
+        cannot_run=cannot_run,
         selects_values=lambda node: node.typed(Pooling).method == "MAX",
         accumulate=accumulate,
         onnx=_onnx,

@@ -137,8 +137,11 @@ def _largest(x: Array, axis: int, top_k: int) -> Array:
 
 LAYER_TYPES = (
     LayerType("Accuracy", attributes=_read_accuracy, role=Role.SCORE, shape=_accuracy_shape),
-    # Of Caffe's SSD fork; its one input that is data comes from DetectionOutput.
+    # Of other Caffes: SSD, YOLO, segmentation, several labels.
     LayerType("DetectionEvaluate", role=Role.SCORE),
+    LayerType("EvalDetection", role=Role.SCORE),
+    LayerType("MultiLabelAccuracy", role=Role.SCORE),
+    LayerType("SegAccuracy", role=Role.SCORE),
     LayerType("ArgMax", attributes=_read_arg_max, shape=_arg_max_shape, run=arg_max),
     # A BLAS orders the sums.
     LayerType(

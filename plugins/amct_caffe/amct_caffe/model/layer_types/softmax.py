@@ -66,9 +66,12 @@ _LOSSES = (
     *("ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss"),
     *("MultinomialLogisticLoss", "SigmoidCrossEntropyLoss"),
 )
+_LOSSES_OF_FORKS = ("LiftedStructSimilaritySoftmax", "WarpCTC", "Yolov3")
+"""Classes of other Caffes that are ``LossLayer``, and are not called so."""
 
 LAYER_TYPES = (
     *(LayerType(name, role=Role.LOSS, shape=_loss_shape) for name in _LOSSES),
+    *(LayerType(name, role=Role.LOSS) for name in _LOSSES_OF_FORKS),
     # Within 1e-6 of Caffe's, whose sum a BLAS orders.
     LayerType(
         "Softmax",

@@ -49,6 +49,11 @@ def input_of_two_tops(m: Model) -> None:
     m.add('name: "more" type: "Input" top: "x" top: "y" input_param { shape { dim: 1 } }')
 
 
+@breaks("A025", "ones")
+def constant_input(m: Model) -> None:
+    m.add('name: "ones" type: "DummyData" top: "ones" dummy_data_param { shape { dim: 1 } }')
+
+
 @breaks("A024")
 def too_few_input_dims(m: Model) -> None:
     m.net += 'input: "more" input_dim: 1 input_dim: 3 input_dim: 8'
