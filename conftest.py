@@ -26,6 +26,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(skip)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs more of Caffe than the installed one can do, or less."""
+    from tests import needs
+
+    for mark in item.iter_markers("needs"):
+        needs.require(*mark.args)
+    for mark in item.iter_markers("lacks"):
+        needs.require_absent(*mark.args)
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of real models and data: ``AMCT_SHARED``, else ``../shared``."""

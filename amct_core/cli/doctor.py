@@ -7,6 +7,9 @@ import click
 
 from amct_core.cli.checks import Check, all_checks
 from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.errors import PluginError
+from amct_core.extensions.capability import Capability
+from amct_core.plugins import registries
 
 
 @click.command("doctor")
@@ -15,14 +18,23 @@ from amct_core.cli.output import json_option, print_columns, print_json
 def command(ctx: click.Context, as_json: bool) -> None:
     """Check that this machine has what the whole workflow needs.
 
-    The exit status is 0 if it does, 1 otherwise; each line that fails says what to do.
+    The exit status is 0 if it does, 1 otherwise; each line that fails says what to do.  Behind them
+    stands what the installed framework can do; each is tried in a process of its own.
     """
     checks = all_checks()
+    capabilities = all_capabilities()
     good = all(check.good for check in checks)
     if as_json:
-        print_json({"ok": good, "checks": [attrs.asdict(check) for check in checks]})
+        print_json(
+            {
+                "ok": good,
+                "checks": [attrs.asdict(check) for check in checks],
+                "capabilities": [attrs.asdict(capability) for capability in capabilities],
+            }
+        )
     else:
         _print(checks)
+        _print_capabilities(capabilities)
     if not good:
         ctx.exit(1)
 
@@ -33,3 +45,28 @@ def _print(checks: tuple[Check, ...]) -> None:
     if failed:
         click.echo("\nWhat to do:")
         print_columns([(check.name, check.remedy) for check in failed], indent="  ")
+
+
+def all_capabilities() -> tuple[Capability, ...]:
+    """Ask every frontend what its framework can do; none where plugins fail (the checks say so)."""
+    try:
+        frontends = registries().frontends
+        return tuple(
+            capability
+            for name in frontends.names()
+            for capability in frontends.get(name).capabilities()
+        )
+    except PluginError:
+        return ()
+
+
+def _print_capabilities(capabilities: tuple[Capability, ...]) -> None:
+    if not capabilities:
+        return
+    click.echo("\nWhat the installed framework can do (each tried in a process of its own):")
+    rows = [(each.answer, each.question, _details(each)) for each in capabilities]
+    print_columns(rows, indent="  ")
+
+
+def _details(capability: Capability) -> str:
+    return ", ".join(capability.found) or capability.sentence

@@ -12,6 +12,7 @@ from amct_core.extensions.algorithms import (
     WeightAlgorithm,
 )
 from amct_core.extensions.backend import DeployBackend
+from amct_core.extensions.capability import Capability
 from amct_core.extensions.command import CliCommand
 from amct_core.extensions.frontend import Frontend
 from amct_core.extensions.layer_type import (
@@ -29,6 +30,7 @@ from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily,
 __all__ = [
     "ActivationAlgorithm",
     "Calibrator",
+    "Capability",
     "CliCommand",
     "DeployBackend",
     "Fact",

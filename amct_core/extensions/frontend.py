@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, Mapping, Optional, S
 import attrs
 
 from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.extensions.capability import Capability
 
 if TYPE_CHECKING:
     import numpy as np
@@ -265,3 +266,11 @@ class Frontend(abc.ABC):
             f"the frontend '{self.name}' does not say what a network's data layers do.",
             remedy="Declare crop, mean and scale themselves.",
         )
+
+    def capabilities(self) -> Sequence[Capability]:
+        """Return what the installed framework can do; a frontend need not know.
+
+        Whatever the framework does when it is asked, this returns.  It is empty where the framework
+        is not installed.
+        """
+        return ()

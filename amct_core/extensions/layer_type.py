@@ -163,6 +163,8 @@ class LayerType:
         by_sample: whether ``run`` gives the same bits for samples that are computed alone.
         needs_whole_batch: whether rows of the first axis depend on each other, such as the time
             steps of an LSTM, so that a batch must not be divided.
+        has_backward: whether the framework can take a gradient back through the type; one that
+            cannot ends the process when it is asked to.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
@@ -197,6 +199,7 @@ class LayerType:
     exact: Union[bool, Callable[[Node], bool]] = True
     by_sample: bool = False
     needs_whole_batch: bool = False
+    has_backward: bool = True
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
     accumulate: Optional[Callable[[Node, Any], Any]] = None

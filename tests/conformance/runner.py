@@ -21,8 +21,9 @@ from amct_core import workflow
 from amct_core.graph.attributes import Input
 from amct_core.record import LayerRecord
 from cpu_sim_backend import Simulator
+from tests import needs
 from tests.conformance.case import Case
-from tests.conformance.netspec import prototxt
+from tests.conformance.netspec import prototxt, standing_in
 from tests.conformance.weights import write_random_weights
 
 SOLVER = """\
@@ -127,6 +128,8 @@ def save_untrained(case: Case, folder: Path) -> Saved:
 
 def insert(case: Case, folder: Path, caffe: Optional[Any] = None) -> Inserted:
     """Write the network, its weights and config, and insert."""
+    if caffe is not None:
+        needs.require_known(standing_in(case.build))
     (folder / "net.prototxt").write_text(case.fields + prototxt(case.build, caffe))
     solver = folder / "solver.prototxt"
     text = SOLVER.format(net=folder / "modified.prototxt", prefix=folder / "s")

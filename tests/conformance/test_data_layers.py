@@ -99,14 +99,21 @@ def python_data() -> str:
 
 
 def lmdb_data() -> str:
-    import caffe
-    import lmdb
+    from amct_caffe.runtime.pycaffe import caffe
 
+    lmdb = pytest.importorskip("lmdb")
     data, labels = images()
     environment = lmdb.open("images_lmdb", map_size=1 << 24)
     with environment.begin(write=True) as transaction:
         for index, (image, label) in enumerate(zip(data.astype(np.uint8), labels)):
-            datum = caffe.io.array_to_datum(image, int(label))
+            channels, height, width = image.shape
+            datum = caffe.proto.caffe_pb2.Datum(
+                channels=channels,
+                height=height,
+                width=width,
+                data=image.tobytes(),
+                label=int(label),
+            )
             transaction.put(f"{index:08d}".encode(), datum.SerializeToString())
     environment.close()
     return (
@@ -139,7 +146,14 @@ def memory_data() -> str:
     )
 
 
-SOURCES = [dummy_data, hdf5_data, python_data, lmdb_data, image_files, memory_data]
+SOURCES = [
+    dummy_data,
+    pytest.param(hdf5_data, marks=pytest.mark.needs("hdf5_data")),
+    python_data,
+    pytest.param(lmdb_data, marks=pytest.mark.needs("lmdb")),
+    pytest.param(image_files, marks=pytest.mark.needs("image_data")),
+    memory_data,
+]
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.__name__)

@@ -22,6 +22,7 @@ from cpu_sim_backend.engines import chosen_engine
 from cpu_sim_backend.float_comparison import other_bits
 from cpu_sim_backend.report import VerifyReport
 from cpu_sim_backend.verify import compare
+from tests import needs
 from tests.conformance.case import Case
 from tests.conformance.netspec import standing_in, with_caffe
 from tests.conformance.networks import NETWORKS
@@ -40,6 +41,7 @@ def caffe() -> Any:
 
 @pytest.mark.parametrize("case", [case for case in NETWORKS if case.trains], ids=str)
 def test_conformance(case: Case, tmp_path: Path, caffe: Any) -> None:
+    needs.require_known(standing_in(case.build))
     check_stand_in_for_netspec(case, caffe)
     inserted = insert(case, tmp_path, caffe)
     assert set(inserted.expected) <= set(inserted.quantizable)

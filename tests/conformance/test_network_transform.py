@@ -31,11 +31,12 @@ def write_images(folder: Path) -> None:
 
 
 def write_mean() -> None:
-    import caffe
+    from amct_caffe.runtime.pycaffe import caffe
 
     mean = np.random.default_rng(4).uniform(0, 255, (1, 3, HEIGHT, WIDTH))
-    content = caffe.io.array_to_blobproto(mean).SerializeToString()
-    Path("mean.binaryproto").write_bytes(content)
+    shape = caffe.proto.caffe_pb2.BlobShape(dim=mean.shape)
+    blob = caffe.proto.caffe_pb2.BlobProto(shape=shape, data=mean.astype(np.float32).ravel())
+    Path("mean.binaryproto").write_bytes(blob.SerializeToString())
 
 
 def write_network(transform: str, image: str = "", more: str = "") -> None:
@@ -80,6 +81,7 @@ TRANSFORMS = [
 
 
 @pytest.mark.caffe
+@pytest.mark.needs("image_data")
 @pytest.mark.parametrize("transform", TRANSFORMS)
 def test_the_folder_gives_what_caffe_gives(folder: Path, transform: str) -> None:
     write_images(folder)

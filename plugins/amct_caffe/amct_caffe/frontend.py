@@ -20,6 +20,8 @@ from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
+from amct_caffe.passes.backward import warn_of_obstacles
+from amct_caffe.passes.batch_norm_statistics import FixBatchNormStatistics, is_frozen
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
@@ -38,6 +40,7 @@ from amct_caffe.saving.fed_shapes import check_fed_shapes
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
+from amct_core.extensions.capability import Capability
 from amct_core.extensions.frontend import (
     Executor,
     Frontend,
@@ -125,6 +128,8 @@ class CaffeFrontend(Frontend):
         network = run_passes(network, passes)
         for graph in (to_graph(network, "TRAIN"), to_graph(network, "TEST")):
             check_structure(graph)
+        quantized = [layer.name for group in plan.groups for layer in group.layers]
+        warn_of_obstacles(network.document.layers_in("TRAIN"), quantized)
         with FileSet() as files:
             files.add(request.modified_model_file, network.document.format())
             with files.open(request.modified_weights_file) as stream:
@@ -197,6 +202,12 @@ class CaffeFrontend(Frontend):
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
         return image_transform(documents.read(fake_quant_files(save_path).model), blob)
 
+    def capabilities(self) -> Sequence[Capability]:
+        """Ask the Caffe that is installed, in processes of their own."""
+        from amct_caffe.runtime.capabilities.asking import capabilities
+
+        return tuple(capabilities().values())
+
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
     """Return the network as it is in training and in testing."""
@@ -235,10 +246,15 @@ def fields_of(graph: Graph) -> Message:
 
 def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
     """Return what has to be done about the BatchNorm layers that the network keeps."""
-    if not any(isinstance(attributes_of(each), BatchNorm) for each in network.document.layers):
+    layers = network.document.layers
+    kept = [each for each in layers if isinstance(attributes_of(each), BatchNorm)]
+    if not kept:
         return []
-    reason = reason_to_freeze()
-    return [FreezeBatchNorm(reason)] if reason is not None else []
+    passes: List[Pass[CaffeNetwork]] = [FixBatchNormStatistics()]
+    if not all(map(is_frozen, kept)):
+        reason = reason_to_freeze()
+        passes += [FreezeBatchNorm(reason)] if reason is not None else []
+    return passes
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

@@ -42,6 +42,26 @@ def amct_deploy_backends():
     return [DeployBackend(name="mine", description="", write=print)]
 """
 
+ABLE_PLUGIN = """
+from amct_core.extensions import Capability
+
+class Able(Frontend):
+    name = "able"
+    recognises = read = insert = read_retrained = write_fake_quant = fake_quant_executor = None
+
+    def capabilities(self):
+        return [
+            Capability("flies", "Does it fly?", "no", ("wings",), "too heavy"),
+            Capability("swims", "Does it swim?", "crashed", sentence="it sank"),
+        ]
+
+Able.__abstractmethods__ = frozenset()
+
+@hookimpl
+def amct_frontends():
+    return [Able()]
+"""
+
 
 @pytest.fixture
 def versions(monkeypatch: pytest.MonkeyPatch) -> Versions:
@@ -152,6 +172,33 @@ class TestWholeWorkflow:
         add_plugin("nonsense", "@hookimpl\ndef amct_calibrators():\n    return 3\n")
         assert failures(amct).keys() == {"calibrators"}
         assert "'nonsense'" in amct("doctor").out
+
+    def test_what_a_framework_can_do_is_listed_and_decides_nothing(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("able", ABLE_PLUGIN)
+        done = amct("doctor", "--json")
+        document = json.loads(done.out)
+        assert document["capabilities"] == [
+            {
+                "name": "flies",
+                "question": "Does it fly?",
+                "answer": "no",
+                "found": ["wings"],
+                "sentence": "too heavy",
+            },
+            {
+                "name": "swims",
+                "question": "Does it swim?",
+                "answer": "crashed",
+                "found": [],
+                "sentence": "it sank",
+            },
+        ]
+        assert (done.status, document["ok"]) == (0, True)
+        report = amct("doctor").out
+        assert "no       Does it fly?   wings" in report
+        assert "crashed  Does it swim?  it sank" in report
 
     def test_a_log_file_that_cannot_be_written(self, amct: Amct, tmp_path: Path) -> None:
         (tmp_path / "amct_log").write_text("in the way")

@@ -1,12 +1,11 @@
-"""Caffe, its layer types, and the classes of Python layers."""
+"""Caffe, what it can do, and the classes of Python layers."""
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, List
+from typing import Iterator
 
 from amct_caffe.checks.check import Violation
 from amct_caffe.checks.training_setup import TrainingSetup
-from amct_caffe.model.formats.prototxt.document import Layer
 
 
 def missing_caffe(setup: TrainingSetup) -> Iterator[Violation]:
@@ -15,25 +14,11 @@ def missing_caffe(setup: TrainingSetup) -> Iterator[Violation]:
         yield Violation("Caffe", setup.machine.no_caffe.problem, setup.machine.no_caffe.remedy)
 
 
-def missing_layer_types(setup: TrainingSetup) -> Iterator[Violation]:
-    """Yield each layer type that this Caffe does not have, with the layers of it."""
-    known = setup.machine.layer_types
-    if known is None:
-        return
-    missing: Dict[str, List[Layer]] = {}
-    for layer in setup.layers():
-        if layer.type not in known:
-            missing.setdefault(layer.type, []).append(layer)
-    for kind, layers in missing.items():
-        others = len(layers) - 1
-        also = f" (so are {others} more layers)" if others else ""
-        yield Violation(
-            "type",
-            f"it is of type '{kind}'{also}, which this Caffe does not have.",
-            "Train with the Caffe that the network was made for, or build this one with the type.",
-            layers[0].name,
-            setup.document.file,
-        )
+def missing_capabilities(setup: TrainingSetup) -> Iterator[Violation]:
+    """Yield what this Caffe cannot do: layer types, databases, BatchNorm, and others."""
+    if setup.machine.no_caffe is None:
+        for problem, remedy in setup.machine.lacks(setup.document, setup.solver):
+            yield Violation("this Caffe", problem, remedy)
 
 
 def missing_classes(setup: TrainingSetup) -> Iterator[Violation]:

@@ -6,7 +6,7 @@ import logging
 from typing import Callable, Iterator, Tuple
 
 from amct_caffe.checks import solver_for_qat
-from amct_caffe.checks.caffe import missing_caffe, missing_classes, missing_layer_types
+from amct_caffe.checks.caffe import missing_caffe, missing_capabilities, missing_classes
 from amct_caffe.checks.check import Check, Violation, find_all, listed
 from amct_caffe.checks.data import (
     layers_without_data,
@@ -113,7 +113,12 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
     ),
     Check("resume", "a `.solverstate` whose weights are not there", lost_snapshots),
     Check("Caffe", "a Python without a pycaffe that can be imported", missing_caffe),
-    Check("layer types", "layers of a type that this Caffe lacks", missing_layer_types),
+    Check(
+        "capabilities",
+        "what this Caffe cannot do (`amct doctor` shows it): layer types, databases, HDF5 "
+        "snapshots, training of BatchNorm, rounding of Pooling, layers without a backward",
+        missing_capabilities,
+    ),
     Check(
         "Python layers",
         "Python layers whose module or class cannot be imported",

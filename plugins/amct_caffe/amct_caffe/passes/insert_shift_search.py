@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Optional, Sequence
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.passes.batch_norm_statistics import is_frozen
+from amct_caffe.passes.insert_activation_qat import activation_layer_name
+from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
-from amct_caffe.passes.python_layers import python_layer, share_blobs, shared_name, shares
+from amct_caffe.passes.python_layers import fixed, python_layer, share_blobs, shared_name, shares
 from amct_caffe.passes.state_rules import search_rules, set_rules
 from amct_caffe.qat.parameters import ShiftParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan, planned_layers
@@ -27,10 +32,13 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
        any reader.
     3. Its blobs are those of the layers that own them, shared by parameter name.  BatchNorm and
        Scale get such names here; a name that the user gave stays and is used.
-    4. In each phase it reads what the layer, or the last of those that will be folded, writes.  A
+    4. The statistics of a BatchNorm that stand still in training are blobs of its own, with those
+       values: some Caffes clear the names of BatchNorm's parameters.  The BatchNorm then gets no
+       names; its own specs say that they are not trained.
+    5. In each phase it reads what the layer, or the last of those that will be folded, writes.  A
        network where one layer cannot do that (copies for each phase, and others between them) is
        refused.
-    5. Where rules of the network speak of stages or levels, it stands only in TEST nets of the
+    6. Where rules of the network speak of stages or levels, it stands only in TEST nets of the
        state that this is inserted for: a solver may test in other states, too, and N must not come
        from these.
     """
@@ -49,6 +57,8 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
                     layer = self._layer(layers, group, planned)
                     set_rules(layer, rules)
                     added[_last_node(planned).name] = [layer]
+                    if _frozen(layers, planned):
+                        network.weights[layer.name] = _blobs(network, group, planned)
         network.document.insert_after(added)
         self._check_phases(network)
         return network
@@ -72,7 +82,11 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             shares(shared_name(group.name, "state")),
             shares(shared_name(planned.name, "scale_w")),
         ]
+        frozen = _frozen(layers, planned)
         for node in chain:
+            if node is frozen:
+                specs += [fixed()] * len(node.weights)
+                continue
             named = [share_blobs(layer, len(node.weights)) for layer in layers[node.name]]
             specs += named[0]
         blob = _last_node(planned).tops[0]
@@ -112,6 +126,29 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             folds_scale=scale is not None,
             folds_scale_bias=has_bias,
         )
+
+
+def _frozen(layers: Mapping[str, Sequence[Layer]], planned: PlannedLayer) -> Optional[Node]:
+    """Return the BatchNorm behind a layer whose statistics stand still, if it has such a one."""
+    node = planned.chain.batch_norm if planned.chain is not None else None
+    if node is None or len(node.weights) != 3 or not all(map(is_frozen, layers[node.name])):
+        return None
+    return node
+
+
+def _blobs(
+    network: CaffeNetwork, group: ActivationGroup, planned: PlannedLayer
+) -> List[NDArray[np.float32]]:
+    """Return all blobs of a ShiftSearch with statistics of its own.
+
+    Caffe loads all blobs of a layer or none; those that are shared are loaded twice, with the same
+    values.
+    """
+    assert planned.chain is not None
+    bounds = network.weights[activation_layer_name(group)]
+    scale_w = network.weights[weight_layer_name(planned.name)][2]
+    folded = [blob for node in planned.chain.nodes for blob in node.weights]
+    return [np.array(blob, np.float32, ndmin=1) for blob in [*bounds, scale_w, *folded]]
 
 
 def shift_search_name(layer: str) -> str:

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import importlib.util
 from typing import Optional
 
-from amct_core.errors import EnvironmentUnsuitableError
+from amct_caffe.runtime.capabilities.asking import capabilities
+from amct_core.extensions.capability import CRASHED, Capability
 
 
 def reason_to_freeze() -> Optional[str]:
     """Return why BatchNorm cannot be trained here, or None if it can.
 
     Where there is no usable Caffe nothing can be found out.  Then it is frozen as well: frozen
-    statistics cost little, and a Caffe that cannot train them explodes without an error.
+    statistics cost little, and a Caffe that cannot train them explodes without an error.  Where
+    names are cleared, ShiftSearch would not see statistics that move.
     """
-    if importlib.util.find_spec("caffe") is None:
+    found = capabilities("batch_norm_trained", "batch_norm_names_kept")
+    if not found:
         return "pycaffe is not installed here, so whether it could train them is not known"
-    try:
-        from amct_caffe.runtime.batch_norm_probe import trains_batch_norm
-    except EnvironmentUnsuitableError as error:
-        return f"whether Caffe could train them is not known: {error.problem.rstrip('.')}"
-    if trains_batch_norm():
-        return None
-    return "this Caffe cannot train them (its forward ignores the statistics of the batch)"
+    trained, named = found.values()
+    if trained.answer == CRASHED:
+        return f"whether Caffe could train them is not known: {_said(trained)}"
+    if not trained.there:
+        return f"this Caffe cannot train them ({_said(trained)})"
+    if not named.there:
+        return (
+            "this Caffe does not keep the names of their parameters, by which the search for shift "
+            f"N would see statistics that move ({_said(named)})"
+        )
+    return None
+
+
+def _said(capability: Capability) -> str:
+    return capability.sentence.rstrip(".")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
+from amct_caffe.runtime.buildable import require_buildable
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors, LayerArrays, Trace
@@ -131,11 +132,13 @@ class CaffeExecutor(Executor):
     def _build(self, shapes: Shapes) -> Any:
         document = self._network(shapes)
         self._layers = {layer.name: layer for layer in document.layers}
+        prototxt = document.format()
+        require_buildable(prototxt)
         # pycaffe builds nets from files only.
         descriptor, path = tempfile.mkstemp(suffix=".prototxt")
         try:
             with os.fdopen(descriptor, "w") as stream:
-                stream.write(document.format())
+                stream.write(prototxt)
             return caffe.Net(path, TEST, weights=self._weights_file)
         finally:
             os.unlink(path)

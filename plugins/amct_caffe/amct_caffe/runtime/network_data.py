@@ -9,6 +9,7 @@ from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.runtime.buildable import require_buildable
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.extensions.frontend import NetworkData
 
@@ -42,6 +43,7 @@ class CaffeNetworkData(NetworkData):
             yield {name: np.array(net.blobs[name].data) for name in self._blobs}
 
     def _build(self) -> Any:
+        require_buildable(self._prototxt)
         # pycaffe builds nets from files only.
         descriptor, path = tempfile.mkstemp(suffix=".prototxt")
         try:

@@ -4,13 +4,16 @@ In place on the layer's output as it will be after folding (after BatchNorm and 
 in-place ReLU), which it leaves alone.  It stands in both phases, because only then does Caffe keep
 its shared blobs pointing at the trained ones; in TRAIN it does nothing.
 
-Blobs, all shared by name with their owners: ``clip_max``, ``clip_min``, ``state`` and ``scale_w``;
+Blobs, shared by name with their owners: ``clip_max``, ``clip_min``, ``state`` and ``scale_w``;
 then mean, variance and factor of a BatchNorm, gamma and beta of a Scale, where these are folded.
+The statistics of a BatchNorm that is frozen are not shared: they are the layer's own, loaded with
+its weights.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any, Optional, Tuple
 
 import numpy as np
@@ -22,10 +25,13 @@ from amct_caffe.qat.recording import shift_factors
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedShiftSearch, update_record
-from amct_core.errors import PluginError
+from amct_core.errors import PluginError, TrainingError
 from amct_core.folding import batch_norm_values, scale_values
 from amct_core.numerics import bn_fold
 from amct_core.plugins import registries
+
+_VARIANCE = 5
+"""The blob of BatchNorm's variance."""
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -52,12 +58,16 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         if len(self.blobs) == 0:
             for size in self._blob_sizes():
                 self.blobs.add_blob(size)
+            if self._parameters.batch_norm_eps is not None:
+                # Sharing or loading replaces these; statistics that never came are caught.
+                self.blobs[_VARIANCE].data[...] = np.nan
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """In place: nothing to shape."""
 
     def forward(self, bottom: Any, top: Any) -> None:
         """In TEST, take in one batch of outputs; after ``batch_num`` of them, record N."""
+        self._require_statistics()
         if self.phase != TEST:
             return
         y = bottom[0].data
@@ -78,6 +88,23 @@ class ShiftSearch(Layer):  # type: ignore[misc]
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """In place: the diff is where it belongs."""
+
+    def _require_statistics(self) -> None:
+        parameters = self._parameters
+        if parameters.batch_norm_eps is None:
+            return
+        if math.isnan(self.blobs[_VARIANCE].data.item(0)):
+            raise TrainingError(
+                "the statistics of the BatchNorm behind it never came: the modified weights were "
+                "not loaded (or training made them NaN), or this Caffe clears the names by which "
+                "they are shared.",
+                layer=parameters.layer,
+                remedy=(
+                    "Load the modified weights first: solver.net.copy_from(modified_weights_file); "
+                    "if they were loaded, insert again on this machine: BatchNorm is then frozen. "
+                    "'amct doctor' shows what this Caffe does."
+                ),
+            )
 
     def _blob_sizes(self) -> Tuple[int, ...]:
         parameters = self._parameters

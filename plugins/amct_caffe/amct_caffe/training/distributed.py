@@ -11,7 +11,7 @@ from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.ranks.launch import Launch
 from amct_caffe.runtime.ranks.world import World
 from amct_caffe.training import data_shares
-from amct_caffe.training.workflow import check_training, last_snapshot
+from amct_caffe.training.workflow import check_training, last_snapshot, rehearse
 from amct_core.errors import ModelError
 
 _log = logging.getLogger("amct_caffe.training")
@@ -69,6 +69,8 @@ def _checked(
             field="batch_norm_param.use_global_stats",
             remedy="Set use_global_stats: true, or batch_norm: fold in the config.",
         )
+    if launch.is_first:
+        rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.ranks.data_parallel import declare_ranks
 
     declare_ranks(launch)

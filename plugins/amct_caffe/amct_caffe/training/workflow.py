@@ -19,7 +19,7 @@ from amct_caffe.passes.inserted import read_inserted
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
-from amct_core.errors import ConfigError, ModelError
+from amct_core.errors import ConfigError, ModelError, TrainingError
 from amct_core.file_names import work_files
 from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
@@ -42,10 +42,28 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
         AmctError: the solver would not do, or training failed.
     """
     solver, _ = check_training(solver_file, weights_file, resume)
+    rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.training import run_solver
 
     run_solver(solver_file, solver.max_iter, weights_file, resume)
     return last_snapshot(solver)
+
+
+def rehearse(solver_file: str, weights_file: str, resume: Optional[str]) -> None:
+    """Raise if Caffe cannot build the nets, which would end this process.
+
+    Raises:
+        TrainingError: with Caffe's sentence.
+    """
+    from amct_caffe.runtime.rehearsal import problem_of_building
+
+    problem = problem_of_building(solver_file, weights_file, resume)
+    if problem is not None:
+        raise TrainingError(
+            f"Caffe cannot build its nets: {problem}",
+            file=solver_file,
+            remedy="'amct doctor' shows what this Caffe can do.",
+        )
 
 
 def check_training(

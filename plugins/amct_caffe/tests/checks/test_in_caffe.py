@@ -106,7 +106,6 @@ def test_a_probe_finds_out_which_kinds_of_solver_caffe_has(
 def test_this_machine_has_what_a_small_network_needs() -> None:
     machine = this_machine()
     assert machine.no_caffe is None
-    assert machine.layer_types is None or {"Convolution", "Python"} <= set(machine.layer_types)
     assert machine.problem_of_class("amct_caffe.layers", "ShiftSearch") is None
     assert "NoSuchLayer" in str(machine.problem_of_class("amct_caffe.layers", "NoSuchLayer"))
     assert "no_such_module" in str(machine.problem_of_class("no_such_module", "Layer"))

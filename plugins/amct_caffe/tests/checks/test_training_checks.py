@@ -42,7 +42,11 @@ from plugins.amct_caffe.tests.qat import nets
 
 SOLVER = "solver.prototxt"
 GOOD_SOLVER: Mapping[str, Any] = {"test_interval": 4}
-GOOD_MACHINE = Machine(runs_solver=lambda solver: False, problem_of_class=lambda module, name: None)
+GOOD_MACHINE = Machine(
+    lacks=lambda document, solver: iter(()),
+    runs_solver=lambda solver: False,
+    problem_of_class=lambda module, name: None,
+)
 COMMANDS = ("check_solver", "train", "run")
 
 
@@ -291,15 +295,14 @@ FAULTS: dict[str, dict[str, Fault]] = {
             ),
         ),
     },
-    "layer types": {
+    "capabilities": {
         "a type of another Caffe": Fault(
-            ["layer 'loss'", "'SoftmaxWithLoss'", "does not have"],
+            ["- this Caffe: layer 'loss': it has no layer type SoftmaxWithLoss. Use another."],
             machine=attrs.evolve(
                 GOOD_MACHINE,
-                layer_types={
-                    *("DummyData", "Convolution", "BatchNorm", "Scale", "ReLU", "InnerProduct"),
-                    "Python",
-                },
+                lacks=lambda document, solver: iter(
+                    [("layer 'loss': it has no layer type SoftmaxWithLoss.", "Use another.")]
+                ),
             ),
         ),
     },

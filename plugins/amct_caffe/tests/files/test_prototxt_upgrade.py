@@ -108,6 +108,7 @@ def test_v1_types_have_their_present_names(old: str, new: Any) -> None:
 
 
 @pytest.mark.caffe
+@pytest.mark.needs("image_data", "hdf5_data")
 def test_every_v1_type_becomes_one_that_caffe_has(caffe: Any, caffe_pb2: Any) -> None:
     known = set(caffe.layer_type_list())
     types = caffe_pb2.V1LayerParameter.LayerType.keys()

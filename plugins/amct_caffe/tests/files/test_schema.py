@@ -17,6 +17,7 @@ from amct_caffe.model.schema import fields
 from amct_caffe.model.schema.encoding import encode
 from amct_caffe.model.schema.pool import message_class, message_descriptor
 from amct_core.textproto import parse
+from tests import needs
 
 FOLDER = Path(schema.__file__).parent
 LABELS = {"optional": 1, "required": 2, "repeated": 3}
@@ -68,7 +69,8 @@ def enums(file: Any) -> Dict[str, Dict[str, int]]:
 
 @pytest.fixture(scope="session")
 def caffes_own(caffe_pb2: Any) -> FileDescriptorProto:
-    """Return the descriptor of the installed Caffe."""
+    """Return the descriptor of the installed Caffe, if it is that of the package index."""
+    needs.require_the_packaged_caffe()
     file = FileDescriptorProto()
     caffe_pb2.DESCRIPTOR.CopyToProto(file)
     return file

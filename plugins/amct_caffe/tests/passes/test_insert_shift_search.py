@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
+from amct_caffe.passes.insert_weight_qat import InsertWeightQat
+from amct_caffe.passes.python_layers import fixed
 from amct_core.errors import ModelError
+from amct_core.plugins import registries
 from plugins.amct_caffe.tests.passes.networks import (
     BATCH_NORM,
     CONV,
@@ -127,13 +132,48 @@ def test_3_both_copies_of_a_batch_norm_get_the_names() -> None:
     )
 
 
+FROZEN = "batch_norm_param { use_global_stats: true }"
+
+
+def test_4_statistics_that_stand_still_are_its_own_and_need_no_names() -> None:
+    text = conv("a", "data") + batch_norm("bn", "a", "a", FROZEN) + scale("scale", "a", "a")
+    state = network(INPUT + text, SHAPES)
+    plan, algorithms = plan_of(state), registries().weight_algorithms
+    for each in (InsertActivationQat(plan), InsertWeightQat(plan, algorithms)):
+        state = each.run(state)
+    after = InsertShiftSearch(plan).run(state)
+    layers = after.document.by_name()
+    assert not layers["bn"][0].param_specs
+    specs = layers["a_shift_search"][0].param_specs
+    assert specs[4:7] == [fixed()] * 3
+    assert [spec.name for spec in specs[7:]] == ["amct/scale/blob0", "amct/scale/blob1"]
+    blobs = after.weights["a_shift_search"]
+    owners = [
+        *after.weights["a_activation_qat"],
+        after.weights["a_weight_qat"][2],
+        *after.weights["bn"],
+        *after.weights["scale"],
+    ]
+    assert len(blobs) == len(specs) == len(owners)
+    for blob, owner in zip(blobs, owners):
+        np.testing.assert_array_equal(blob, owner)
+
+
+def test_4_a_copy_that_is_trained_in_one_phase_shares_them() -> None:
+    copies = [batch_norm("bn", "a", "n", TRAIN), batch_norm("bn", "a", "n", TEST + FROZEN)]
+    state = network(INPUT + conv("a", "data") + "".join(copies), SHAPES)
+    after = InsertShiftSearch(plan_of(state)).run(state)
+    specs = after.document.by_name()["a_shift_search"][0].param_specs
+    assert [spec.name for spec in specs[4:]] == [f"amct/bn/blob{index}" for index in range(3)]
+
+
 def test_2_what_follows_in_one_phase_alone_will_not_be_folded_and_comes_behind() -> None:
     bn = batch_norm("bn", "a", extra=TRAIN)
     expected = conv("a", "data") + shift_search("a", "a") + bn
     assert inserted(conv("a", "data") + bn) == normal(INPUT + expected)
 
 
-def test_4_copies_with_a_relu_between_them_are_refused() -> None:
+def test_5_copies_with_a_relu_between_them_are_refused() -> None:
     text = "".join(
         conv("a", "data", extra=rule) + relu("relu", "a", rule) for rule in (TRAIN, TEST)
     )
@@ -144,7 +184,7 @@ def test_4_copies_with_a_relu_between_them_are_refused() -> None:
     assert caught.value.layer == "a"
 
 
-def test_4_copies_that_write_different_blobs_are_refused() -> None:
+def test_5_copies_that_write_different_blobs_are_refused() -> None:
     text = conv("a", "data", "t", TRAIN) + conv("a", "data", "a", TEST)
     with pytest.raises(ModelError, match=r"in TRAIN.* 'a' that no layer has made") as caught:
         inserted(text)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from amct_core import record as records
 from amct_core import workflow
 from plugins.amct_caffe.tests.qat import nets
+from tests import needs
 
 Arrays = Dict[str, NDArray[np.float32]]
 
@@ -106,6 +107,7 @@ class Bench:
 
     def _train_float(self, text: str, blobs: Mapping[str, Any]) -> Tuple[str, str]:
         model, weights = str(self.folder / "float.prototxt"), str(self.folder / "float.caffemodel")
+        needs.require_known(text)
         Path(model).write_text(text)
         self.caffe.set_random_seed(1)
         net = self.caffe.Net(model, self.caffe.TRAIN)

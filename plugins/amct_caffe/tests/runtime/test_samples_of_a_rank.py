@@ -15,7 +15,7 @@ from typing import List, Sequence
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.caffe
+pytestmark = [pytest.mark.caffe, pytest.mark.needs("several_processes")]
 
 SAMPLES, BATCH, BATCHES = 12, 3, 4
 
@@ -96,15 +96,19 @@ IMAGES = (
     f'image_data_param {{ source: "images.txt" batch_size: {BATCH} SHUFFLE }}'
 )
 DEALT = {"Data": LMDB, "HDF5Data": HDF5.replace("SHUFFLE", "")}
+DATABASES = [
+    pytest.param("Data", marks=pytest.mark.needs("lmdb")),
+    pytest.param("HDF5Data", marks=pytest.mark.needs("hdf5_data")),
+]
 EVERYTHING = list(range(SAMPLES))
 
 
-@pytest.mark.parametrize("layer", DEALT)
+@pytest.mark.parametrize("layer", DATABASES)
 def test_a_single_process_gets_all_samples_in_order(folder: Path, layer: str) -> None:
     assert samples(folder, DEALT[layer], [0], 1) == [EVERYTHING]
 
 
-@pytest.mark.parametrize("layer", DEALT)
+@pytest.mark.parametrize("layer", DATABASES)
 @pytest.mark.parametrize("size", [2, 3])
 def test_the_batches_of_all_ranks_are_one_batch_of_a_single_process(
     folder: Path, layer: str, size: int
@@ -113,11 +117,12 @@ def test_the_batches_of_all_ranks_are_one_batch_of_a_single_process(
     assert np.ravel(shares, "F").tolist() == [i % SAMPLES for i in range(SAMPLES * size)]
 
 
-@pytest.mark.parametrize("layer", DEALT)
+@pytest.mark.parametrize("layer", DATABASES)
 def test_in_test_every_rank_gets_all_samples(folder: Path, layer: str) -> None:
     assert samples(folder, DEALT[layer], [1], 2, "TEST") == [EVERYTHING]
 
 
+@pytest.mark.needs("hdf5_data")
 def test_shuffled_hdf5_is_dealt_out_without_repeats(folder: Path) -> None:
     shares = samples(folder, HDF5.replace("SHUFFLE", "shuffle: true"), range(2), 2)
     first_epoch = [share[: SAMPLES // 2] for share in shares]
@@ -125,11 +130,13 @@ def test_shuffled_hdf5_is_dealt_out_without_repeats(folder: Path) -> None:
     assert np.ravel(first_epoch, "F").tolist() != EVERYTHING
 
 
+@pytest.mark.needs("image_data")
 def test_images_in_order_are_the_same_for_every_rank(folder: Path) -> None:
     layer = IMAGES.replace("SHUFFLE", "")
     assert samples(folder, layer, range(2), 2) == [EVERYTHING] * 2
 
 
+@pytest.mark.needs("image_data")
 def test_shuffled_images_come_in_another_order_to_every_rank(folder: Path) -> None:
     layer = IMAGES.replace("SHUFFLE", "shuffle: true")
     first, second = samples(folder, layer, range(2), 2)

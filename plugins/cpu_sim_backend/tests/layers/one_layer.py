@@ -11,6 +11,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from tests import needs
+
 Shape = Tuple[int, ...]
 Arrays = Dict[str, NDArray[np.float32]]
 
@@ -91,6 +93,7 @@ def tops(case: Case) -> List[str]:
 
 def build(caffe: Any, case: Case, folder: Path) -> BuiltLayer:
     """Build the network with random weights and run it in Caffe."""
+    needs.require(case.kind)
     spec = caffe.NetSpec()
     bottoms = []
     for index, shape in enumerate(case.inputs):
@@ -101,6 +104,7 @@ def build(caffe: Any, case: Case, folder: Path) -> BuiltLayer:
     for name, top in zip(tops(case) or ["layer"], made if case.tops > 1 else [made]):
         setattr(spec, name, top)
     prototxt, caffemodel = str(folder / "net.prototxt"), str(folder / "net.caffemodel")
+    needs.require_known(str(spec.to_proto()))
     Path(prototxt).write_text(str(spec.to_proto()))
     net = caffe.Net(prototxt, caffe.TEST)
     _fill(net, case)

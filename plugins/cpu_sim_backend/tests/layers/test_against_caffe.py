@@ -59,6 +59,7 @@ def test_any_convolution_computes_what_caffe_computes(
 
 
 @pytest.mark.caffe
+@pytest.mark.lacks("PriorBox")
 def test_every_simulated_layer_type_that_caffe_has_is_compared(caffe: Any) -> None:
     simulated = {each.name for each in registries().layer_types if each.run is not None}
     here = set(caffe.layer_type_list())

@@ -326,5 +326,6 @@ LAYER_TYPES = (
         shape=same_shape,
         run=threshold,
         by_sample=True,
+        has_backward=False,
     ),
 )

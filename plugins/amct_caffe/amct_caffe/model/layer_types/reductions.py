@@ -142,7 +142,13 @@ LAYER_TYPES = (
     LayerType("EvalDetection", role=Role.SCORE),
     LayerType("MultiLabelAccuracy", role=Role.SCORE),
     LayerType("SegAccuracy", role=Role.SCORE),
-    LayerType("ArgMax", attributes=_read_arg_max, shape=_arg_max_shape, run=arg_max),
+    LayerType(
+        "ArgMax",
+        attributes=_read_arg_max,
+        shape=_arg_max_shape,
+        run=arg_max,
+        has_backward=False,
+    ),
     # A BLAS orders the sums.
     LayerType(
         "Reduction",
