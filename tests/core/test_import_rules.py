@@ -33,6 +33,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["qat"],
     ["passes"],
     ["runtime", "saving"],
+    ["checks"],
     ["frontend", "layers"],
     ["training"],
     ["api", "demo"],

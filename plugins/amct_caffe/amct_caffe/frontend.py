@@ -8,6 +8,8 @@ from typing import IO, List, Mapping, Optional, Sequence
 
 import attrs
 
+from amct_caffe.checks.file_sizes import Insertion
+from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -84,6 +86,10 @@ class CaffeFrontend(Frontend):
         check_bottoms([views.train, views.test], advice(network.document))
         return views
 
+    def check(self, views: NetworkViews) -> None:
+        """Raise a ModelError if the network cannot be quantized, whatever the config says."""
+        require_quantizable(views)
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read ``train_state`` and the first ``test_state`` of a solver."""
         return solvers.read(solver_file).states
@@ -113,6 +119,7 @@ class CaffeFrontend(Frontend):
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
         warn_of_narrow_bounds(plan)
+        require_insertable(Insertion(network, plan))
         recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
