@@ -65,11 +65,29 @@ def amct_calibrators() -> Iterable[Calibrator]:
     return [Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare)]
 
 
-def _ifmr(batches: Sequence[Any], reduction: Reduction | None = None) -> tuple[Any, int]:
+def _ifmr(
+    batches: Sequence[Any],
+    reduction: Reduction | None = None,
+    *,
+    with_offset: bool = True,
+    search_range: tuple[float, float] = (0.7, 1.3),
+    search_step: float = 0.01,
+    max_percentile: float = 0.999999,
+    min_percentile: float = 0.999999,
+) -> tuple[Any, int]:
     from amct_core.kernels.ifmr import squared_errors
     from amct_core.numerics import ifmr
 
-    return ifmr.calibrate(batches, faster_errors=squared_errors, reduction=reduction)
+    return ifmr.calibrate(
+        batches,
+        with_offset,
+        search_range,
+        search_step,
+        max_percentile,
+        min_percentile,
+        faster_errors=squared_errors,
+        reduction=reduction,
+    )
 
 
 @hookimpl

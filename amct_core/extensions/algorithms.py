@@ -123,7 +123,9 @@ class Calibrator:
     Attributes:
         name: what ``retrain_data_config.init_algo`` says.
         calibrate: ``(batches) -> (scale_d, offset_d)`` from a sequence of float32 arrays, all the
-            batches seen so far.
+            batches seen so far.  What it takes by keyword beside that, post-training quantization
+            gives it where its configuration has a key of that name, such as ``max_percentile``;
+            ``with_offset`` is its ``activation_offset``.
         calibrate_shares: ``(batches, reduction) -> (scale_d, offset_d)``, for training on several
             processes: from this process's batches and what ``reduction``
             (:class:`amct_core.numerics.reduction.Reduction`) tells about the others', the result
@@ -132,7 +134,7 @@ class Calibrator:
     """
 
     name: str = attrs.field(validator=plugin_name)
-    calibrate: Callable[[Sequence[Any]], Tuple[Any, int]] = attrs.field(validator=is_callable)
+    calibrate: Callable[..., Tuple[Any, int]] = attrs.field(validator=is_callable)
     calibrate_shares: Optional[Callable[[Sequence[Any], Reduction], Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
     )
