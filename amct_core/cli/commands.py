@@ -32,6 +32,7 @@ COMMANDS = (
         _from("plugins"),
         writes_log=False,
     ),
+    CliCommand("ptq config", "Write the config of what to quantize, and how.", _from("ptq_config")),
     CliCommand("qat config", "Write the config of what to quantize, and how.", _from("qat_config")),
     CliCommand("qat insert", "Put fake quantization into a model.", _from("qat_insert")),
     CliCommand("qat save", "Turn a trained model into its saved forms.", _from("qat_save")),

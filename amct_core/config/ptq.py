@@ -5,7 +5,7 @@ Keys and defaults are AMCT's and are said here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import attrs
 
@@ -14,13 +14,28 @@ from amct_core.config.model import VERSION, LayerFacts
 ARQ = "arq_quantize"
 """AMCT's word for the weight algorithm that the QAT configuration calls ``arq_retrain``."""
 
+NUQ = "nuq_quantize"
+NUQ_REASON = (
+    "non-uniform quantization is not offered: AMCT's documentation promises no gain in performance "
+    "from it, and its algorithm is not public."
+)
+
 HFMG = "hfmg"
 IFMR = "ifmr"
+
+PARAMETERS: Mapping[str, Tuple[str, ...]] = {
+    IFMR: ("max_percentile", "min_percentile", "search_range", "search_step"),
+    HFMG: ("num_of_bins",),
+}
+"""The parameters of AMCT's calibrators; any other has those of them that it takes."""
 
 
 @attrs.frozen
 class PtqActivation:
     """``activation_quant_params``: how the factors of a layer's input are found.
+
+    The defaults are those of ``ifmr`` and ``hfmg``.  Another calibrator may have others, which
+    count as long as a value is the default here: see :attr:`parameters`.
 
     Attributes:
         act_algo: registered calibrator.
@@ -38,6 +53,18 @@ class PtqActivation:
     search_range: Tuple[float, float] = (0.7, 1.3)
     search_step: float = 0.01
     num_of_bins: int = 4096
+
+    @property
+    def parameters(self) -> Dict[str, Any]:
+        """What the calibrator is given by keyword: all parameters of AMCT's calibrators.
+
+        Of another calibrator only those that are not the defaults of AMCT's.
+        """
+        values = {key: getattr(self, key) for keys in PARAMETERS.values() for key in keys}
+        if self.act_algo in PARAMETERS:
+            return {key: values[key] for key in PARAMETERS[self.act_algo]}
+        default = PtqActivation()
+        return {key: value for key, value in values.items() if value != getattr(default, key)}
 
 
 @attrs.frozen

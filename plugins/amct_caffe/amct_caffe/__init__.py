@@ -18,6 +18,7 @@ from amct_caffe.api import (
     set_cpu_mode,
     set_gpu_mode,
 )
+from amct_caffe.ptq_config_api import create_quant_config
 from amct_caffe.user_modules import complete_user_modules
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ complete_user_modules()
 __all__ = [
     "amct",
     "check_solver",
+    "create_quant_config",
     "create_quant_retrain_config",
     "create_quant_retrain_model",
     "save_quant_retrain_model",
