@@ -87,7 +87,7 @@ def check_factors(node: Node, entry: LayerRecord, file: str) -> None:
         raise _misfit(
             node, file, f"there are {found} values; expected 1, or {channels}: one per channel."
         )
-    if found > 1 and quantization is not None and not quantization.channel_wise_allowed:
+    if found > 1 and quantization is not None and not quantization.allows_channel_wise(node):
         raise _misfit(
             node, file, f"there are {found} values; expected 1: {node.op} is not channel-wise."
         )

@@ -91,7 +91,7 @@ def _can_fuse(graph: Graph, node: Node) -> bool:
         and node.type.weights is not None
         and bool(node.weights)
         and not node.in_place
-        and quantization.check(node, graph) is None
+        and quantization.obstacle(node, graph, post_training=True) is None
     )
 
 

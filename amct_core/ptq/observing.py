@@ -6,6 +6,7 @@ A calibrator takes those parameters of the configuration whose names are among i
 
 from __future__ import annotations
 
+import functools
 import inspect
 from typing import Any, Callable, Dict, List, Mapping, Protocol, Tuple
 
@@ -52,10 +53,7 @@ class KeptBatches:
 
 def parameters_of(activation: PtqActivation, with_offset: bool) -> Dict[str, Any]:
     """Return all parameters of a calibration by name."""
-    parameters = attrs.asdict(activation)
-    del parameters["act_algo"]
-    parameters["search_range"] = tuple(activation.search_range)
-    return {**parameters, "with_offset": with_offset}
+    return {**activation.parameters, "with_offset": with_offset}
 
 
 def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Observer:
@@ -73,13 +71,15 @@ def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Obser
         started: Observer = start(**_accepted(calibrator.name, start, parameters))
         return started
     accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
-    return KeptBatches(lambda batches: calibrator.calibrate(batches, **accepted))
+    return KeptBatches(functools.partial(calibrator.calibrate, **accepted))
 
 
 def _accepted(
     name: str, function: Callable[..., Any], parameters: Mapping[str, Any]
 ) -> Dict[str, Any]:
     known = inspect.signature(function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        return dict(parameters)
     if "with_offset" not in known and not parameters["with_offset"]:
         raise ConfigError(
             f"it is false, but the calibrator '{name}' knows activations with an offset only.",

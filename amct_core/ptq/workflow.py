@@ -14,6 +14,7 @@ from typing import Mapping, Optional, Tuple
 import attrs
 
 from amct_core import record as records
+from amct_core.config import ptq_check, ptq_json
 from amct_core.config.model import QatConfig
 from amct_core.config.ptq import PtqConfig
 from amct_core.errors import ConfigError, RecordError
@@ -33,7 +34,7 @@ from amct_core.ptq.plan import make_plan
 from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
-from amct_core.workflow import frontend_for
+from amct_core.workflow import frontend_for, quantizable_layers
 
 _log = logging.getLogger("amct_core.ptq")
 
@@ -60,6 +61,21 @@ class PtqNetwork:
     weights_file: str
 
 
+def start(config_file: str, model_file: str, weights_file: str, record_file: str) -> PtqNetwork:
+    """Read a network and its configuration, fuse it, and begin a record.
+
+    Args:
+        config_file: the configuration (JSON).
+        model_file, weights_file: the trained model.
+        record_file: created, or emptied.
+
+    Raises:
+        AmctError: a file cannot be read, or the configuration does not fit the network.
+    """
+    config = ptq_json.read(config_file)
+    return start_with(config, config_file, model_file, weights_file, record_file)
+
+
 def start_with(
     config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
 ) -> PtqNetwork:
@@ -77,7 +93,9 @@ def start_with(
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = _inference_views(frontend, model_file, weights_file)
-    config = _checked(config, find_quantizable(views), plugins, config_file)
+    layers = quantizable_layers(views, plugins, model_file, post_training=True)
+    config = ptq_check.check_all(config, layers, plugins, config_file)
+    _check_offset(config, plugins, config_file)
     if config.joint_quant:
         _log.warning(
             "'%s': joint_quant is true; the inputs of an Eltwise get factors of their own all the "
@@ -191,23 +209,19 @@ def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> 
     """Return the network as it is in testing, for both views: nothing is trained."""
     views = frontend.read(model_file, weights_file)
     views = attrs.evolve(views, train=views.test)
+    frontend.check(views)
     check_statistics(views.test)
     return views
 
 
-def _checked(
-    config: PtqConfig, layers: QuantizableLayers, plugins: Registries, config_file: str
-) -> PtqConfig:
-    """Return the configuration, checked against the network and the plugins."""
+def _check_offset(config: PtqConfig, plugins: Registries, config_file: str) -> None:
+    """Raise a ConfigError where a calibrator cannot do without an offset, and has to."""
     for name, layer in config.enabled.items():
         calibrator = plugins.calibrators.get(layer.activation.act_algo)
         try:
             observer_for(calibrator, parameters_of(layer.activation, config.activation_offset))
         except ConfigError as error:
             raise error.at(file=config_file, layer=name) from error
-        if layer.weight is not None:
-            plugins.weight_algorithms.get(layer.weight.algorithm)
-    return config
 
 
 def _fused(frontend: Frontend, graph: Graph, do_fusion: bool, skip: Tuple[str, ...]) -> Graph:

@@ -37,7 +37,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["frontend", "layers"],
     ["training"],
     ["api", "demo"],
-    ["ptq_config_api"],
+    ["ptq_api", "ptq_config_api"],
     ["cli"],
     ["plugin"],
 ]

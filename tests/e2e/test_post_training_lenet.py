@@ -70,8 +70,8 @@ def test_its_fake_quant_model_and_its_integers_are_the_same_and_as_good(
             for part in np.split(pixels, 4)
         ]
     )
-    # In float32 it is right in 98.35 % of these 2,000 images, and in 99.05 % of all.
-    assert np.mean(classes == labels) >= 0.98
+    # In float32 it is right in 99.35 % of these 2,000 images, and in 99.05 % of all.
+    assert np.mean(classes == labels) >= 0.99
     report = verify(saved, {"data": pixels[:500]})
     assert report.exact_integers
     assert [layer.name for layer in report.layers] == list(LAYERS)
@@ -82,4 +82,4 @@ def test_its_fake_quant_model_still_runs_on_its_own_data(saved: str) -> None:
         patch.chdir(Path(saved).parents[1])
         net = caffe.Net(*fake_quant_files(saved), caffe.TEST)
         accuracy = np.mean([float(net.forward()["accuracy"]) for _ in range(10)])
-    assert accuracy >= 0.98
+    assert accuracy >= 0.985

@@ -65,8 +65,9 @@ def test_fusion_changes_nothing_and_quantized_weights_little(files) -> None:
     assert run(caffe.Net(*MODIFIED, caffe.TEST), arrays(1))["prob"] == pytest.approx(
         original, abs=0.05
     )
-    none = attrs.evolve(networks.config(), layers={})
-    network = workflow.start_with(none, "c.json", *files, RECORD)
+    config = networks.config()
+    without_weights = config.with_layers({"pool": config.layers["pool"]})
+    network = workflow.start_with(without_weights, "c.json", *files, RECORD)
     assert not [node.name for node in network.graph.nodes if node.name.endswith(("_bn", "_scale"))]
     workflow.calibration_network(network, *MODIFIED)
     fused = run(caffe.Net(*MODIFIED, caffe.TEST), arrays(1))["prob"]
@@ -214,3 +215,26 @@ def test_a_modified_model_is_no_original(files) -> None:
     again = workflow.start_with(networks.config(), "c.json", *MODIFIED, "r.txt")
     with pytest.raises(ModelError, match="expected the original model"):
         workflow.calibration_network(again, "a.prototxt", "a.caffemodel")
+
+
+def test_amcts_functions_in_amcts_order(files) -> None:
+    import amct_caffe as amct
+
+    amct.create_quant_config("tmp/config.json", *files, [], 1)
+    graph = amct.init("tmp/config.json", *files, "other/record.txt")
+    amct.quantize_model(graph, "more/model.prototxt", "more/model.caffemodel")
+    run(caffe.Net("more/model.prototxt", "more/model.caffemodel", caffe.TEST), arrays(0))
+    amct.save_model(graph, "Both", "results/net", deploy_backend="ascend")
+    assert verify("results/net", arrays(3)).exact
+    amct.convert_model(*files, "other/record.txt", "results/again", deploy_backend="ascend")
+    for end in ("fake_quant_weights.caffemodel", "deploy_weights.caffemodel"):
+        saved, again = (Path(f"results/{name}_{end}").read_bytes() for name in ("net", "again"))
+        assert saved == again
+
+
+def test_a_graph_of_something_else_is_refused(files) -> None:
+    import amct_caffe as amct
+    from amct_core.errors import ConfigError
+
+    with pytest.raises(ConfigError, match="it is a str; expected what init returned"):
+        amct.save_model("net", "Both", "x")
