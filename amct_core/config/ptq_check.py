@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict, Optional
+from typing import Dict, Optional
 
 from amct_core.config.check import look_up
 from amct_core.config.model import LayerFacts
@@ -104,8 +104,9 @@ def _check_parameters(
     """Raise if a calibrator that is none of AMCT's does not take a parameter."""
     if calibrator.name in PARAMETERS:
         return
-    start: Optional[Callable[..., Any]] = getattr(calibrator, "start", None)
-    taken = inspect.signature(start or calibrator.calibrate).parameters
+    function = calibrator.start or calibrator.calibrate
+    assert function is not None
+    taken = inspect.signature(function).parameters
     if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
         return
     for key in activation.parameters:

@@ -66,10 +66,9 @@ def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Obser
     Raises:
         ConfigError: the calibrator knows activations with an offset only, and there is to be none.
     """
-    start = getattr(calibrator, "start", None)
-    if start is not None:
-        started: Observer = start(**_accepted(calibrator.name, start, parameters))
-        return started
+    if calibrator.start is not None:
+        return calibrator.start(**_accepted(calibrator.name, calibrator.start, parameters))
+    assert calibrator.calibrate is not None
     accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
     return KeptBatches(functools.partial(calibrator.calibrate, **accepted))
 

@@ -238,3 +238,22 @@ def test_a_graph_of_something_else_is_refused(files) -> None:
 
     with pytest.raises(ConfigError, match="it is a str; expected what init returned"):
         amct.save_model("net", "Both", "x")
+
+
+@pytest.mark.parametrize("act_algo", ["hfmg", "min_max", "percentile", "mse", "kl"])
+def test_every_calibrator_completes_a_calibration(files, act_algo: str) -> None:
+    config = networks.config()
+    activation = PtqActivation(act_algo=act_algo)
+    layers = {
+        name: attrs.evolve(layer, activation=activation) for name, layer in config.layers.items()
+    }
+    network = workflow.start_with(config.with_layers(layers), "c.json", *files, RECORD)
+    workflow.calibration_network(network, *MODIFIED)
+    net = caffe.Net(*MODIFIED, caffe.TEST)
+    for seed in range(2):
+        run(net, arrays(seed))
+    workflow.save(network, "Both", "m")
+    assert verify("m", arrays(4)).exact
+    original = run(caffe.Net(*files, caffe.TEST), arrays(4))["prob"]
+    quantized = run(caffe.Net(*fake_quant_files("m"), caffe.TEST), arrays(4))["prob"]
+    assert quantized == pytest.approx(original, abs=0.1)
