@@ -61,7 +61,7 @@ def _image_folder(save_path: str, folder: str, declaration: str) -> DataSource:
     preprocessing = preprocessings.read(
         declaration, lambda blob: frontend.image_transform(save_path, blob)
     )
-    inputs = shapes_of_inputs(frontend.read(deployed).test)
+    inputs = shapes_of_inputs(frontend.read_deployed(deployed))
     blob = preprocessing.input
     if blob is None and len(inputs) == 1:
         (blob,) = inputs
