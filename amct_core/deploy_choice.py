@@ -28,7 +28,9 @@ class DeployChoice:
 
 
 COMMANDS_DEFAULT = DeployChoice("ascend", "the default of the commands")
-API_DEFAULT = DeployChoice("amct", 'AMCT\'s layout; deploy_backend="ascend" writes what ATC takes')
+API_DEFAULT = DeployChoice(
+    "amct", 'the default of the Python API; deploy_backend="ascend" writes what ATC takes'
+)
 
 
 def deploy_choice(

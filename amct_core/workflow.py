@@ -221,7 +221,7 @@ def save(
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     if deploy is not None:
-        _log.info("the deployable model is in layout '%s': %s", choice.name, choice.reason)
+        _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)
     _log_saved(save_path, written)
     return tuple(written)
 
