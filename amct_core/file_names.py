@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 SAVE_TYPES = ("Fakequant", "Deploy", "Both")
 """Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
@@ -23,10 +23,17 @@ def fake_quant_files(save_path: str) -> ModelFiles:
     )
 
 
-def deploy_files(save_path: str) -> ModelFiles:
-    """Return the files of the deployable model saved under the prefix ``save_path``."""
+def deploy_files(save_path: str, model_file: Optional[str] = None) -> ModelFiles:
+    """Return the files of the deployable model saved under the prefix ``save_path``.
+
+    Args:
+        save_path: folder and prefix.
+        model_file: the prototxt, where another one is to be used with the weights, such as one
+            edited by hand.
+    """
     return ModelFiles(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+        model_file or f"{save_path}_deploy_model.prototxt",
+        f"{save_path}_deploy_weights.caffemodel",
     )
 
 

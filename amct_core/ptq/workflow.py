@@ -15,8 +15,8 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import ptq_check, ptq_json
-from amct_core.config.model import QatConfig
 from amct_core.config.ptq import PtqConfig
+from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.errors import ConfigError, RecordError
 from amct_core.extensions import Frontend, WeightAlgorithm
 from amct_core.extensions.frontend import NetworkViews
@@ -34,7 +34,7 @@ from amct_core.ptq.plan import make_plan
 from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
-from amct_core.workflow import frontend_for, quantizable_layers
+from amct_core.workflow import frontend_for, log_saved, quantizable_layers
 
 _log = logging.getLogger("amct_core.ptq")
 
@@ -132,7 +132,12 @@ def calibration_network(
 
 
 def save(
-    network: PtqNetwork, save_type: str, save_path: str, backend: Optional[str] = None
+    network: PtqNetwork,
+    save_type: str,
+    save_path: str,
+    backend: Optional[str] = None,
+    *,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
 ) -> Tuple[str, ...]:
     """Write the fake-quant and the deployable model from a complete record.
 
@@ -140,7 +145,8 @@ def save(
         network: what :func:`start` returned.
         save_type: ``Fakequant``, ``Deploy`` or ``Both``.
         save_path: folder and prefix of the files to write.
-        backend: name of the deploy backend; None: the default.
+        backend: name of the deploy backend; None: ``default_backend``.
+        default_backend: the one where ``backend`` names none.
 
     Returns:
         The files written.
@@ -163,7 +169,8 @@ def save(
     }
     model = quantized_model(network.graph, record, algorithms, file)
     frontend = frontend_for(network.model_file, plugins)
-    return _write(model, frontend, save_type, save_path, backend, plugins)
+    choice = deploy_choice(backend, None, None, default_backend)
+    return _write(model, frontend, save_type, save_path, choice, plugins)
 
 
 def convert(
@@ -172,6 +179,8 @@ def convert(
     record_file: str,
     save_path: str,
     backend: Optional[str] = None,
+    *,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
 ) -> Tuple[str, ...]:
     """Write both models from a network and a record of the user's own.
 
@@ -182,7 +191,8 @@ def convert(
         model_file, weights_file: the trained model.
         record_file: factors that fit the fused network.
         save_path: folder and prefix of the files to write.
-        backend: name of the deploy backend; None: the default.
+        backend: name of the deploy backend; None: ``default_backend``.
+        default_backend: the one where ``backend`` names none.
 
     Returns:
         The files written.
@@ -202,7 +212,8 @@ def convert(
     algorithm = plugins.weight_algorithms.get(_DEFAULT_WEIGHT_ALGORITHM)
     algorithms: Mapping[str, WeightAlgorithm] = dict.fromkeys(record, algorithm)
     model = quantized_model(graph, record, algorithms, record_file)
-    return _write(model, frontend, "Both", save_path, backend, plugins)
+    choice = deploy_choice(backend, None, None, default_backend)
+    return _write(model, frontend, "Both", save_path, choice, plugins)
 
 
 def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> NetworkViews:
@@ -275,7 +286,7 @@ def _write(
     frontend: Frontend,
     save_type: str,
     save_path: str,
-    backend: Optional[str],
+    choice: DeployChoice,
     plugins: Registries,
 ) -> Tuple[str, ...]:
     shapes = {blob: tuple(shape) for blob, shape in frontend.input_shapes(model.graph).items()}
@@ -283,11 +294,14 @@ def _write(
     check_weights_fit(model.graph, model.input_shapes)
     deploy = None
     if save_type != "Fakequant":
-        deploy = plugins.deploy_backends.get(backend or QatConfig().deploy_backend)
+        deploy = plugins.deploy_backends.get(choice.name)
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
         if deploy is not None:
             deploy.write(model, save_path, files)
         written = files.paths
+    if deploy is not None:
+        _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)
+    log_saved(save_path, written)
     return tuple(written)

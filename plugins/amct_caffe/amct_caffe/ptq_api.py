@@ -67,15 +67,24 @@ def save_model(
         graph: what :func:`init` returned; calibration has completed its record.
         save_type: ``'Fakequant'``, ``'Deploy'`` or ``'Both'``.
         save_path: folder and file name prefix, such as ``'./result/user_model'``.
-        deploy_backend: not a parameter of AMCT's: the form of the deployable model; None: the
-            default.
+        deploy_backend: who writes the deployable model (not a parameter of AMCT's); None:
+            ``'amct'``, AMCT's layout, which keeps the data, loss and accuracy layers of the TEST
+            phase.  ``'ascend'`` is the layout that ATC takes as it is.
 
     Raises:
         RecordError: calibration is not complete; the message says how many batches each layer has
             seen.  Then nothing is written.
         AmctError: numbers that cannot be quantized, or a file that cannot be written.
     """
-    _workflow().save(_graph(graph), save_type, _path(save_path, "save_path"), deploy_backend)
+    from amct_core.deploy_choice import API_DEFAULT
+
+    _workflow().save(
+        _graph(graph),
+        save_type,
+        _path(save_path, "save_path"),
+        deploy_backend,
+        default_backend=API_DEFAULT,
+    )
 
 
 def convert_model(
@@ -99,12 +108,15 @@ def convert_model(
         RecordError: a layer is not in the network, or its factors do not fit.
         AmctError: a file cannot be read or written, or numbers cannot be quantized.
     """
+    from amct_core.deploy_choice import API_DEFAULT
+
     _workflow().convert(
         _path(model_file, "model_file"),
         _path(weights_file, "weights_file"),
         _path(scale_offset_record_file, "scale_offset_record_file"),
         _path(save_path, "save_path"),
         deploy_backend,
+        default_backend=API_DEFAULT,
     )
 
 

@@ -25,6 +25,7 @@ import attrs
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.heads import forms_for_inference
+from amct_caffe.model.layer_type import role_of
 from amct_caffe.model.origins import (
     ENDS,
     SOURCES,
@@ -33,6 +34,7 @@ from amct_caffe.model.origins import (
     has_form,
     is_end,
 )
+from amct_core.extensions import Role
 from amct_core.graph import Node, Value
 
 
@@ -50,9 +52,10 @@ class DeployedNetwork:
 
     @property
     def outputs(self) -> Tuple[str, ...]:
-        """The blobs that nobody reads, in order."""
+        """The blobs that nobody reads, in order; a label, which goes, is none of them."""
+        computing = [layer for layer in self.layers if role_of(layer) is not Role.DATA]
         read = {bottom for layer in self.layers for bottom in layer.bottoms}
-        made = dict.fromkeys(top for layer in self.layers for top in layer.tops)
+        made = dict.fromkeys(top for layer in computing for top in layer.tops)
         return tuple(top for top in made if top not in read and top not in self.inputs)
 
 

@@ -224,9 +224,9 @@ def test_amcts_functions_in_amcts_order(files) -> None:
     graph = amct.init("tmp/config.json", *files, "other/record.txt")
     amct.quantize_model(graph, "more/model.prototxt", "more/model.caffemodel")
     run(caffe.Net("more/model.prototxt", "more/model.caffemodel", caffe.TEST), arrays(0))
-    amct.save_model(graph, "Both", "results/net", deploy_backend="ascend")
+    amct.save_model(graph, "Both", "results/net")
     assert verify("results/net", arrays(3)).exact
-    amct.convert_model(*files, "other/record.txt", "results/again", deploy_backend="ascend")
+    amct.convert_model(*files, "other/record.txt", "results/again")
     for end in ("fake_quant_weights.caffemodel", "deploy_weights.caffemodel"):
         saved, again = (Path(f"results/{name}_{end}").read_bytes() for name in ("net", "again"))
         assert saved == again
