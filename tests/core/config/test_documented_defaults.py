@@ -20,7 +20,7 @@ FROM_ELSEWHERE = {"clip_max", "clip_min", "fixed_min", "channel_wise"}
 STATES = {"train_state", "test_state"}
 """The data classes say nothing: the file of the network does."""
 
-SECTIONS = {"layers", "activation", "weight"}
+SECTIONS = {"layers", "activation", "weight", "others"}
 
 CLASSES: dict[str, dict[str, Any]] = {
     "user-guide.md": {

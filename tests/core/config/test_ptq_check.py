@@ -86,7 +86,7 @@ class TestParametersOfOtherCalibrators:
         known = registries().calibrators
         mine = Calibrator("mine", calibrate)
         monkeypatch.setattr(known, "_items", {**known._items, "mine": mine})
-        activation = PtqActivation("mine", num_of_bins=1024)
+        activation = PtqActivation("mine", others=(("num_of_bins", 1024),))
         config = PtqConfig(layers={"fc1": PtqLayer(True, activation)})
         ptq_check.check_names(config, registries(), "c.json")
 

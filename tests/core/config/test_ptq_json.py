@@ -53,7 +53,13 @@ IFMR = st.builds(
 HFMG = st.builds(
     PtqActivation, st.just("hfmg"), num_of_bins=st.sampled_from([1024, 2048, 4096, 8192])
 )
-OTHER = st.builds(PtqActivation, st.just("mse"), num_of_bins=st.sampled_from([1024, 4096]))
+OTHER = st.builds(
+    PtqActivation,
+    st.just("mse"),
+    others=st.dictionaries(
+        st.from_regex(r"my_[a-z]{1,5}", fullmatch=True), st.integers() | st.floats(0, 1), max_size=2
+    ).map(lambda parameters: tuple(parameters.items())),
+)
 WEIGHTS = st.none() | st.builds(
     PtqWeight,
     st.sampled_from(["arq_quantize", "my_algo"]),
@@ -138,6 +144,12 @@ def test_the_calibrator_is_the_one_named_or_the_one_whose_parameters_are_there(
     params: dict[str, Any], algo: str
 ) -> None:
     assert entry(json.dumps({"activation_quant_params": params})).activation.act_algo == algo
+
+
+def test_another_calibrator_has_its_own_parameters_and_none_by_default() -> None:
+    text = '{"activation_quant_params": {"act_algo": "mine", "share": 0.99, "num_of_bins": 7}}'
+    assert entry(text).activation.parameters == {"share": 0.99, "num_of_bins": 7}
+    assert PtqActivation("mine").parameters == {}
 
 
 ACTIVATION, WEIGHT = "activation_quant_params", "weight_quant_params"
@@ -233,6 +245,7 @@ def test_faults_name_file_layer_and_key_in_amcts_words(
         ({"conv": {"quant_enable": "true"}}, "quant_enable"),
         (in_activation(max_percentile="1"), f"{ACTIVATION}.max_percentile"),
         (in_activation(search_range=[0.7, True]), f"{ACTIVATION}.search_range"),
+        (in_activation(act_algo="mine", share="all"), f"{ACTIVATION}.share"),
         (in_weight(channel_wise=1), f"{WEIGHT}.channel_wise"),
     ],
 )
