@@ -27,15 +27,12 @@ PARAMETERS: Mapping[str, Tuple[str, ...]] = {
     IFMR: ("max_percentile", "min_percentile", "search_range", "search_step"),
     HFMG: ("num_of_bins",),
 }
-"""The parameters of AMCT's calibrators; any other has those of them that it takes."""
+"""The parameters of AMCT's calibrators; any other has its own."""
 
 
 @attrs.frozen
 class PtqActivation:
     """``activation_quant_params``: how the factors of a layer's input are found.
-
-    The defaults are those of ``ifmr`` and ``hfmg``.  Another calibrator may have others, which
-    count as long as a value is the default here: see :attr:`parameters`.
 
     Attributes:
         act_algo: registered calibrator.
@@ -45,6 +42,7 @@ class PtqActivation:
             0 < first < last (``ifmr``).
         search_step: of that factor; above 0, at most the width of the range (``ifmr``).
         num_of_bins: bins of the histogram; 1024, 2048, 4096 or 8192 (``hfmg``).
+        others: parameters of any other calibrator, as pairs of name and number.
     """
 
     act_algo: str = IFMR
@@ -53,18 +51,13 @@ class PtqActivation:
     search_range: Tuple[float, float] = (0.7, 1.3)
     search_step: float = 0.01
     num_of_bins: int = 4096
+    others: Tuple[Tuple[str, float], ...] = ()
 
     @property
     def parameters(self) -> Dict[str, Any]:
-        """What the calibrator is given by keyword: all parameters of AMCT's calibrators.
-
-        Of another calibrator only those that are not the defaults of AMCT's.
-        """
-        values = {key: getattr(self, key) for keys in PARAMETERS.values() for key in keys}
-        if self.act_algo in PARAMETERS:
-            return {key: values[key] for key in PARAMETERS[self.act_algo]}
-        default = PtqActivation()
-        return {key: value for key, value in values.items() if value != getattr(default, key)}
+        """What the calibrator is given by keyword; what is missing is its own default."""
+        keys = PARAMETERS.get(self.act_algo)
+        return dict(self.others) if keys is None else {key: getattr(self, key) for key in keys}
 
 
 @attrs.frozen

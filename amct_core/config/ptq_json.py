@@ -28,7 +28,7 @@ entry says is checked nevertheless.  Any other value that is missing is the defa
 from __future__ import annotations
 
 import json
-from typing import Any, Collection, Dict, Optional
+from typing import Any, Collection, Dict, Optional, Tuple
 
 from amct_core.config.ptq import (
     HFMG,
@@ -42,7 +42,7 @@ from amct_core.config.ptq import (
     PtqWeight,
 )
 from amct_core.config.ptq_ranges import check_activation, check_whole
-from amct_core.config.values import Section, given
+from amct_core.config.values import Section, given, is_number
 from amct_core.errors import ConfigError
 from amct_core.files import FileSet, read_text
 
@@ -124,9 +124,13 @@ def _layer(section: Section) -> PtqLayer:
 
 
 def _activation(section: Section) -> PtqActivation:
+    _refuse_keys_of_others(section)
+    algo = section.string("act_algo")
+    if algo is not None and algo not in PARAMETERS:
+        return PtqActivation(algo, others=_parameters(section, algo))
     _check_keys(section, _ACTIVATION)
     values = given(
-        act_algo=_act_algo(section),
+        act_algo=_act_algo(section, algo),
         max_percentile=section.number("max_percentile"),
         min_percentile=section.number("min_percentile"),
         search_range=section.numbers("search_range"),
@@ -138,11 +142,21 @@ def _activation(section: Section) -> PtqActivation:
     return config
 
 
-def _act_algo(section: Section) -> Optional[str]:
+def _parameters(section: Section, algo: str) -> Tuple[Tuple[str, float], ...]:
+    """Return the parameters of a calibrator that is none of AMCT's; which it takes, it knows."""
+    values = {key: value for key, value in section.data.items() if key != "act_algo"}
+    for key, value in values.items():
+        if not is_number(value):
+            raise section.wrong_type(
+                key, f"it is {value!r}; expected a number, as act_algo is '{algo}'."
+            )
+    return tuple(values.items())
+
+
+def _act_algo(section: Section, named: Optional[str]) -> Optional[str]:
     """Return the calibrator: the one that is named, or whose parameters are there."""
     present = {algo: [k for k in keys if k in section.data] for algo, keys in PARAMETERS.items()}
-    named = section.string("act_algo")
-    if all(present.values()) and (named is None or named in PARAMETERS):
+    if all(present.values()):
         first, second = (keys[0] for keys in present.values())
         raise section.error(
             second,
@@ -152,7 +166,7 @@ def _act_algo(section: Section) -> Optional[str]:
     if named is None:
         return HFMG if present[HFMG] else None
     for algo, keys in present.items():
-        if keys and algo != named and named in PARAMETERS:
+        if keys and algo != named:
             raise _foreign(section, keys[0], named)
     return named
 

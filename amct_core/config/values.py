@@ -74,6 +74,16 @@ class Section:
             problem, file=self.file, layer=self.layer, field=self.field(key), remedy=remedy
         )
 
+    def wrong_type(self, key: str, problem: str) -> ConfigTypeError:
+        """Return a ConfigTypeError about ``key``."""
+        return ConfigTypeError(
+            problem,
+            file=self.file,
+            layer=self.layer,
+            field=self.field(key),
+            remedy="Correct the value.",
+        )
+
     def check_keys(self, known: Collection[str], fault: str = "unknown key") -> None:
         """Raise if there is a key that is not in ``known``; ``fault`` says what is wrong then."""
         for key in self.data:
@@ -117,7 +127,7 @@ class Section:
         """Return a list of strings; an empty one if it is missing."""
         values = self.data.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise self._wrong_type(key, f"it is {values!r}; expected a list of strings.")
+            raise self.wrong_type(key, f"it is {values!r}; expected a list of strings.")
         return tuple(values)
 
     def numbers(self, key: str) -> Optional[Tuple[float, ...]]:
@@ -125,8 +135,8 @@ class Section:
         values = self.data.get(key)
         if key not in self.data:
             return None
-        if not isinstance(values, list) or not all(map(_is_number, values)):
-            raise self._wrong_type(key, f"it is {values!r}; expected a list of numbers.")
+        if not isinstance(values, list) or not all(map(is_number, values)):
+            raise self.wrong_type(key, f"it is {values!r}; expected a list of numbers.")
         return tuple(map(float, values))
 
     def _typed(self, key: str, kind: type) -> Any:
@@ -135,22 +145,14 @@ class Section:
         value = self.data[key]
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
-            raise self._wrong_type(
+            raise self.wrong_type(
                 key, f"it is {value!r} ({type(value).__name__}); expected {_WORDS[kind]}."
             )
         return value
 
-    def _wrong_type(self, key: str, problem: str) -> ConfigTypeError:
-        return ConfigTypeError(
-            problem,
-            file=self.file,
-            layer=self.layer,
-            field=self.field(key),
-            remedy="Correct the value.",
-        )
 
-
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Return whether ``value`` is a number in JSON, which a boolean is not."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
