@@ -79,17 +79,28 @@ def start(config_file: str, model_file: str, weights_file: str, record_file: str
 def start_with(
     config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
 ) -> PtqNetwork:
-    """Read a network, fuse it, and begin a record, with a configuration that has been read.
+    """Do what :func:`start` does, with a configuration that has been read from ``config_file``."""
+    network = reopen_with(config, config_file, model_file, weights_file, record_file)
+    with FileSet() as files:
+        files.update(network.record_file, "")
+    progress.forget(network.record_file)
+    return network
 
-    Args:
-        config: as it was read.
-        config_file: where from, for messages.
-        model_file, weights_file: the trained model.
-        record_file: created, or emptied.
+
+def reopen(config_file: str, model_file: str, weights_file: str, record_file: str) -> PtqNetwork:
+    """Return what :func:`start` returned, perhaps in another process; the record stays as it is.
 
     Raises:
         AmctError: a file cannot be read, or the configuration does not fit the network.
     """
+    config = ptq_json.read(config_file)
+    return reopen_with(config, config_file, model_file, weights_file, record_file)
+
+
+def reopen_with(
+    config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
+) -> PtqNetwork:
+    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = _inference_views(frontend, model_file, weights_file)
@@ -103,11 +114,7 @@ def start_with(
             config_file,
         )
     graph = _fused(frontend, views.test, config.do_fusion, config.skip_fusion_layers)
-    path = os.path.realpath(record_file)
-    with FileSet() as files:
-        files.update(path, "")
-    progress.forget(path)
-    return PtqNetwork(graph, config, path, model_file, weights_file)
+    return PtqNetwork(graph, config, os.path.realpath(record_file), model_file, weights_file)
 
 
 def calibration_network(
