@@ -8,6 +8,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.config import ptq_json
 from amct_core.errors import ConfigError, FileFormatError
 from amct_core.ptq import workflow
 
@@ -39,11 +40,11 @@ def calibrate(
 
     names = ("modified_model.prototxt", "modified_model.caffemodel", "record.txt")
     modified_model, modified_weights, record = (os.path.join(folder, name) for name in names)
+    count = ptq_json.read(config_file).batch_num
     arrays = None if data is None else _read(data)
-    network = workflow.start(config_file, model_file, weights_file, record)
-    count = network.config.batch_num
     if arrays is not None:
         batch_size = _batch_size(arrays, batch_size, count, str(data))
+    network = workflow.start(config_file, model_file, weights_file, record)
     workflow.calibration_network(network, modified_model, modified_weights)
     net = caffe.Net(modified_model, TEST, weights=modified_weights)
     for index in range(count):
