@@ -124,6 +124,11 @@ def test_the_backend_decides(
     assert layers_of(trained.saved(backend)) == expected
 
 
+def test_the_weights_do_not_depend_on_the_layout(trained: Trained) -> None:
+    amct, ascend = (Path(deploy_files(trained.saved(each)).weights) for each in ("amct", "ascend"))
+    assert amct.read_bytes() == ascend.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("keyword", "configured", "expected", "reason"),
     [
