@@ -42,6 +42,17 @@ def name_map_file(save_path: str) -> str:
     return f"{save_path}_quant.json"
 
 
+def name_map_beside(deploy_model: str) -> Optional[str]:
+    """Return the :func:`name_map_file` of the save path that ``deploy_model`` was saved under.
+
+    None for a prototxt that is not called like one of :func:`deploy_files`.
+    """
+    ending = deploy_files("").model
+    if not deploy_model.endswith(ending):
+        return None
+    return name_map_file(deploy_model[: -len(ending)])
+
+
 class WorkFiles(NamedTuple):
     """What the commands write into one folder on the way from a float model to a saved one.
 

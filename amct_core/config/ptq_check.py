@@ -6,6 +6,7 @@ import inspect
 from typing import Dict, Optional
 
 from amct_core.config.check import look_up
+from amct_core.config.error_list import ErrorList
 from amct_core.config.model import LayerFacts
 from amct_core.config.network_layers import QuantizableLayers
 from amct_core.config.ptq import PARAMETERS, PtqActivation, PtqConfig, PtqLayer, resolved_layer
@@ -27,6 +28,7 @@ def check(config: PtqConfig, layers: QuantizableLayers, file: Optional[str]) -> 
     Raises:
         ConfigError: an entry's layer is not in the network or cannot be quantized, ``channel_wise``
             is not allowed for it, or a layer of ``skip_fusion_layers`` is not one that is fused.
+            Several faults are told together.
     """
     for name in layers.supported:
         if name in GLOBAL:
@@ -36,15 +38,14 @@ def check(config: PtqConfig, layers: QuantizableLayers, file: Optional[str]) -> 
                 layer=name,
                 remedy="Rename the layer.",
             )
+    errors = ErrorList()
     for name, layer in config.layers.items():
-        fact = layers.supported.get(name)
-        if fact is not None:
-            _check_channel_wise(name, layer, fact, file)
-        # A layer that is switched off may be one that never qualified.
-        elif name not in layers.types or layer.enabled:
-            raise _invalid_entry(name, layers, file)
+        with errors.collecting():
+            _check_entry(name, layer, layers, file)
     for name in config.skip_fusion_layers:
-        _check_fusable(name, layers, file)
+        with errors.collecting():
+            _check_fusable(name, layers, file)
+    errors.raise_all()
     resolved: Dict[str, PtqLayer] = {
         name: resolved_layer(config.layers[name], fact)
         for name, fact in layers.supported.items()
@@ -149,6 +150,17 @@ def require_quantizable_layer(
 def _why(name: str, layers: QuantizableLayers) -> str:
     reason = layers.reasons[name]
     return reason[0].upper() + reason[1:]
+
+
+def _check_entry(
+    name: str, layer: PtqLayer, layers: QuantizableLayers, file: Optional[str]
+) -> None:
+    fact = layers.supported.get(name)
+    if fact is not None:
+        _check_channel_wise(name, layer, fact, file)
+    # A layer that is switched off may be one that never qualified.
+    elif name not in layers.types or layer.enabled:
+        raise _invalid_entry(name, layers, file)
 
 
 def _invalid_entry(name: str, layers: QuantizableLayers, file: Optional[str]) -> ConfigError:

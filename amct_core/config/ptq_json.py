@@ -30,6 +30,7 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, Optional, Tuple
 
+from amct_core.config.error_list import ErrorList
 from amct_core.config.ptq import (
     HFMG,
     IFMR,
@@ -73,7 +74,8 @@ def read(path: str) -> PtqConfig:
     """Read a configuration file.
 
     Raises:
-        ConfigError: naming file, layer, key, what was found and what was expected.
+        ConfigError: naming file, layer, key, what was found and what was expected; where several
+            layers have faults, of each of them.
     """
     return parse(read_text(path), path)
 
@@ -97,21 +99,24 @@ def parse(text: str, file: Optional[str] = None) -> PtqConfig:
 
 def _layers(top: Section) -> Dict[str, PtqLayer]:
     layers: Dict[str, PtqLayer] = {}
-    for name, value in top.data.items():
-        if name in GLOBAL:
-            continue
-        if not isinstance(value, dict):
-            raise top.error(
-                name,
-                f"{name} is an invalid layer name or parameter. It is {value!r}, which is no "
-                f"layer's entry in braces; known parameters: {', '.join(GLOBAL)}.",
-                "Correct the key.",
-            )
-        layers[name] = _layer(top.section(name, layer=name))
+    errors = ErrorList()
+    for name in top.data:
+        if name not in GLOBAL:
+            with errors.collecting():
+                layers[name] = _layer(top, name)
+    errors.raise_all()
     return layers
 
 
-def _layer(section: Section) -> PtqLayer:
+def _layer(top: Section, name: str) -> PtqLayer:
+    if not isinstance(top.data[name], dict):
+        raise top.error(
+            name,
+            f"{name} is an invalid layer name or parameter. It is {top.data[name]!r}, which is no "
+            f"layer's entry in braces; known parameters: {', '.join(GLOBAL)}.",
+            "Correct the key.",
+        )
+    section = top.section(name, layer=name)
     _check_keys(section, _LAYER)
     weight = None
     if "weight_quant_params" in section.data:

@@ -17,7 +17,7 @@ import amct_caffe
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_core import workflow
 from amct_core.config import json_format
-from amct_core.errors import ModelError, PluginError
+from amct_core.errors import FileFormatError, ModelError, PluginError
 from amct_core.file_names import deploy_files, name_map_file
 from ascend_backend.atc.cli import command as atc
 from ascend_backend.lint import Finding, lint
@@ -122,6 +122,11 @@ def test_the_backend_decides(
     trained: Trained, backend: str, expected: list[tuple[str, str]]
 ) -> None:
     assert layers_of(trained.saved(backend)) == expected
+
+
+def test_the_weights_do_not_depend_on_the_layout(trained: Trained) -> None:
+    amct, ascend = (Path(deploy_files(trained.saved(each)).weights) for each in ("amct", "ascend"))
+    assert amct.read_bytes() == ascend.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -271,28 +276,42 @@ class TestWhatIsMadeOfAmctsLayout:
             assert list(found) == ["ip"]
 
 
-class TestAnInputWhoseShapeNothingTells:
-    """A data layer without a crop, whose files are not here."""
+class TestADataLayerThatDoesNotTellTheShape:
+    """Training has recorded it; only the file beside the prototxt can tell it."""
 
     @pytest.fixture
-    def prefix(self, tmp_path: Path) -> str:
-        prefix = train(tmp_path, DATA + REST).saved("amct")
-        model = Path(deploy_files(prefix).model)
+    def prefixes(self, tmp_path: Path) -> tuple[str, str]:
+        """The network in AMCT's layout and in the other one."""
+        trained = train(tmp_path, DATA + REST)
+        amct, ascend = trained.saved("amct"), trained.saved("ascend")
+        model = Path(deploy_files(amct).model)
         document = documents.read(str(model))
-        source = documents.from_text(DATABASE).layers[0]
-        document.layers[0] = source
+        document.layers[0] = documents.from_text(DATABASE).layers[0]
         model.write_text(document.format())
-        return prefix
+        return amct, ascend
 
-    def test_it_cannot_be_simulated_and_the_error_says_what_to_do(self, prefix: str) -> None:
-        with pytest.raises(
-            ModelError, match=r"shape of input 'data' is not known.*--backend ascend"
-        ):
-            Simulator(*deploy_files(prefix))
+    def test_what_was_recorded_counts(self, prefixes: tuple[str, str]) -> None:
+        amct, ascend = (Simulator(*deploy_files(prefix)) for prefix in prefixes)
+        assert amct.inputs == ascend.inputs == {"data": (2, 3, 4, 4)}
+        assert not [each for each in lint(*deploy_files(prefixes[0])) if each.rule.id == "A021"]
 
-    def test_lint_says_that_atc_needs_it(self, prefix: str) -> None:
-        found = lint(*deploy_files(prefix))
+    def test_without_it_the_error_says_what_to_do(self, prefixes: tuple[str, str]) -> None:
+        Path(name_map_file(prefixes[0])).unlink()
+        with pytest.raises(ModelError, match=r"input 'data' is not known.*--backend ascend"):
+            Simulator(*deploy_files(prefixes[0]))
+
+    def test_without_it_lint_says_that_atc_needs_it(self, prefixes: tuple[str, str]) -> None:
+        Path(name_map_file(prefixes[0])).unlink()
+        found = lint(*deploy_files(prefixes[0]))
         assert "data" in [each.problem.layer for each in found if each.rule.id == "A021"]
+
+    @pytest.mark.parametrize("content", ["{", '{"input_shapes": {"data": "2,3"}}'])
+    def test_a_damaged_file_is_an_error_that_names_it(
+        self, prefixes: tuple[str, str], content: str
+    ) -> None:
+        Path(name_map_file(prefixes[0])).write_text(content)
+        with pytest.raises(FileFormatError, match=r"amct_quant\.json"):
+            Simulator(*deploy_files(prefixes[0]))
 
 
 def test_a_float_network_with_data_layers_is_not_taken_for_amcts_layout(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_what_does_not_fit_is_refused_with_the_file(text: str, message: str) -> 
     assert message in str(caught.value)
 
 
+def test_everything_that_does_not_fit_is_told_together() -> None:
+    with pytest.raises(ConfigError) as caught:
+        checked('{"skip_fusion_layers": ["x"], "fc3": {}, "odd": {"quant_enable": true}}')
+    assert "there are 3 errors" in str(caught.value)
+    assert all(f"layer '{name}'" in str(caught.value) for name in ("x", "fc3", "odd"))
+
+
 @pytest.mark.parametrize("text", ["{}", '{"fc1": {"quant_enable": false}}', '{"fc1": {}}'])
 def test_a_config_that_enables_no_layer_is_also_a_runtime_error_as_in_amct(text: str) -> None:
     with pytest.raises(ConfigError, match="No quant enable layer in quant config file") as caught:

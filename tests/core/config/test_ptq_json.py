@@ -265,6 +265,16 @@ def test_a_key_that_is_there_twice_is_refused(tmp_path: Path, text: str) -> None
     assert "twice" in str(failure(tmp_path / "c.json", text))
 
 
+def test_the_faults_of_all_layers_are_told_together(tmp_path: Path) -> None:
+    text = (
+        '{"a": {"x": 1}, "b": {"quant_enable": true}, "c": {"activation_quant_params": {"y": 1}}}'
+    )
+    message = str(failure(tmp_path / "c.json", text))
+    assert "there are 2 errors" in message
+    assert "layer 'a', field 'x'" in message
+    assert "layer 'c', field 'activation_quant_params.y'" in message
+
+
 def test_a_file_of_qat_is_refused_by_its_keys(tmp_path: Path) -> None:
     text = '{"version": 1, "conv1": {"retrain_enable": true}}'
     error = failure(tmp_path / "c.json", text)

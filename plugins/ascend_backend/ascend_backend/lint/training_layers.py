@@ -13,10 +13,9 @@ from amct_caffe.model.inference_network import (
     InferenceLayers,
     has_training_layers,
     inference_layers,
+    shapes_for_inference,
 )
-from amct_caffe.model.input_shapes import input_shapes
 from amct_caffe.model.network import read_network
-from amct_caffe.model.to_graph import to_graph
 from amct_core.errors import AmctError
 from amct_core.extensions.layer_type import Shape
 from ascend_backend.lint.layer_types import QUANTIZATION_TYPES
@@ -51,8 +50,6 @@ def without_training_layers(
 def _shapes(model_file: str, weights_file: str) -> Dict[str, Optional[Shape]]:
     """Return the shapes of the inputs, as far as they are known; none if the files are faulty."""
     try:
-        network = read_network(model_file, weights_file)
-        layers = network.document.layers_in("TEST")
-        return dict(input_shapes(layers, to_graph(network, "TEST"), {}, model_file).deployed)
+        return shapes_for_inference(read_network(model_file, weights_file))
     except AmctError:
         return {}
