@@ -5,9 +5,10 @@ both sides filled up to the same number ``m`` of bins.  For each ``i`` from ``le
 the window holds the bins from ``-i`` to ``i`` (``i - 1`` for ``i = m``), ``k`` of them, and::
 
     p = counts of the window; the counts left and right of it are added to its first and last bin
-    q = counts of the window, merged into ``levels`` groups of ``floor(k / levels)`` bins, whose
-        counts are spread evenly over those of their bins where ``p`` is not 0;
-        what remains at the right end counts to the last group, but gets nothing of it
+    q = counts of the window, merged into ``levels`` groups of ``floor(k / levels)`` bins; each bin
+        of a group gets the group's count divided by the number of its bins where ``p`` is not 0,
+        an integer, rounded down (0 if there is none); what remains at the right end of the window
+        counts to the last group, but gets nothing of it
     p, q = smoothed: bins that are 0 become 1e-4, which the others give up in equal parts
     divergence = sum(p / sum(p) * log((p / sum(p)) / (q / sum(q))))
 
@@ -22,9 +23,9 @@ Values that are exactly 0 are left out: every grid has them, and behind a ReLU t
 make any window look bad whose groups are wider than one bin.
 
 Source: onnxruntime, EntropyCalibrater (get_entropy_threshold, smooth_distribution), after MXNet and
-NVIDIA's "8-bit inference with TensorRT" (GTC 2017).  Its peculiarity at the right end of the window
-is kept, so that the two choose alike: it is a price on values that are clipped.  onnxruntime cuts
-``q`` to integers and computes in float32; here both are float64.
+NVIDIA's "8-bit inference with TensorRT" (GTC 2017).  Its peculiarities are kept, so that the two
+choose alike: the integers, and the right end of the window, which is a price on values that are
+clipped.  What follows from the smoothing is float64 here and float32 there.
 """
 
 from __future__ import annotations
@@ -105,10 +106,10 @@ def divergence(counts: Int64Array, below: Int64Array, start: int, end: int, leve
     width = len(p) // levels
     groups = below[start : start + width * levels + 1 : width].copy()
     groups[-1] = below[end]
-    in_group = filled[: width * levels].reshape(levels, width)
-    shares = np.diff(groups) / np.maximum(in_group.sum(axis=1), 1)
+    bins = filled[: width * levels].reshape(levels, width).sum(axis=1)
+    shares = np.where(bins > 0, np.diff(groups) // np.maximum(bins, 1), 0)
     q = np.zeros_like(p)
-    q[: width * levels] = np.where(in_group, shares[:, None], 0).reshape(-1)
+    q[: width * levels] = np.repeat(shares, width)
     if not q.any():
         return float(np.inf)
     p, q = _smoothed(p), _smoothed(q)

@@ -11,11 +11,11 @@ and ``low`` are the edges of the histogram with at most 2048 bins, cut at the ra
 
 * Data of one sign, or no offset: all candidates are tried.  Without an offset the bound on the side
   with the larger magnitude is searched, and the other one lies within it.
-* Both signs and an offset: every pair of some 32 candidates each, then pairs near the best at
-  finer and finer steps, then all candidates of one bound and all of the other in turn, until
-  neither gets better.  So no change of one bound alone improves the result.
+* Both signs and an offset: every pair of some 32 candidates each, then pairs near the best four at
+  finer and finer steps, then from the best all candidates of one bound and all of the other in
+  turn, until neither gets better.  So no change of one bound alone improves the result.
 
-The first candidate with the least error wins, from the widest range on.
+Of candidates with the same error the widest range wins.
 
 A sum over the values that one step of the grid takes is a difference of sums over all bins below
 its ends, so the cost of a candidate does not depend on the number of bins.
@@ -26,7 +26,7 @@ bins; the search is our own.
 
 from __future__ import annotations
 
-from typing import Tuple
+from typing import List, Tuple
 
 import attrs
 import numpy as np
@@ -37,9 +37,9 @@ from amct_core.numerics.arrays import Float32Array, Float64Array, Int64Array
 from amct_core.numerics.clipping import ValueRange, factors, many_factors
 from amct_core.numerics.histogram import Histogram, HistogramCalibration
 
-CANDIDATE_BINS = 2048
 _COARSE = 32
 _REACH = 4
+_STARTS = 4
 _AT_A_TIME = 512
 _MOST_ROUNDS = 32
 
@@ -48,7 +48,13 @@ _STEPS = np.arange(QUANT_MIN, QUANT_MAX + 1, dtype=np.float64)
 
 @attrs.define(kw_only=True)
 class Mse(HistogramCalibration):
-    """The calibration of one blob."""
+    """The calibration of one blob.
+
+    Attributes:
+        candidate_bins: the candidates are the edges of the histogram with at most so many bins.
+    """
+
+    candidate_bins: int = 2048
 
     def result(self) -> Tuple[np.float32, int]:
         """Return ``(scale, offset)``.
@@ -56,17 +62,22 @@ class Mse(HistogramCalibration):
         Raises:
             QuantizationError: nothing was observed, or no candidate has a scale that fits.
         """
+        return factors(*self.bounds(), self.with_offset)
+
+    def bounds(self) -> Tuple[np.float32, np.float32]:
+        """Return ``(high, low)``, the best candidates."""
         seen = self.histogram.seen
         seen.check()
-        highs, lows = candidates(self.histogram.coarsened(CANDIDATE_BINS))
+        highs, lows = candidates(self.histogram.coarsened(self.candidate_bins))
         search = _Search(Moments.of(self.histogram), highs, lows, self.with_offset)
         if not self.with_offset:
-            high, low = search.along_magnitude(seen)
+            best = search.along_magnitude(seen)
         elif len(highs) == 1 or len(lows) == 1:
-            high, low = search.all_pairs(np.arange(len(highs)), np.arange(len(lows)))
+            best = search.best(search.pairs(np.arange(len(highs)), np.arange(len(lows))))
         else:
-            high, low = search.in_two_dimensions()
-        return factors(highs[high], lows[low], self.with_offset)
+            best = search.in_two_dimensions()
+        high, low = best.places
+        return highs[high], lows[low]
 
 
 def candidates(histogram: Histogram) -> Tuple[Float32Array, Float32Array]:
@@ -124,46 +135,69 @@ class Moments:
         return errors
 
 
+@attrs.frozen(order=True)
+class _Found:
+    """A pair of bounds by their places among the candidates, and its error."""
+
+    error: float
+    places: Tuple[int, int]
+
+
 @attrs.frozen
 class _Search:
-    """The search for the best pair of bounds, by their places among the candidates."""
+    """The search for the best pair of bounds."""
 
     moments: Moments
     highs: Float32Array
     lows: Float32Array
     with_offset: bool
 
-    def along_magnitude(self, seen: ValueRange) -> Tuple[int, int]:
+    def along_magnitude(self, seen: ValueRange) -> _Found:
         """Return the best where one bound decides; the other one is the least candidate."""
-        least_high, least_low = len(self.highs) - 1, len(self.lows) - 1
+        highs, lows = np.arange(len(self.highs)), np.arange(len(self.lows))
         if seen.high > -seen.low:
-            return self.all_pairs(np.arange(len(self.highs)), np.array([least_low]))
-        return self.all_pairs(np.array([least_high]), np.arange(len(self.lows)))
+            return self.best(self.pairs(highs, lows[-1:]))
+        return self.best(self.pairs(highs[-1:], lows))
 
-    def all_pairs(self, highs: Int64Array, lows: Int64Array) -> Tuple[int, int]:
-        """Return the best of these."""
-        return self._best(highs, lows)[0]
-
-    def in_two_dimensions(self) -> Tuple[int, int]:
+    def in_two_dimensions(self) -> _Found:
         """Return the best of a search that narrows down, then varies one bound at a time."""
-        high, low = self.all_pairs(_spread(len(self.highs)), _spread(len(self.lows)))
+        starts = self.ranked(self.pairs(_spread(len(self.highs)), _spread(len(self.lows))))
+        best = min(self._narrowed_down(found) for found in starts[:_STARTS])
+        for _ in range(_MOST_ROUNDS):
+            before = best
+            for axis, count in enumerate((len(self.highs), len(self.lows))):
+                places = [np.array([place]) for place in best.places]
+                places[axis] = np.arange(count)
+                best = min(best, self.best(self.pairs(*places)))
+            if best == before:
+                break
+        return best
+
+    def _narrowed_down(self, best: _Found) -> _Found:
         step = max(len(self.highs), len(self.lows)) // _COARSE
         while step > 1:
             step = max(1, step // _REACH)
-            high, low = self.all_pairs(
-                _near(high, step, len(self.highs)), _near(low, step, len(self.lows))
-            )
-        error = np.inf
-        for _ in range(_MOST_ROUNDS):
-            (high, low), _ = self._best(np.arange(len(self.highs)), np.array([low]))
-            (high, low), found = self._best(np.array([high]), np.arange(len(self.lows)))
-            if found >= error:
-                break
-            error = found
-        return high, low
+            high, low = best.places
+            near = self.pairs(_near(high, step, len(self.highs)), _near(low, step, len(self.lows)))
+            best = min(best, self.best(near))
+        return best
 
-    def _best(self, highs: Int64Array, lows: Int64Array) -> Tuple[Tuple[int, int], float]:
-        pairs = np.stack(np.meshgrid(highs, lows, indexing="ij"), axis=-1).reshape(-1, 2)
+    def pairs(self, highs: Int64Array, lows: Int64Array) -> Int64Array:
+        """Return each of the first with each of the second, int64 ``[n, 2]``."""
+        grid = np.meshgrid(highs, lows, indexing="ij")
+        found: Int64Array = np.stack(grid, axis=-1).reshape(-1, 2)
+        return found
+
+    def best(self, pairs: Int64Array) -> _Found:
+        """Return the first with the least error."""
+        return self.ranked(pairs)[0]
+
+    def ranked(self, pairs: Int64Array) -> List[_Found]:
+        """Return the best few of these, the best first.
+
+        Raises:
+            QuantizationError: none has a scale that fits.
+        """
         grids = many_factors(self.highs[pairs[:, 0]], self.lows[pairs[:, 1]], self.with_offset)
         usable = ~np.isnan(grids[0])
         if not usable.any():
@@ -174,8 +208,8 @@ class _Search:
             )
         errors = np.full(len(pairs), np.inf)
         errors[usable] = self.moments.errors(grids[0][usable], grids[1][usable])
-        best = int(np.argmin(errors))
-        return (int(pairs[best, 0]), int(pairs[best, 1])), float(errors[best])
+        first = np.argsort(errors, kind="stable")[:_STARTS]
+        return [_Found(float(errors[i]), (int(pairs[i, 0]), int(pairs[i, 1]))) for i in first]
 
 
 def _spread(count: int) -> Int64Array:
@@ -185,5 +219,6 @@ def _spread(count: int) -> Int64Array:
 
 def _near(place: int, step: int, count: int) -> Int64Array:
     """Return places around one, ``step`` apart."""
-    found = place + step * np.arange(-_REACH, _REACH + 1)
-    return found[(found >= 0) & (found < count)]
+    around = place + step * np.arange(-_REACH, _REACH + 1)
+    found: Int64Array = around[(around >= 0) & (around < count)]
+    return found

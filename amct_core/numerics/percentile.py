@@ -17,6 +17,7 @@ bounds differ by up to one bin.  The default is that of NVIDIA's and OpenPPL's t
 
 from __future__ import annotations
 
+import math
 from typing import Tuple
 
 import attrs
@@ -73,4 +74,5 @@ def bounds(histogram: Histogram, percentile: float, with_offset: bool) -> Tuple[
 def _bin(counts: NDArray[np.int64], share: float) -> int:
     """Return the first bin at whose end at least this share of the values is counted."""
     total = np.cumsum(counts)
-    return int(np.searchsorted(total, share * float(total[-1])))
+    rank = math.ceil(round(share * int(total[-1]), 6))  # 0.9995 * 50000 is a little too large
+    return int(np.searchsorted(total, max(1, rank)))
