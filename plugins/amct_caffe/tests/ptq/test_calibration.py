@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 
 from amct_core import record as records
-from amct_core.config.ptq import PtqActivation
+from amct_core.config.ptq import PtqActivation, PtqConfig, PtqLayer
 from amct_core.errors import ModelError, QuantizationError, RecordError
-from amct_core.file_names import fake_quant_files
+from amct_core.file_names import deploy_files, fake_quant_files
+from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.numerics import arq, ifmr
 from amct_core.ptq import workflow
 from amct_core.ptq.workflow import PtqNetwork
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 from plugins.amct_caffe.tests.ptq import networks
 from plugins.amct_caffe.tests.ptq.networks import LAYERS, arrays, run
+from plugins.amct_caffe.tests.qat.nets import batches, convolution
 
 caffe = pytest.importorskip("caffe")
 
@@ -257,3 +260,18 @@ def test_every_calibrator_completes_a_calibration(files, act_algo: str) -> None:
     original = run(caffe.Net(*files, caffe.TEST), arrays(4))["prob"]
     quantized = run(caffe.Net(*fake_quant_files("m"), caffe.TEST), arrays(4))["prob"]
     assert quantized == pytest.approx(original, abs=0.1)
+
+
+def test_calibration_tells_the_shape_of_data_that_no_file_tells(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    np.savez("x.npz", data=arrays(0, samples=4)["data"])
+    text = 'name: "net"\n' + batches(str(tmp_path / "x.npz"), ["data"], 2)
+    text += convolution("first", "data", 4, 3)
+    files = networks.write(tmp_path, text)
+    config = PtqConfig(batch_num=1, layers={"first": PtqLayer()})
+    network = workflow.start_with(config, "c.json", *files, RECORD)
+    workflow.calibration_network(network, *MODIFIED)
+    caffe.Net(*MODIFIED, caffe.TEST).forward()
+    workflow.save(network, "Both", "m")
+    assert shapes_of_inputs(Simulator(*deploy_files("m")).graph) == {"data": (1, 3, 12, 12)}
+    assert verify("m", {"data": arrays(4)["data"]}).exact
