@@ -35,7 +35,6 @@ from amct_caffe.passes.insert_calibration import calibration_network, rebuilt
 from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
-from amct_caffe.passes.names import check_names
 from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
@@ -114,7 +113,6 @@ class CaffeFrontend(Frontend):
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
-        check_names(views.source.document)
         _log_deployed(views.test)
         warn_of_missing_variance(views.test)
         if request.config.batch_norm == "fold":

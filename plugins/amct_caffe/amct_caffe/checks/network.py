@@ -8,6 +8,7 @@ from amct_caffe.checks.batch_norm import unusable_statistics
 from amct_caffe.checks.check import Check, Violation, find_all, listed
 from amct_caffe.checks.file_sizes import Insertion, too_large_files
 from amct_caffe.checks.input_sizes import inputs_that_do_not_fit_weights, too_small_inputs
+from amct_caffe.checks.names import unreadable_names
 from amct_caffe.checks.outputs import outputs_that_are_inputs
 from amct_caffe.checks.quantized_models import quantized_already
 from amct_caffe.checks.weight_values import values_that_are_not_finite
@@ -20,6 +21,7 @@ NETWORK_CHECKS: Tuple[Check[NetworkViews], ...] = (
         "a fake-quant, deployable or modified model, or the weights of one, as input",
         quantized_already,
     ),
+    Check("names", "names of layers and blobs that are not UTF-8", unreadable_names),
     Check("finite weights", "weights that are NaN or infinite", values_that_are_not_finite),
     Check(
         "BatchNorm statistics",

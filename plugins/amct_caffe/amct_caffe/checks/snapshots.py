@@ -61,8 +61,17 @@ def unwritable_folder(setup: TrainingSetup) -> Iterator[Violation]:
         )
 
 
-def unreadable_snapshot(setup: TrainingSetup) -> Iterator[Violation]:
-    """Yield that the last snapshot could not be read here, where it is saved at once."""
+def unusable_format(setup: TrainingSetup) -> Iterator[Violation]:
+    """Yield that a snapshot cannot be written, or not be read here, where it is saved at once."""
+    if setup.solver.snapshots_are_hdf5:
+        named = [layer.name for layer in setup.document.layers_in("TRAIN") if "/" in layer.name]
+        if named:
+            yield Violation(
+                "snapshot_format",
+                "it is HDF5, where a slash separates groups; Caffe ends the process at a layer "
+                f"with one in its name, such as '{named[0]}'.",
+                "Leave snapshot_format out.",
+            )
     if setup.saves and setup.solver.snapshots_are_hdf5 and not setup.machine.reads_hdf5:
         yield Violation(
             "snapshot_format",

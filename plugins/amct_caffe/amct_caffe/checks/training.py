@@ -19,7 +19,7 @@ from amct_caffe.checks.snapshots import (
     lost_snapshots,
     no_last_snapshot,
     too_large_state,
-    unreadable_snapshot,
+    unusable_format,
     unwritable_folder,
 )
 from amct_caffe.checks.solver_for_qat import TrainingNeeds
@@ -103,8 +103,9 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
     ),
     Check(
         "snapshot format",
-        "`snapshot_format: HDF5` in `amct qat run`, where h5py is not installed",
-        unreadable_snapshot,
+        "`snapshot_format: HDF5` with a slash in a layer's name; or, in `amct qat run`, where h5py "
+        "is not installed",
+        unusable_format,
     ),
     Check(
         "solver state",

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.caffemodel import writer
+from amct_core.textproto.scalars import as_bytes
 from plugins.amct_caffe.tests.qat import nets
 
 MODEL, WEIGHTS, CONFIG = "net.prototxt", "net.caffemodel", "config.json"
@@ -70,7 +71,7 @@ class FloatModel:
 
     def write(self, folder: Path) -> None:
         """Write both files."""
-        (folder / MODEL).write_text(self.text)
+        (folder / MODEL).write_bytes(as_bytes(self.text))
         with (folder / WEIGHTS).open("wb") as stream:
             layers = [(name, "", list(blobs)) for name, blobs in self.blobs.items()]
             writer.write(stream, "net", layers)

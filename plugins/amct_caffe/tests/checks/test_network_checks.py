@@ -21,6 +21,7 @@ from amct_caffe.checks.machine import Machine
 from amct_caffe.training import workflow as training
 from amct_core import workflow
 from amct_core.errors import AmctError, ModelError
+from amct_core.textproto.scalars import as_text
 from plugins.amct_caffe.tests.checks import float_models
 from plugins.amct_caffe.tests.checks.float_models import (
     CONFIG,
@@ -53,6 +54,7 @@ DEPLOYED = nets.layer(
     ["q"],
     r'quant_param { scale: 1 offset: "\200" }',
 )
+GBK = as_text("层".encode("gbk"))
 OTHER_INPUT = nets.layer("other", "Input", [], ["other"], "input_param { shape { dim: 1 dim: 3 } }")
 
 
@@ -101,6 +103,16 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
         "weights of a deployable model": Fault(
             FloatModel(**integers()), (WEIGHTS, "layer 'conv'", "int8", "a deployable model")
+        ),
+    },
+    "names": {
+        "a layer's": Fault(
+            FloatModel(NETWORK + nets.layer(GBK, "ReLU", ["ip"], ["relu"])),
+            (MODEL, "field 'name'", r"found b'\xb2\xe3'"),
+        ),
+        "a blob's": Fault(
+            FloatModel(NETWORK + nets.layer("relu", "ReLU", ["ip"], [GBK])),
+            (MODEL, "layer 'relu', field 'top'", r"found b'\xb2\xe3'"),
         ),
     },
     "finite weights": {

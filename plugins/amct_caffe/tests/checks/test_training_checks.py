@@ -262,6 +262,11 @@ FAULTS: dict[str, dict[str, Fault]] = {
         ),
     },
     "snapshot format": {
+        "HDF5 and a slash in a name": Fault(
+            ["- snapshot_format: ", "'block/relu'"],
+            {"snapshot_format": 0},
+            text=NETWORK + nets.layer("block/relu", "ReLU", ["ip"], ["relu"]),
+        ),
         "HDF5 without h5py": Fault(
             ["- snapshot_format: ", "h5py"],
             {"snapshot_format": 0},
