@@ -88,10 +88,27 @@ def create_config(
     Raises:
         AmctError: a file cannot be read, or nothing can be quantized.
     """
+    report = propose_config(
+        model_file, weights_file, simplified_config_file, solver_file=solver_file
+    )
+    json_format.write(config_file, report.config)
+    _log.info("Generate config file:%s success!", config_file, extra=said_by("Config"))
+    return report
+
+
+def propose_config(
+    model_file: str,
+    weights_file: str,
+    simplified_config_file: Optional[str] = None,
+    *,
+    solver_file: Optional[str] = None,
+) -> ConfigReport:
+    """Return what :func:`create_config` writes; arguments and errors as there."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
     views = frontend.read(model_file, weights_file, states)
+    frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     if simplified_config_file is None:
         config = default_config(layers.supported)
@@ -100,9 +117,7 @@ def create_config(
             simplified.read(simplified_config_file), layers.supported, layers.reasons
         )
     config = config.with_states(states)
-    check_names(config, plugins, simplified_config_file or config_file)
-    json_format.write(config_file, config)
-    _log.info("Generate config file:%s success!", config_file, extra=said_by("Config"))
+    check_names(config, plugins, simplified_config_file)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
 
 
@@ -131,12 +146,38 @@ def insert(
     Raises:
         AmctError: a file cannot be read, or the config does not fit the model.
     """
+    insert_by(
+        json_format.read(config_file),
+        config_file,
+        model_file,
+        weights_file,
+        modified_model_file,
+        modified_weights_file,
+        record_file,
+        solver_file=solver_file,
+        input_shapes=input_shapes,
+    )
+
+
+def insert_by(
+    config: QatConfig,
+    config_file: str,
+    model_file: str,
+    weights_file: str,
+    modified_model_file: str,
+    modified_weights_file: str,
+    record_file: str,
+    *,
+    solver_file: Optional[str] = None,
+    input_shapes: Optional[InputShapes] = None,
+) -> None:
+    """Do as :func:`insert` by a ``config`` that ``config_file`` holds, or is going to."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    config = json_format.read(config_file)
     views = frontend.read(
         model_file, weights_file, states_for(frontend, config, config_file, solver_file)
     )
+    frontend.check(views)
     layers = _quantizable(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)

@@ -41,7 +41,7 @@ def check(config: QatConfig, facts: Facts, reasons: Reasons, file: Optional[str]
     return attrs.evolve(config, layers=layers)
 
 
-def check_names(config: QatConfig, plugins: Registries, file: str) -> None:
+def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> None:
     """Look up every plugin that ``config`` names, so that a wrong name is found now.
 
     Raises:
@@ -68,7 +68,7 @@ def check_names(config: QatConfig, plugins: Registries, file: str) -> None:
             )
 
 
-def _look_up(get: object, name: str, file: str, layer: Optional[str], field: str) -> None:
+def _look_up(get: object, name: str, file: Optional[str], layer: Optional[str], field: str) -> None:
     assert callable(get)
     try:
         get(name)

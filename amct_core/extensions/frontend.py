@@ -216,6 +216,12 @@ class Frontend(abc.ABC):
             f"the frontend '{self.name}' reads no solvers.", remedy="Leave the solver out."
         )
 
+    def check(self, views: NetworkViews) -> None:  # noqa: B027 - a frontend need not check anything
+        """Raise an AmctError if a network that was read cannot be quantized, whatever the config.
+
+        Called before a config is made and before insertion.
+        """
+
     @abc.abstractmethod
     def insert(self, request: InsertionRequest) -> None:
         """Write the model with fake quantization, its weights and a fresh record file."""

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from typing import Optional
 
+import attrs
 import numpy as np
 
 from amct_core.errors import QuantizationError
+from amct_core.numerics.affine import FLT_EPSILON
 from amct_core.numerics.arrays import Float32Array, Float64Array, Int32Array, channel_list
 
 
@@ -43,3 +45,37 @@ def quantize(
             "very small compared with its bias.",
         )
     return steps.astype(np.int32)
+
+
+@attrs.frozen
+class SmallestScale:
+    """How small the scale of a layer's input may become before its bias leaves int32.
+
+    Attributes:
+        value: the smallest scale_d at which every channel's bias fits.
+        channel: the one that decides.
+    """
+
+    value: float
+    channel: int
+
+    @property
+    def is_out_of_reach(self) -> bool:
+        """Whether no scale of an activation is as large; the largest is ``1 / FLT_EPSILON``."""
+        return self.value > 1 / FLT_EPSILON
+
+
+def smallest_scale(bias: Float32Array, scale_w: Float32Array) -> Optional[SmallestScale]:
+    """Return the smallest scale_d at which :func:`quantize` finds no fault; None if any will do.
+
+    ``|bias| / (scale_d * scale_w) <= 2**31 - 1`` in every channel.  The smallest scale_d that there
+    is, is FLT_EPSILON.
+
+    Args:
+        bias: float32 ``[C]``, finite.
+        scale_w: float32 ``[C]`` or ``[1]``, above 0.
+    """
+    steps = np.abs(np.asarray(bias, np.float64)) / np.asarray(scale_w, np.float64)
+    channel = int(np.argmax(steps))
+    value = float(steps[channel]) / np.iinfo(np.int32).max
+    return SmallestScale(value, channel) if value > FLT_EPSILON else None

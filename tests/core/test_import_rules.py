@@ -30,9 +30,11 @@ The demo alone takes a network through all packages.
 
 UNITS_OF_AMCT_CAFFE = [
     ["model"],
+    ["user_modules"],
     ["qat"],
     ["passes"],
     ["runtime", "saving"],
+    ["checks"],
     ["frontend", "layers"],
     ["training"],
     ["api", "demo"],

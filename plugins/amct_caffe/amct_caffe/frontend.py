@@ -8,6 +8,8 @@ from typing import IO, List, Mapping, Optional, Sequence
 
 import attrs
 
+from amct_caffe.checks.file_sizes import Insertion
+from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -32,7 +34,6 @@ from amct_caffe.passes.insert_activation_qat import InsertActivationQat
 from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
-from amct_caffe.passes.names import check_names
 from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
@@ -99,6 +100,10 @@ class CaffeFrontend(Frontend):
         check_bottoms([graph], advice(network.document))
         return graph
 
+    def check(self, views: NetworkViews) -> None:
+        """Raise a ModelError if the network cannot be quantized, whatever the config says."""
+        require_quantizable(views)
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read ``train_state`` and the first ``test_state`` of a solver."""
         return solvers.read(solver_file).states
@@ -106,7 +111,6 @@ class CaffeFrontend(Frontend):
     def insert(self, request: InsertionRequest) -> None:
         """Write the modified model, its weights and a record without factors."""
         views = request.views
-        check_names(views.source.document)
         _log_deployed(views.test)
         warn_of_missing_variance(views.test)
         if request.config.batch_norm == "fold":
@@ -128,6 +132,7 @@ class CaffeFrontend(Frontend):
             plugins.shift_searches.get(request.config.shift_n_algo),
         )
         warn_of_narrow_bounds(plan)
+        require_insertable(Insertion(network, plan))
         recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 
 import amct_caffe
+from amct_caffe.checks.machine import Machine
+from amct_caffe.checks.solver_for_qat import TrainingNeeds
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.passes.inserted import read_inserted
-from amct_caffe.training.solver_check import TrainingNeeds
+from amct_caffe.training import solver_check
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.errors import ConfigError, FileFormatError, ModelError, TrainingError
@@ -78,8 +80,13 @@ def insert(config: str) -> None:
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Return a check in an empty folder with the modified model and another."""
+    """Return a check in an empty folder with the modified model and another.
+
+    What the machine has is looked at in ``checks/test_training_checks.py``.
+    """
     monkeypatch.chdir(tmp_path)
+    machine = Machine(lacks=lambda *_: iter(()), problem_of_class=lambda module, name: None)
+    monkeypatch.setattr(solver_check, "this_machine", lambda: machine)
     write_model(OTHER, CONVOLUTION)
     return Check(tmp_path)
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from amct_core.errors import QuantizationError
-from amct_core.numerics import bias
+from amct_core.numerics import affine, bias
 
 
 @given(st.floats(-1e3, 1e3, width=32), st.floats(2.0**-15, 1.0, width=32))
@@ -48,3 +48,36 @@ def test_what_does_not_fit_int32_is_an_error_that_names_channel_and_layer(value:
     with pytest.raises(QuantizationError, match="channel 1") as caught:
         bias.quantize(values, np.ones(1, np.float32), layer="fc")
     assert caught.value.layer == "fc"
+
+
+@given(
+    st.lists(st.floats(-(2.0**99), 2.0**99, width=32), min_size=1, max_size=4),
+    st.floats(2.0**-20, 2.0**10, width=32),
+)
+def test_below_the_smallest_scale_a_bias_does_not_fit_and_above_it_does(
+    values: list[float], scale_w: float
+) -> None:
+    biases, weight_scale = np.array(values, np.float32), np.array([scale_w], np.float32)
+    found = bias.smallest_scale(biases, weight_scale)
+    edge = found.value if found is not None else affine.FLT_EPSILON
+    fitting = np.float32(edge * 1.001) * weight_scale
+    assume(np.isfinite(fitting).all())
+    bias.quantize(biases, fitting)
+    if found is not None:
+        with pytest.raises(QuantizationError, match=f"channels? .*{found.channel}"):
+            bias.quantize(biases, np.float32(edge * 0.999) * weight_scale)
+
+
+def test_the_smallest_scale_names_the_channel_that_decides() -> None:
+    biases = np.array([0.1, -3e5, 2e5], np.float32)
+    scale_w = np.array([1e-3, 1e-2, 1e-4], np.float32)
+    found = bias.smallest_scale(biases, scale_w)
+    assert found is not None and found.channel == 2
+    assert found.value == pytest.approx(2e9 / (2**31 - 1))
+    assert bias.smallest_scale(biases[:1], scale_w[:1]) is None
+
+
+@pytest.mark.parametrize(("value", "reachable"), [(1e12, True), (1e30, False)])
+def test_a_bias_may_be_larger_than_any_scale_can_hold(value: float, reachable: bool) -> None:
+    found = bias.smallest_scale(np.array([value], np.float32), np.array([0.01], np.float32))
+    assert found is not None and found.is_out_of_reach is not reachable

@@ -60,7 +60,7 @@ def check_files(layers: Sequence[Layer], model_file: Optional[str]) -> None:
         ModelError: naming the prototxt, the layer, the field, and the file that is missing.
     """
     for layer in layers:
-        for field, path in _files(layer):
+        for field, path in files_of(layer):
             if not os.path.exists(path):
                 raise ModelError(
                     f"there is no '{path}' (in '{os.getcwd()}').",
@@ -71,7 +71,11 @@ def check_files(layers: Sequence[Layer], model_file: Optional[str]) -> None:
                 )
 
 
-def _files(layer: Layer) -> Iterator[tuple[str, str]]:
+def files_of(layer: Layer) -> Iterator[tuple[str, str]]:
+    """Yield each field of ``layer`` that names a file or folder, and what it names.
+
+    What a list names is yielded as well, as far as the list is there.
+    """
     mean_file = layer.parameters("transform_param").string("mean_file")
     if mean_file:
         yield "transform_param.mean_file", mean_file

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import expected_blobs, needs_weights
+from amct_caffe.model.quantized_names import find_quantized
 from amct_caffe.model.schema.encoding import encode
 from amct_caffe.model.stored_weights import read_blobs
 from amct_core.errors import ModelError
@@ -30,12 +31,14 @@ class CaffeNetwork:
         weights: blobs by layer name, in the shapes that Caffe itself gives them.
         model_file: where the prototxt comes from.
         weights_file: where the blobs come from.
+        strangers: layers with blobs that the weights file has and the network has not.
     """
 
     document: NetDocument
     weights: Dict[str, Blobs] = attrs.field(factory=dict)
     model_file: Optional[str] = None
     weights_file: Optional[str] = None
+    strangers: Sequence[str] = ()
 
     def copy(self) -> CaffeNetwork:
         """Return a copy whose layers and lists of blobs can be changed; arrays are shared."""
@@ -89,7 +92,9 @@ def read_network(
     network = CaffeNetwork(document, model_file=model_file, weights_file=weights_file)
     if weights_file is None:
         return network
-    stored = read_blobs(weights_file, document.layers)
+    stored = read_blobs(weights_file, network.document.layers)
+    known = {layer.name for layer in network.document.layers}
+    network.strangers = [name for name in stored if name not in known]
     for layer in document.used_layers():
         found = stored.get(layer.name)
         if found is not None:
@@ -104,24 +109,19 @@ def read_network(
             file=weights_file,
             remedy="Give the weights file of this model.",
         )
-    _check_missing(network, [name for name in stored if name not in network.weights])
+    _check_missing(network)
     return network
 
 
-def _check_missing(network: CaffeNetwork, strangers: Sequence[str]) -> None:
-    """Raise, or warn, about layers without weights.
-
-    Args:
-        network: with the weights that were found.
-        strangers: layers that the weights file has and the network has not.
-    """
+def _check_missing(network: CaffeNetwork) -> None:
+    """Raise, or warn, about layers without weights; ``network`` has those that were found."""
     missing = network.missing_weights()
     if not missing:
         return
-    if strangers:
+    if network.strangers:
         raise ModelError(
             f"the weights file has no weights for it, and has weights for layers that "
-            f"'{network.model_file}' does not have: {_some(strangers)}.",
+            f"'{network.model_file}' does not have: {_some(network.strangers)}.",
             file=network.weights_file,
             layer=missing[0],
             remedy="Give the weights file of this model, or the layer the name it was trained by.",
@@ -160,8 +160,10 @@ def _in_caffes_shapes(layer: Layer, blobs: Sequence[NDArray[Any]], network: Caff
 def _mismatch(
     layer: Layer, network: CaffeNetwork, field: str, found: str, expected: str
 ) -> ModelError:
+    quantized = find_quantized(network.strangers)
+    hint = f" It is the weights file of {quantized.kind}." if quantized is not None else ""
     return ModelError(
-        f"found {found}; the layer in '{network.model_file}' needs {expected}.",
+        f"found {found}; the layer in '{network.model_file}' needs {expected}.{hint}",
         file=network.weights_file,
         layer=layer.name,
         field=field,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List, Mapping, Sequence
+from typing import List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
@@ -21,9 +21,12 @@ from amct_caffe.passes.python_layers import (
 from amct_caffe.passes.state_rules import common_rules, set_rules
 from amct_caffe.qat.parameters import WeightParameters
 from amct_caffe.qat.plan import ActivationGroup, PlannedLayer, QatPlan
+from amct_core.errors import QuantizationError
 from amct_core.extensions import WeightAlgorithm
-from amct_core.folding import scale_of
+from amct_core.folding import batch_norm_of, scale_of
 from amct_core.graph import Pass
+from amct_core.numerics import bn_fold
+from amct_core.numerics.bias import SmallestScale, smallest_scale
 from amct_core.registry import Registry
 from amct_core.weight_quantization import quantize_weights
 
@@ -44,7 +47,9 @@ class InsertWeightQat(Pass[CaffeNetwork]):
        weights are quantized.
     6. The blobs are those that the first forward will leave: in the master the weights that came
        in, in the layer itself the quantized ones.
-    7. It stands in the nets in which the layer stands, as far as rules say that.
+    7. It is told how small the scale of the input may become before the bias that the layer is
+       saved with leaves int32.  A bias that fits with no scale is refused.
+    8. It stands in the nets in which the layer stands, as far as rules say that.
     """
 
     plan: QatPlan
@@ -86,6 +91,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         if scale is not None:
             specs.append(_shared_gamma(layers[scale.name]))
             blobs.append(np.asarray(scale.weights[0], np.float32))
+        smallest = self._smallest_scale(planned, blobs[2], network.weights_file)
         network.weights[name] = blobs
         network.weights[planned.name] = [blobs[1], *network.weights[planned.name][1:]]
         parameters = WeightParameters(
@@ -98,6 +104,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             record_file=self.plan.record_file,
             folded=[n.name for n in planned.chain.nodes] if planned.chain is not None else [],
             folds_scale=scale is not None,
+            smallest_scale_d=None if smallest is None else smallest.value,
+            bias_channel=None if smallest is None else smallest.channel,
         )
         layer = python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
         set_rules(layer, common_rules(layers[planned.name]))
@@ -116,6 +124,46 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             scale.gamma if scale is not None else None,
         )
         return [master, quantized.fake_quantized(), quantized.scale_w]
+
+    def _smallest_scale(
+        self, planned: PlannedLayer, scale_w: NDArray[np.float32], weights_file: Optional[str]
+    ) -> Optional[SmallestScale]:
+        try:
+            saved = _saved_bias(planned, scale_w)
+        except QuantizationError as error:
+            raise error.at(file=weights_file, layer=planned.name) from error
+        found = None if saved is None else smallest_scale(*saved)
+        if found is not None and found.is_out_of_reach:
+            raise QuantizationError(
+                f"the bias of channel {found.channel} would take an input scale of "
+                f"{found.value:.9g} to fit int32; no activation has one.",
+                file=weights_file,
+                layer=planned.name,
+                remedy="Check the weights file, or leave the layer unquantized "
+                "(retrain_enable: false).",
+            )
+        return found
+
+
+def _saved_bias(
+    planned: PlannedLayer, scale_w: NDArray[np.float32]
+) -> Optional[Tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Return bias and weight scales as saving would have them now; None without a bias.
+
+    None also where the weights file lacks the statistics of a BatchNorm: training makes them.
+    """
+    node, chain = planned.node, planned.chain
+    bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None
+    if chain is None:
+        return None if bias is None else (bias, scale_w)
+    if chain.batch_norm is not None and not chain.batch_norm.weights:
+        return None
+    batch_norm, scale = batch_norm_of(chain.batch_norm), scale_of(chain.scale)
+    multiplier, _ = bn_fold.multiplier_and_shift(batch_norm, scale)
+    assert planned.output_axis is not None
+    channels = node.weights[0].shape[planned.output_axis]
+    folded = bn_fold.fold_bias(bias, batch_norm, scale, channels)
+    return folded, bn_fold.fold_scales(scale_w, multiplier)
 
 
 def _master_spec(layers: Sequence[Layer]) -> ParamSpec:

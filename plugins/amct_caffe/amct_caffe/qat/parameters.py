@@ -94,6 +94,9 @@ class WeightParameters:
         record_file: where the factors go.
         folded: the BatchNorm and Scale behind it that saving folds into it.
         folds_scale: whether a Scale is among them; its gamma is the layer's last blob.
+        smallest_scale_d: the smallest scale of the input at which the bias that the layer is saved
+            with fits int32, as weights and bias were on insertion; None: any will do.
+        bias_channel: the channel that decides that.
     """
 
     layer: str
@@ -105,6 +108,8 @@ class WeightParameters:
     record_file: str
     folded: Tuple[str, ...] = attrs.field(default=(), converter=_strings)
     folds_scale: bool = False
+    smallest_scale_d: Optional[float] = None
+    bias_channel: Optional[int] = None
 
     @property
     def channels(self) -> int:

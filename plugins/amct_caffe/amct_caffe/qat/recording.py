@@ -10,7 +10,9 @@ from typing import Any, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_caffe.qat.parameters import WeightParameters
 from amct_core import record as records
+from amct_core.errors import TrainingError
 from amct_core.record import LayerRecord, Record
 
 MOST_AXES = 3
@@ -54,6 +56,26 @@ def weight_factors(record: Record, layer: str, scale_w: Any) -> Record:
         offset_w=(0,) * len(scale_w),
     )
     return record.with_layer(layer, entry)
+
+
+def require_fitting_bias(record: Record, parameters: WeightParameters) -> None:
+    """Raise if the bias of a layer will not fit int32 with the scale of its input just recorded.
+
+    Raises:
+        TrainingError: naming the layer, the channel, and after how many forwards.
+    """
+    entry = record.find(parameters.layer)
+    smallest = parameters.smallest_scale_d
+    if smallest is None or entry is None or entry.scale_d is None or entry.scale_d >= smallest:
+        return
+    raise TrainingError(
+        f"after {parameters.batch_num} TRAIN forwards the scale of its input is "
+        f"{entry.scale_d:.9g}; the bias of channel {parameters.bias_channel} fits int32 only from "
+        f"{smallest:.9g} on, so the layer could not be saved.",
+        layer=parameters.layer,
+        remedy="Leave the layer unquantized (retrain_enable: false) and insert again: its input or "
+        "weights are very small compared with its bias.",
+    )
 
 
 def shift_factors(
@@ -106,6 +128,7 @@ __all__ = [
     "activation_factors",
     "input_shape",
     "records",
+    "require_fitting_bias",
     "sample_shape",
     "shift_factors",
     "weight_factors",

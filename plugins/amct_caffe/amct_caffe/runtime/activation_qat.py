@@ -21,7 +21,7 @@ from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import calibration, update_record
 from amct_caffe.runtime.shape_recorder import ShapeRecorder
-from amct_core.errors import TrainingError
+from amct_core.errors import QuantizationError, TrainingError
 from amct_core.plugins import registries
 
 _log = logging.getLogger("amct_caffe.qat")
@@ -121,7 +121,10 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             assert self._calibrator is not None
             batches = [*self._batches, x]
             calibrate = calibration(self._calibrator)
-            state = calibrated(state, batches, calibrate, parameters.fixed_min)
+            try:
+                state = calibrated(state, batches, calibrate, parameters.fixed_min)
+            except QuantizationError as error:
+                raise error.at(layer=", ".join(parameters.layers)) from error
             # The last one is not needed again, so it is not copied; and the others go.
             done = state.forwards == parameters.batch_num
             if done:

@@ -22,13 +22,14 @@ import numpy as np
 
 from amct_caffe.qat.bounds import STATE_SIZE
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
-from amct_caffe.qat.recording import weight_factors
+from amct_caffe.qat.recording import require_fitting_bias, weight_factors
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import update_record
 from amct_core.errors import TrainingError
 from amct_core.kernels import gradients
 from amct_core.plugins import registries
+from amct_core.record import Record
 from amct_core.weight_quantization import fake_quantize_into
 
 _log = logging.getLogger("amct_caffe.qat")
@@ -78,10 +79,12 @@ class WeightQAT(Layer):  # type: ignore[misc]
         self.blobs[2].data[...] = scale_w
         first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
         if first_factors:
-            update_record(
-                parameters.record_file,
-                lambda record: weight_factors(record, parameters.layer, scale_w),
-            )
+            update_record(parameters.record_file, lambda record: self._recorded(record, scale_w))
+
+    def _recorded(self, record: Record, scale_w: Any) -> Record:
+        """Return ``record``, in which the ActivationQAT in front has put its scale just now."""
+        require_fitting_bias(record, self._parameters)
+        return weight_factors(record, self._parameters.layer, scale_w)
 
     def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
         """Move the gradient of the quantized weights to the master (straight-through)."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from typing import Mapping, Optional, Tuple
 
+from amct_caffe.checks.file_sizes import learnable_bytes
+from amct_caffe.checks.machine import this_machine
+from amct_caffe.checks.solver_for_qat import TrainingNeeds
+from amct_caffe.checks.training import require_trainable
+from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.inserted import read_inserted
-from amct_caffe.training.caffe_check import require_caffe
-from amct_caffe.training.solver_check import TrainingNeeds, require_fit
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
+from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
 from amct_core.errors import ConfigError, ModelError, TrainingError
 from amct_core.file_names import work_files
-from amct_core.files import write_atomically
+from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
 
 _log = logging.getLogger("amct_caffe.training")
@@ -82,19 +85,32 @@ def check_training(
             remedy="Set net to the modified model.",
         )
     document = documents.read(model_file)
-    inserted = read_inserted(document)
-    document.states = inserted.states
-    require_fit(solver_file, TrainingNeeds.of_model(inserted), model_file, document)
     for path in (weights_file, resume):
         if path is not None and not os.path.isfile(path):
             raise ModelError("there is no such file.", file=path, remedy="Check the path.")
-    require_caffe(document, solver)
+    inserted = read_inserted(document)
+    document.states = inserted.states
+    require_trainable(
+        TrainingSetup(
+            solver=solver,
+            document=document,
+            model_file=model_file,
+            needs=TrainingNeeds.of_model(inserted),
+            machine=this_machine(),
+            weights_file=weights_file,
+            resume=resume,
+            learnable_bytes=lambda: learnable_bytes(
+                model_file, weights_file, inserted.types.keys()
+            ),
+        )
+    )
     return solver, document
 
 
 def last_snapshot(solver: Solver) -> str:
     """Return the snapshot that Caffe takes after the last iteration."""
-    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel"
+    ending = ".h5" if solver.snapshots_are_hdf5 else ""
+    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel{ending}"
 
 
 def run_all(
@@ -109,6 +125,8 @@ def run_all(
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save.
 
+    Whatever can be refused is refused before anything is written.
+
     Returns:
         The saved files.
 
@@ -121,47 +139,65 @@ def run_all(
             file=config_file,
             remedy="Leave one of them out.",
         )
-    require_caffe(documents.read(model_file), solvers.read(solver_file))
     files = work_files(folder)
-    os.makedirs(folder, exist_ok=True)
     if config_file is None:
-        workflow.create_config(
-            model_file,
-            weights_file,
-            files.config,
-            simplified_config_file,
-            solver_file=solver_file,
-        )
-    elif os.path.abspath(config_file) != os.path.abspath(files.config):
-        shutil.copyfile(config_file, files.config)
-    solver = solvers.read(solver_file)
-    for net in solvers.replaced_nets(solver, model_file):
-        _log.warning(
-            "testing net %d of '%s' (%s%s) is not '%s'; it is left out",
-            net.index + 1,
-            solver_file,
-            net.field,
-            f" {net.file!r}" if net.file is not None else "",
-            model_file,
-        )
-    redirected = solvers.redirect(solver, files.modified.model, files.snapshots, model_file)
-    write_atomically(files.solver, redirected.format())
-    config = json_format.read(files.config)
-    check_names(config, registries(), files.config)
+        config = workflow.propose_config(
+            model_file, weights_file, simplified_config_file, solver_file=solver_file
+        ).config
+    else:
+        config = json_format.read(config_file)
+        check_names(config, registries(), config_file)
+    choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
+    registries().deploy_backends.get(choice.name)
+    given = solvers.read(solver_file)
+    solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
     document = documents.read(model_file)
-    document.states = solver.states.or_else(config.states)
-    needs = TrainingNeeds.of_config(config, document)
-    require_fit(files.solver, needs, files.modified.model, document)
-    workflow.insert(
+    document.states = given.states.or_else(config.states)
+    require_trainable(
+        TrainingSetup(
+            solver=solver,
+            document=document,
+            model_file=files.modified.model,
+            needs=TrainingNeeds.of_config(config, document),
+            machine=this_machine(),
+            learnable_bytes=lambda: learnable_bytes(
+                model_file, weights_file, config.enabled.keys()
+            ),
+            makes_folders=True,
+            saves=True,
+        )
+    )
+    _warn_of_replaced_nets(given, model_file)
+    workflow.insert_by(
+        config,
+        config_file or files.config,
         model_file,
         weights_file,
-        files.config,
         *files.modified,
         files.record,
         solver_file=solver_file,
         input_shapes=input_shapes,
     )
+    # Only now: a refusal leaves the folder as it was.
+    with FileSet() as written:
+        if config_file is None:
+            written.add(files.config, json_format.format_config(config))
+        elif os.path.abspath(config_file) != os.path.abspath(files.config):
+            written.add(files.config, read_text(config_file))
+        written.update(files.solver, solver.format())
     snapshot = train(files.solver, files.modified.weights)
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
     )
+
+
+def _warn_of_replaced_nets(solver: Solver, model_file: str) -> None:
+    for net in solvers.replaced_nets(solver, model_file):
+        _log.warning(
+            "testing net %d of '%s' (%s%s) is not '%s'; it is left out",
+            net.index + 1,
+            solver.file,
+            net.field,
+            f" {net.file!r}" if net.file is not None else "",
+            model_file,
+        )

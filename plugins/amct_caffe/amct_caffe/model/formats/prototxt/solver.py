@@ -136,6 +136,16 @@ class Solver:
         return self.message.integer("snapshot") or 0
 
     @property
+    def snapshot_after_train(self) -> bool:
+        """Whether a snapshot is taken after the last iteration, in any case."""
+        return bool(self.message.boolean("snapshot_after_train", True))
+
+    @property
+    def snapshots_are_hdf5(self) -> bool:
+        """Whether snapshots are HDF5 files, and not binary Caffe models."""
+        return self.message.enum("snapshot_format") in ("HDF5", "0")
+
+    @property
     def display(self) -> int:
         """Training iterations between lines of the log; 0: none."""
         return self.message.integer("display") or 0

@@ -1,11 +1,12 @@
 """Whether the Caffe that is installed can do what a training run asks of it.
 
-What it cannot do would end the process, hours later in the worst case.
+What it cannot do would end the process, hours later in the worst case.  It is asked in processes of
+its own: :mod:`amct_caffe.runtime.capabilities`.
 """
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterator, List, Mapping, Tuple
+from typing import Callable, Dict, Iterator, List, Tuple
 
 import attrs
 
@@ -17,7 +18,6 @@ from amct_caffe.passes.backward import find_obstacles
 from amct_caffe.passes.batch_norm_statistics import STATISTICS, has_statistics, is_frozen
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.capabilities.asking import capabilities
-from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.extensions.capability import CRASHED, Capability
 
 _INSERT_AGAIN = "Insert again on this machine; BatchNorm is then frozen."
@@ -46,25 +46,17 @@ Problems = Iterator[Tuple[str, str]]
 """What is in the way, and what to do about it."""
 
 
-def require_caffe(document: NetDocument, solver: Solver) -> None:
-    """Raise if the installed Caffe cannot do what a training run asks of it.
+def what_caffe_lacks(document: NetDocument, solver: Solver) -> Problems:
+    """Yield each layer or field that the installed Caffe cannot do, and what to do.
 
-    Where there is no Caffe, nothing is raised here.
-
-    Raises:
-        EnvironmentUnsuitableError: naming each layer or field, and what to do.
+    Where there is no Caffe, nothing is found here.
     """
     run = Run(document, solver)
     asked = [need for need in _NEEDS if need.applies(run)]
     answers = capabilities(*dict.fromkeys(need.capability for need in asked)) if asked else {}
-    problems = [problem for need in asked if answers for problem in _problems(need, run, answers)]
-    if problems:
-        raise EnvironmentUnsuitableError(
-            "this Caffe cannot train the model:\n"
-            + "\n".join(f"  - {problem} {remedy}" for problem, remedy in problems),
-            file=document.file,
-            remedy="'amct doctor' shows what this Caffe can do.",
-        )
+    if answers:
+        for need in asked:
+            yield from need.problems(run, answers[need.capability])
 
 
 @attrs.frozen
@@ -80,10 +72,6 @@ class Need:
     capability: str
     applies: Callable[[Run], bool]
     problems: Callable[[Run, Capability], Problems]
-
-
-def _problems(need: Need, run: Run, answers: Mapping[str, Capability]) -> List[Tuple[str, str]]:
-    return list(need.problems(run, answers[need.capability]))
 
 
 def _layer_types(run: Run, answer: Capability) -> Problems:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 from typing import Iterator, List
 
+from amct_caffe.checks.check import Violation
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.phases import phase_of
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.net_states import other_layers, unmade_bottoms
-from amct_caffe.training.violation import Violation
 from amct_core.network_state import NetworkState
 from amct_core.textproto import Message
 
