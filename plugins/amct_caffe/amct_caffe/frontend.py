@@ -92,10 +92,6 @@ class CaffeFrontend(Frontend):
         check_bottoms([views.train, views.test], advice(network.document))
         return views
 
-    def check(self, views: NetworkViews) -> None:
-        """Raise a ModelError if the network cannot be quantized, whatever the config says."""
-        require_quantizable(views)
-
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network; data, loss and accuracy layers are taken out in memory."""
         network = read_network(model_file, weights_file)
@@ -105,6 +101,10 @@ class CaffeFrontend(Frontend):
         graph = to_graph(network, "TEST")
         check_bottoms([graph], advice(network.document))
         return graph
+
+    def check(self, views: NetworkViews) -> None:
+        """Raise a ModelError if the network cannot be quantized, whatever the config says."""
+        require_quantizable(views)
 
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read ``train_state`` and the first ``test_state`` of a solver."""
@@ -182,7 +182,6 @@ class CaffeFrontend(Frontend):
     ) -> None:
         """Stage the model that is calibrated, and its weights."""
         network = calibration_network(plan)
-        check_names(network.document)
         files.add(model_file, network.document.format())
         with files.open(weights_file) as stream:
             _write_weights(stream, network)

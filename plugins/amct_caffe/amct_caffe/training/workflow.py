@@ -147,7 +147,7 @@ def run_all(
     else:
         config = json_format.read(config_file)
         check_names(config, registries(), config_file)
-    choice = deploy_choice(backend, config, config_file, COMMANDS_DEFAULT)
+    choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
     registries().deploy_backends.get(choice.name)
     given = solvers.read(solver_file)
     solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
