@@ -19,12 +19,13 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 import attrs
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.heads import forms_for_inference
+from amct_caffe.model.layer_type import role_of
 from amct_caffe.model.origins import (
     ENDS,
     SOURCES,
@@ -50,10 +51,21 @@ class DeployedNetwork:
 
     @property
     def outputs(self) -> Tuple[str, ...]:
-        """The blobs that nobody reads, in order."""
+        """The blobs that the layers compute and nobody reads, in order."""
+        unread: Dict[str, None] = {}
+        for layer in self.layers:
+            for bottom in layer.bottoms:
+                unread.pop(bottom, None)
+            if role_of(layer) not in SOURCES:
+                unread.update(dict.fromkeys(layer.tops))
+        return tuple(unread)
+
+    @property
+    def unused(self) -> Tuple[str, ...]:
+        """The tops of data layers that are not deployed, such as labels."""
         read = {bottom for layer in self.layers for bottom in layer.bottoms}
-        made = dict.fromkeys(top for layer in self.layers for top in layer.tops)
-        return tuple(top for top in made if top not in read and top not in self.inputs)
+        sources = [layer for layer in self.layers if role_of(layer) in SOURCES]
+        return tuple(top for layer in sources for top in layer.tops if top not in read)
 
 
 def deployed_network(layers: Sequence[Layer]) -> DeployedNetwork:

@@ -87,7 +87,7 @@ def check_training(
             weights_file=weights_file,
             resume=resume,
             learnable_bytes=lambda: learnable_bytes(
-                model_file, weights_file, inserted.types.keys()
+                model_file, weights_file, inserted.types.keys(), document.states
             ),
             rehearsal=Rehearsal(solver_file, weights_file, resume) if rehearses else None,
         )
@@ -149,7 +149,7 @@ def run_all(
                 needs=TrainingNeeds.of_config(config, document),
                 machine=this_machine(),
                 learnable_bytes=lambda: learnable_bytes(
-                    model_file, weights_file, config.enabled.keys()
+                    model_file, weights_file, config.enabled.keys(), document.states
                 ),
                 makes_folders=True,
                 saves=True,
