@@ -48,7 +48,7 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
         ConfigError: there is nothing of this name; the message lists what there is.
     """
     _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
-    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
+    if config.deploy_backend is not None:
         _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
     for name, layer in config.layers.items():
         data = layer.activation

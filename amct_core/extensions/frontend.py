@@ -195,6 +195,17 @@ class Frontend(abc.ABC):
             states: in which it is trained and tested; None: as its file says.
         """
 
+    def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
+        """Read a deployable network as it is fed with arrays.
+
+        Layers for training and testing that a deploy backend has left in (data sources, losses,
+        scores) are taken out in memory.  A frontend whose backends leave none in need not do so.
+
+        Raises:
+            ModelError: the shape of an input is not known.
+        """
+        return self.read(model_file, weights_file).test
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read in which states a solver trains and (first) tests; a frontend need not know how.
 

@@ -15,6 +15,11 @@ from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.model.inference_network import (
+    has_training_layers,
+    inference_network,
+    require_shapes,
+)
 from amct_caffe.model.input_shapes import InputShapes, input_shapes
 from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.network import CaffeNetwork, read_network
@@ -84,6 +89,16 @@ class CaffeFrontend(Frontend):
         views = views_of(network)
         check_bottoms([views.train, views.test], advice(network.document))
         return views
+
+    def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
+        """Read a deployable network; data, loss and accuracy layers are taken out in memory."""
+        network = read_network(model_file, weights_file)
+        if has_training_layers(network.document.layers_in("TEST")):
+            network = inference_network(network)
+            require_shapes(network)
+        graph = to_graph(network, "TEST")
+        check_bottoms([graph], advice(network.document))
+        return graph
 
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from amct_core import deploy_choice
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
 
 GUIDE = Path(__file__).resolve().parents[3] / "docs/user-guide.md"
@@ -20,6 +21,13 @@ STATES = {"train_state", "test_state"}
 """The data classes say nothing: the file of the network does."""
 
 SECTIONS = {"layers", "activation", "weight"}
+
+
+OF_THE_ENTRANCE = (
+    f"{deploy_choice.API_DEFAULT.name}` from Python, "
+    f"`{deploy_choice.COMMANDS_DEFAULT.name}` from the commands"
+)
+"""What is said of the deploy backend: the data class has None."""
 
 
 def documented() -> dict[str, str]:
@@ -57,6 +65,8 @@ def test_the_guide_says_the_default_of_each_key(path: str) -> None:
     said, is_so = documented()[path], defaults()[path]
     if path.rpartition(".")[2] in FROM_ELSEWHERE:
         assert is_so is None
+    elif path == "deploy_backend":
+        assert is_so is None and said == OF_THE_ENTRANCE
     elif path in STATES:
         assert not is_so.is_given
     else:

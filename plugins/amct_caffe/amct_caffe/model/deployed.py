@@ -34,6 +34,7 @@ from amct_caffe.model.origins import (
     has_form,
     is_end,
 )
+from amct_core.extensions import Role
 from amct_core.graph import Node, Value
 
 

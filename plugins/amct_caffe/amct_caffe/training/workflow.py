@@ -21,6 +21,7 @@ from amct_caffe.runtime.rehearsal import Rehearsal
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
+from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
 from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
 from amct_core.files import FileSet, read_text
@@ -135,7 +136,8 @@ def run_all(
     else:
         config = json_format.read(config_file)
         check_names(config, registries(), config_file)
-    registries().deploy_backends.get(backend or config.deploy_backend)
+    choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
+    registries().deploy_backends.get(choice.name)
     given = solvers.read(solver_file)
     solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
     document = documents.read(model_file)
