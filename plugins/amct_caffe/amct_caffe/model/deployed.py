@@ -34,7 +34,6 @@ from amct_caffe.model.origins import (
     has_form,
     is_end,
 )
-from amct_core.extensions import Role
 from amct_core.graph import Node, Value
 
 
