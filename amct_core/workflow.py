@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import List, Mapping, Optional, Sequence, Tuple
+from typing import Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import attrs
 
@@ -15,6 +15,7 @@ from amct_core import record as records
 from amct_core.config import json_format, simplified
 from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.model import QatConfig, default_config
+from amct_core.config.ptq import PtqConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.derive import derive, updated_record
 from amct_core.errors import ConfigError, ModelError
@@ -35,9 +36,12 @@ from amct_core.retrained import RetrainedNetwork
 _log = logging.getLogger("amct_core.workflow")
 
 
+C = TypeVar("C", QatConfig, PtqConfig)
+
+
 @attrs.frozen
-class ConfigReport:
-    """What :func:`create_config` found.
+class ConfigReport(Generic[C]):
+    """What was found when a config was made.
 
     Attributes:
         config: as it was written.
@@ -45,7 +49,7 @@ class ConfigReport:
         unsupported: layers of a quantizable type that cannot be, with the reason.
     """
 
-    config: QatConfig
+    config: C
     quantizable: Tuple[str, ...]
     unsupported: Mapping[str, str]
 
@@ -76,7 +80,7 @@ def create_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
-) -> ConfigReport:
+) -> ConfigReport[QatConfig]:
     """Find the quantizable layers and write the QAT config.
 
     Args:
@@ -102,14 +106,14 @@ def propose_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
-) -> ConfigReport:
+) -> ConfigReport[QatConfig]:
     """Return what :func:`create_config` writes; arguments and errors as there."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
     views = frontend.read(model_file, weights_file, states)
     frontend.check(views)
-    layers = _quantizable(views, plugins, model_file)
+    layers = quantizable_layers(views, plugins, model_file)
     if simplified_config_file is None:
         config = default_config(layers.supported)
     else:
@@ -178,7 +182,7 @@ def insert_by(
         model_file, weights_file, states_for(frontend, config, config_file, solver_file)
     )
     frontend.check(views)
-    layers = _quantizable(views, plugins, model_file)
+    layers = quantizable_layers(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
     config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
@@ -263,11 +267,11 @@ def save(
         files.update(record_path, records.format(updated_record(record, model)))
     if deploy is not None:
         _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)
-    _log_saved(save_path, written)
+    log_saved(save_path, written)
     return tuple(written)
 
 
-def _log_saved(save_path: str, written: Sequence[str]) -> None:
+def log_saved(save_path: str, written: Sequence[str]) -> None:
     """Say which files of models there are, in the words of AMCT."""
     for files in (fake_quant_files(save_path), deploy_files(save_path)):
         for kind, path in (("weights_file", files.weights), ("model_file", files.model)):
@@ -297,8 +301,15 @@ def states_for(
     return states
 
 
-def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:
-    layers = find_quantizable(views)
+def quantizable_layers(
+    views: NetworkViews, plugins: Registries, model_file: str, post_training: bool = False
+) -> QuantizableLayers:
+    """Return which layers can be quantized, and log why others of a quantizable type cannot.
+
+    Raises:
+        ModelError: none can.
+    """
+    layers = find_quantizable(views, post_training)
     for name, reason in layers.unsupported.items():
         _log.info("layer '%s' is not quantized: %s", name, reason)
     if not layers.supported:

@@ -36,8 +36,9 @@ UNITS_OF_AMCT_CAFFE = [
     ["runtime", "saving"],
     ["checks"],
     ["frontend", "layers"],
-    ["training"],
+    ["training", "calibration"],
     ["api", "demo"],
+    ["ptq_api", "ptq_config_api"],
     ["cli"],
     ["plugin"],
 ]
