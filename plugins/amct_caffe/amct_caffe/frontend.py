@@ -182,7 +182,6 @@ class CaffeFrontend(Frontend):
     ) -> None:
         """Stage the model that is calibrated, and its weights."""
         network = calibration_network(plan)
-        check_names(network.document)
         files.add(model_file, network.document.format())
         with files.open(weights_file) as stream:
             _write_weights(stream, network)
