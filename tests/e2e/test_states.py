@@ -386,6 +386,19 @@ class TestOtherStates:
             ["fc_activation_qat"],
         ]
 
+    def test_a_layer_of_the_same_name_may_have_another_shape_outside_the_state(self) -> None:
+        parameters = "inner_product_param"
+        ours = FC.replace(parameters, f'include {{ stage: "special" }} {parameters}')
+        other = FC.replace("num_output: 4", "num_output: 9").replace(
+            parameters, f'exclude {{ stage: "special" }} {parameters}'
+        )
+        state = '{ stage: "special" }'
+        run(
+            data() + conv("c1", "data") + ours + other + LOSS(""),
+            f"train_state {state} test_state {state} test_iter: 1",
+        )
+        check_saved(stages=["special"])
+
 
 class TestTheConfigKnowsTheStates:
     FIELDS = (

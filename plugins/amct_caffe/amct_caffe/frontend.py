@@ -268,7 +268,7 @@ def _log_deployed(test: Graph) -> None:
     layers = [node.source for node in test.nodes]
     deployed = deployed_network(layers)
     kept = {layer.name for layer in deployed.layers}
-    gone = [layer.name for layer in layers if layer.name not in kept]
+    gone = [*deployed.unused, *(layer.name for layer in layers if layer.name not in kept)]
     _log.info(
         "deployed: inputs %s, outputs %s%s",
         ", ".join(map(repr, deployed.inputs)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import AbstractSet, Iterator
+from typing import AbstractSet, Iterator, Optional
 
 import attrs
 
@@ -11,6 +11,7 @@ from amct_caffe.checks.check import Violation
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.qat.plan import QatPlan, planned_layers
+from amct_core.network_state import NetworkStates
 
 MESSAGE_LIMIT = 2**31 - 1
 """Bytes of the largest message that protobuf reads or writes; Caffe's files are one message each.
@@ -74,7 +75,12 @@ def modified_size(insertion: Insertion) -> int:
     return float_size + _COPIES * added + _BESIDE_THE_WEIGHTS
 
 
-def learnable_bytes(model_file: str, weights_file: str, quantized: AbstractSet[str]) -> int:
+def learnable_bytes(
+    model_file: str,
+    weights_file: str,
+    quantized: AbstractSet[str],
+    states: Optional[NetworkStates] = None,
+) -> int:
     """Return how much a solver will move: all weights, and those of quantized layers twice.
 
     Small files, whose solver's state is small in any case, are not read: 0.
@@ -82,10 +88,11 @@ def learnable_bytes(model_file: str, weights_file: str, quantized: AbstractSet[s
     Args:
         model_file, weights_file: the network before insertion, or the modified one.
         quantized: the layers with fake quantization.
+        states: in which it is trained and tested; None: that of the file.
     """
     if os.path.getsize(weights_file) < SMALL_FILE:
         return 0
-    weights = read_network(model_file, weights_file).weights
+    weights = read_network(model_file, weights_file, states).weights
     total = sum(4 * blob.size for blobs in weights.values() for blob in blobs)
     for name in quantized:
         own = 4 * weights[name][0].size if weights.get(name) else 0

@@ -7,6 +7,7 @@ from typing import Optional, Sequence, Tuple
 from amct_caffe.checks.batch_norm import unusable_statistics
 from amct_caffe.checks.check import Check, Violation, find_all, listed
 from amct_caffe.checks.file_sizes import Insertion, too_large_files
+from amct_caffe.checks.gradients import learned_targets
 from amct_caffe.checks.input_sizes import inputs_that_do_not_fit_weights, too_small_inputs
 from amct_caffe.checks.names import unreadable_names
 from amct_caffe.checks.outputs import outputs_that_are_inputs
@@ -39,6 +40,11 @@ NETWORK_CHECKS: Tuple[Check[NetworkViews], ...] = (
         inputs_that_do_not_fit_weights,
     ),
     Check("outputs", "an output that is an input, with no layer between", outputs_that_are_inputs),
+    Check(
+        "targets",
+        "a label, target or index for which Caffe has no gradient, behind layers that learn",
+        learned_targets,
+    ),
 )
 """What network and weights show."""
 

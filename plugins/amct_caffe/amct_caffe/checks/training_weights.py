@@ -21,7 +21,7 @@ def wrong_weights(setup: TrainingSetup) -> Iterator[Violation]:
         yield Violation(None, "there is no such file.", "Check the path.", file=file)
         return
     try:
-        network = read_network(setup.model_file, file)
+        network = read_network(setup.model_file, file, setup.document.states)
     except AmctError as error:
         yield Violation.of(error)
         return

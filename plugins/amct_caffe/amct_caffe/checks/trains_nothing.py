@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Iterator
 
 from amct_caffe.checks.training_setup import TrainingSetup
-from amct_caffe.model.layer_type import role_of
+from amct_caffe.model.layer_type import loss_weights, role_of
 from amct_core.extensions import Role
 
 _FALLING = ("step", "exp", "multistep")
@@ -27,7 +27,7 @@ def what_trains_nothing(setup: TrainingSetup) -> Iterator[str]:
             "first step"
         )
     layers = setup.document.layers_in("TRAIN")
-    if not any(role_of(layer) is Role.LOSS for layer in layers):
+    if not any(any(loss_weights(layer)) for layer in layers):
         yield "the network has no loss in the phase TRAIN: nothing is learned"
     if setup.is_fed_by_hand:
         return

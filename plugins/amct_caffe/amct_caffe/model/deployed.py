@@ -19,7 +19,7 @@
 
 from __future__ import annotations
 
-from typing import List, Sequence, Set, Tuple
+from typing import Dict, List, Sequence, Set, Tuple
 
 import attrs
 
@@ -34,7 +34,6 @@ from amct_caffe.model.origins import (
     has_form,
     is_end,
 )
-from amct_core.extensions import Role
 from amct_core.graph import Node, Value
 
 
@@ -52,11 +51,21 @@ class DeployedNetwork:
 
     @property
     def outputs(self) -> Tuple[str, ...]:
-        """The blobs that nobody reads, in order; a label, which goes, is none of them."""
-        computing = [layer for layer in self.layers if role_of(layer) is not Role.DATA]
+        """The blobs that the layers compute and nobody reads, in order."""
+        unread: Dict[str, None] = {}
+        for layer in self.layers:
+            for bottom in layer.bottoms:
+                unread.pop(bottom, None)
+            if role_of(layer) not in SOURCES:
+                unread.update(dict.fromkeys(layer.tops))
+        return tuple(unread)
+
+    @property
+    def unused(self) -> Tuple[str, ...]:
+        """The tops of data layers that are not deployed, such as labels."""
         read = {bottom for layer in self.layers for bottom in layer.bottoms}
-        made = dict.fromkeys(top for layer in computing for top in layer.tops)
-        return tuple(top for top in made if top not in read and top not in self.inputs)
+        sources = [layer for layer in self.layers if role_of(layer) in SOURCES]
+        return tuple(top for layer in sources for top in layer.tops if top not in read)
 
 
 def deployed_network(layers: Sequence[Layer]) -> DeployedNetwork:

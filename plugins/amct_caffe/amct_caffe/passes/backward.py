@@ -8,10 +8,23 @@ from typing import Dict, FrozenSet, Iterator, List, Sequence, Set, Tuple
 import attrs
 
 from amct_caffe.model.formats.prototxt.document import Layer
-from amct_caffe.model.layer_type import expected_blobs, layer_type, role_of
-from amct_core.extensions import Role
+from amct_caffe.model.layer_type import expected_blobs, layer_type, loss_weights
 
 _log = logging.getLogger("amct_caffe.passes")
+
+
+_NO_GRADIENT = {
+    **dict.fromkeys(("HingeLoss", "MultinomialLogisticLoss", "SoftmaxWithLoss"), (1,)),
+    "SigmoidCrossEntropyLoss": (1,),
+    "InfogainLoss": (1, 2),
+    "BatchReindex": (1,),
+    "Embed": (0,),
+    "Filter": (-1,),
+}
+"""By type, the bottoms for which Caffe has no gradient; asked for one, it ends the process.
+
+Source: ``Backward_cpu`` of these layers in BVLC Caffe.
+"""
 
 
 @attrs.frozen
@@ -49,11 +62,43 @@ def find_obstacles(layers: Sequence[Layer], types: FrozenSet[str]) -> Iterator[O
     under_loss = _under_loss(layers)
     learners: Dict[str, Tuple[str, ...]] = {}
     for index, layer in enumerate(layers):
-        before = _before(layer, learners)
         if layer.type in types and index in under_loss:
+            before = _before(layer, learners)
             yield Obstacle(layer.name, layer.type, before, _behind(layers, index))
-        own = (*before, layer.name) if _learns(layer) else before
-        learners.update(dict.fromkeys(layer.tops, own))
+        _add_learners(layer, learners)
+
+
+@attrs.frozen
+class LearnedTarget:
+    """A bottom that Caffe has no gradient for, behind layers that learn.
+
+    Attributes:
+        layer: that reads it.
+        place: of the bottom among those of the layer, from 0.
+        learns: the layers before it that learn, in order.
+    """
+
+    layer: Layer
+    place: int
+    learns: Tuple[str, ...]
+
+
+def find_learned_targets(layers: Sequence[Layer]) -> Iterator[LearnedTarget]:
+    """Return each bottom for which Caffe is asked a gradient that it does not have.
+
+    Args:
+        layers: of the TRAIN phase, in order.
+    """
+    under_loss = _under_loss(layers)
+    learners: Dict[str, Tuple[str, ...]] = {}
+    for index, layer in enumerate(layers):
+        count = len(layer.bottoms)
+        places = {place % count for place in _NO_GRADIENT.get(layer.type, ()) if place < count}
+        for place in sorted(places if index in under_loss else ()):
+            before = learners.get(layer.bottoms[place], ())
+            if before and _passes(layer)[place]:
+                yield LearnedTarget(layer, place, before)
+        _add_learners(layer, learners)
 
 
 def warn_of_obstacles(layers: Sequence[Layer], quantized: Sequence[str]) -> None:
@@ -86,10 +131,16 @@ def _under_loss(layers: Sequence[Layer]) -> Set[int]:
     wanted: Set[str] = set()
     for index in reversed(range(len(layers))):
         layer = layers[index]
-        if role_of(layer) is Role.LOSS or wanted.intersection(layer.tops):
+        if any(loss_weights(layer)) or wanted.intersection(layer.tops):
             found.add(index)
             wanted.update(_passed(layer))
     return found
+
+
+def _add_learners(layer: Layer, learners: Dict[str, Tuple[str, ...]]) -> None:
+    before = _before(layer, learners)
+    own = (*before, layer.name) if _learns(layer) else before
+    learners.update(dict.fromkeys(layer.tops, own))
 
 
 def _before(layer: Layer, learners: Dict[str, Tuple[str, ...]]) -> Tuple[str, ...]:
@@ -100,9 +151,13 @@ def _before(layer: Layer, learners: Dict[str, Tuple[str, ...]]) -> Tuple[str, ..
 
 def _passed(layer: Layer) -> List[str]:
     """Return the bottoms to which ``layer`` may pass gradients down."""
+    return [bottom for bottom, passed in zip(layer.bottoms, _passes(layer)) if passed]
+
+
+def _passes(layer: Layer) -> List[bool]:
+    """Return for each bottom whether ``layer`` may pass a gradient down."""
     given = layer.message.booleans("propagate_down")
-    passes = [*given, *[True] * (len(layer.bottoms) - len(given))]
-    return [bottom for bottom, passed in zip(layer.bottoms, passes) if passed]
+    return [*given, *[True] * (len(layer.bottoms) - len(given))]
 
 
 def _learns(layer: Layer) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.layer_type import loss_weights
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.batch_norm_statistics import is_frozen
 from amct_caffe.passes.insert_activation_qat import activation_layer_name
@@ -41,6 +42,8 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
     6. Where rules of the network speak of stages or levels, it stands only in TEST nets of the
        state that this is inserted for: a solver may test in other states, too, and N must not come
        from these.
+    7. Behind an output with a loss weight it is not in place, and has no top: Caffe splits such an
+       output, and takes no layer in place behind a Split.
     """
 
     plan: QatPlan
@@ -89,12 +92,14 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
                 continue
             named = [share_blobs(layer, len(node.weights)) for layer in layers[node.name]]
             specs += named[0]
-        blob = _last_node(planned).tops[0]
+        last = _last_node(planned)
+        blob = last.tops[0]
+        is_split = any(any(loss_weights(layer)) for layer in layers[last.name])
         return python_layer(
             shift_search_name(planned.name),
             "ShiftSearch",
             [blob],
-            [blob],
+            [] if is_split else [blob],
             self._parameters(group, planned),
             specs,
         )

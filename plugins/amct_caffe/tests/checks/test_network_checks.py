@@ -30,6 +30,7 @@ from plugins.amct_caffe.tests.checks.float_models import (
     MODEL,
     MODIFIED,
     NETWORK,
+    NORM,
     REST,
     WEIGHTS,
     FloatModel,
@@ -54,6 +55,7 @@ DEPLOYED = nets.layer(
     ["q"],
     r'quant_param { scale: 1 offset: "\200" }',
 )
+RESHAPED = "reshape_param { shape { dim: -1 } }"
 GBK = as_text("层".encode("gbk"))
 OTHER_INPUT = nets.layer("other", "Input", [], ["other"], "input_param { shape { dim: 1 dim: 3 } }")
 
@@ -174,6 +176,28 @@ FAULTS: dict[str, dict[str, Fault]] = {
                 {**float_models.weights(), "alone": [np.ones(3, np.float32)]},
             ),
             (MODEL, "layer 'alone'", "'other' is an output"),
+        ),
+    },
+    "targets": {
+        "a label that comes first": Fault(
+            FloatModel(
+                DATA
+                + CONV
+                + NORM
+                + nets.relu("relu", "conv")
+                + nets.inner_product("ip", "conv", 5)
+                + nets.layer("loss", "SoftmaxWithLoss", ["label", "ip"])
+            ),
+            (MODEL, "layer 'loss', field 'bottom[1]'", "'ip' depends on layer 'ip'", "first"),
+        ),
+        "indices that are computed": Fault(
+            FloatModel(
+                NETWORK
+                + nets.layer("places", "ArgMax", ["ip"], ["places"])
+                + nets.layer("flat", "Reshape", ["places"], ["flat"], RESHAPED)
+                + nets.layer("rows", "BatchReindex", ["ip", "flat"], ["rows"], "loss_weight: 1")
+            ),
+            ("layer 'rows'", "'flat'", "propagate_down: true propagate_down: false"),
         ),
     },
 }

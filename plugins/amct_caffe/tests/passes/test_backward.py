@@ -8,7 +8,12 @@ from typing import List
 import pytest
 
 from amct_caffe.model.formats.prototxt.document import from_text
-from amct_caffe.passes.backward import Obstacle, find_obstacles, warn_of_obstacles
+from amct_caffe.passes.backward import (
+    Obstacle,
+    find_learned_targets,
+    find_obstacles,
+    warn_of_obstacles,
+)
 from plugins.amct_caffe.tests.passes.networks import INPUT, conv
 
 LOSS = 'layer { name: "loss" type: "EuclideanLoss" bottom: "b" bottom: "data" top: "loss" }'
@@ -59,6 +64,45 @@ def test_propagate_down_keeps_the_gradient_out() -> None:
 
 def test_a_layer_on_which_no_loss_depends_is_none() -> None:
     assert obstacles(conv("a", "data") + step("a") + conv("b", "a") + LOSS) == []
+
+
+def test_a_layer_with_weights_is_a_loss_for_its_loss_weight() -> None:
+    last = conv("b", "step").replace("convolution_param", "loss_weight: 1 convolution_param")
+    (found,) = obstacles(conv("a", "data") + step("a") + last)
+    assert found.behind == ("b",)
+
+
+def test_a_loss_of_weight_zero_is_none() -> None:
+    nothing = LOSS.replace('top: "loss"', 'top: "loss" loss_weight: 0')
+    assert obstacles(conv("a", "data") + step("a") + conv("b", "step") + nothing) == []
+
+
+def targets(bottoms: str, kind: str = "SigmoidCrossEntropyLoss", extra: str = "") -> List[str]:
+    """Return the bottoms without a gradient of a loss behind layers 'a' and 'b'."""
+    named = " ".join(f'bottom: "{name}"' for name in bottoms.split())
+    loss = f'layer {{ name: "loss" type: "{kind}" {named} top: "loss" {extra} }}'
+    layers = from_text(INPUT + conv("a", "data") + conv("b", "data") + loss).layers
+    return [each.layer.bottoms[each.place] for each in find_learned_targets(layers)]
+
+
+def test_a_target_that_is_learned_is_found() -> None:
+    assert targets("data a") == ["a"]
+    assert targets("b a") == ["a"]
+    assert targets("a data") == []
+
+
+def test_a_target_that_is_meant_to_be_one_is_not() -> None:
+    assert targets("b a", extra="propagate_down: true propagate_down: false") == []
+    assert targets("b a", extra="loss_weight: 0") == []
+
+
+def test_a_loss_with_a_gradient_for_both_bottoms_has_no_target() -> None:
+    assert targets("b a", "EuclideanLoss") == []
+
+
+def test_infogain_may_be_a_third_bottom() -> None:
+    assert targets("b data a", "InfogainLoss") == ["a"]
+    assert targets("b data", "InfogainLoss") == []
 
 
 @pytest.mark.parametrize(

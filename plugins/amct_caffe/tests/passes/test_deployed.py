@@ -55,6 +55,10 @@ def inputs(*lines: str) -> list[str]:
     return list(deployed_network(layers(*lines)).inputs)
 
 
+def outputs(*lines: str) -> list[str]:
+    return list(deployed_network(layers(*lines)).outputs)
+
+
 PREDICTION = ("Data -> data label", "InnerProduct data -> ip")
 IP = "Data -> data label; InnerProduct data -> ip"
 
@@ -502,3 +506,14 @@ def test_plugins_declare_losses_and_scores() -> None:
 def test_without_the_plugin_both_are_layers_like_others() -> None:
     found = deployed(*PREDICTION, "Jaccard ip label -> j", "Rank label ip -> r")
     assert found == f"{IP}; Jaccard ip label -> j; Rank label ip -> r"
+
+
+def test_outputs_are_what_layers_compute_and_nobody_reads() -> None:
+    assert outputs(*PREDICTION, "EuclideanLoss ip label -> loss") == ["ip"]
+    assert outputs(*PREDICTION, "ReLU ip -> ip | name=relu", "EuclideanLoss label ip") == ["ip"]
+    assert outputs("Data -> data label", "Slice data -> a b", "InnerProduct a -> ip") == ["b", "ip"]
+
+
+def test_tops_of_data_layers_that_nobody_reads_are_not_used() -> None:
+    network = layers("Data -> data label", "InnerProduct data -> ip", "HingeLoss ip label -> loss")
+    assert deployed_network(network).unused == ("label",)

@@ -191,6 +191,17 @@ def test_5_copies_that_write_different_blobs_are_refused() -> None:
     assert caught.value.layer == "a"
 
 
+def test_7_behind_an_output_with_a_loss_weight_it_has_no_top() -> None:
+    weighted = conv("a", "data").replace('top: "a"', 'top: "a" loss_weight: 0.5')
+    expected = weighted + shift_search("a", "a").replace('top: "a"', "") + conv("b", "a")
+    assert inserted(weighted + conv("b", "a")) == normal(INPUT + expected + shift_search("b", "b"))
+
+
+def test_7_the_loss_weight_of_the_layer_that_is_folded_last_counts() -> None:
+    weighted = scale("scale", "a").replace('top: "a"', 'top: "a" loss_weight: 0.5')
+    assert 'top: "a"' not in inserted(conv("a", "data") + weighted).split("a_shift_search")[1]
+
+
 def test_the_network_that_came_in_stays_as_it_was() -> None:
     text = INPUT + conv("a", "data") + batch_norm("bn", "a")
     state = network(text, SHAPES)
