@@ -9,10 +9,9 @@ import attrs
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.integer_layer import set_bias_term
 from amct_caffe.model.network import CaffeNetwork
-from amct_caffe.passes.python_layers import is_python_layer, python_layer
+from amct_caffe.passes.python_layers import python_layer
 from amct_caffe.passes.state_rules import without_state_rules
 from amct_caffe.qat.parameters import CalibrationParameters
-from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.graph.names import UniqueNames
@@ -48,16 +47,12 @@ def calibration_network(plan: CalibrationPlan) -> CaffeNetwork:
        ``<first layer>_calibration``; it has no top, so all blobs keep their names.
     2. The weights of quantized layers are fake-quantized.
     3. Layers share no weights by name any more: fusion and quantization make them differ.
-
-    Raises:
-        ModelError: the network is a modified model of quantization-aware training already.
     """
     calibrations = _calibrations(plan)
     layers: List[Layer] = []
     weights = {}
     for node in plan.graph.nodes:
         layer = node.source.copy()
-        _check_original(layer, plan.graph)
         if node.name in calibrations:
             layers.append(calibrations[node.name])
         layers.append(layer)
@@ -91,16 +86,3 @@ def _calibration(group: CalibrationGroup, plan: CalibrationPlan, name: str) -> L
         record_file=plan.record_file,
     )
     return python_layer(name, "Calibration", [group.value.name], [], parameters)
-
-
-def _check_original(layer: Layer, graph: Graph) -> None:
-    for kind in ("ActivationQAT", "Calibration", "Quant"):
-        if is_python_layer(layer, kind):
-            raise ModelError(
-                f"it is a layer of type {kind} of this tool, so this is a modified or a saved "
-                "model; expected the original model.",
-                file=graph.file,
-                layer=layer.name,
-                field="type",
-                remedy="Give the original model and its weights.",
-            )
