@@ -58,7 +58,8 @@ def _why_no_caffe() -> Optional[EnvironmentUnsuitableError]:
     asked = capability("layer_types")
     if asked is not None and asked.answer == CRASHED:
         return EnvironmentUnsuitableError(
-            f"it cannot be used: {asked.sentence}", remedy="Repair it, or use kendryte-caffe."
+            f"it cannot be used: {asked.sentence.rstrip('.')}.",
+            remedy="Repair it, or use kendryte-caffe.",
         )
     try:
         importlib.import_module("amct_caffe.runtime.pycaffe")
