@@ -13,20 +13,6 @@ from amct_caffe.model.layer_type import expected_blobs, layer_type, loss_weights
 _log = logging.getLogger("amct_caffe.passes")
 
 
-_NO_GRADIENT = {
-    **dict.fromkeys(("HingeLoss", "MultinomialLogisticLoss", "SoftmaxWithLoss"), (1,)),
-    "SigmoidCrossEntropyLoss": (1,),
-    "InfogainLoss": (1, 2),
-    "BatchReindex": (1,),
-    "Embed": (0,),
-    "Filter": (-1,),
-}
-"""By type, the bottoms for which Caffe has no gradient; asked for one, it ends the process.
-
-Source: ``Backward_cpu`` of these layers in BVLC Caffe.
-"""
-
-
 @attrs.frozen
 class Obstacle:
     """A layer without a backward pass that stands before other layers.
@@ -102,9 +88,8 @@ def find_learned_targets(layers: Sequence[Layer]) -> Iterator[LearnedTarget]:
     under_loss = _under_loss(layers)
     learners: Dict[str, Tuple[str, ...]] = {}
     for index, layer in enumerate(layers):
-        count = len(layer.bottoms)
-        places = {place % count for place in _NO_GRADIENT.get(layer.type, ()) if place < count}
-        for place in sorted(places if index in under_loss else ()):
+        places = layer_type(layer).without_gradient if index in under_loss else ()
+        for place in (each for each in places if each < len(layer.bottoms)):
             before = learners.get(layer.bottoms[place], ())
             if before and passes_down(layer)[place]:
                 yield LearnedTarget(layer, place, before)
