@@ -188,6 +188,8 @@ class LayerType:
             steps of an LSTM, so that a batch must not be divided.
         has_backward: whether the framework can take a gradient back through the type; one that
             cannot ends the process when it is asked to.
+        without_gradient: the inputs, such as labels, for which the framework has no gradient; asked
+            for one, it ends the process.
         identity: whether each output is the first input, unchanged.
         selects_values: whether each number that it gives is one of its inputs', or 0, or
             ``(node) -> bool``.
@@ -228,6 +230,7 @@ class LayerType:
     by_sample: bool = False
     needs_whole_batch: bool = False
     has_backward: bool = True
+    without_gradient: Tuple[int, ...] = ()
     identity: bool = False
     selects_values: Union[bool, Callable[[Node], bool]] = False
     plain_layer: Optional[Callable[[Any], Any]] = None

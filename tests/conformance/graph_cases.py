@@ -420,6 +420,15 @@ def a_split_that_is_written_out(n: Any, L: Any, P: Any) -> None:
     loss(n, L, n.sum)
 
 
+@case("one", "head", inexact=("head",))
+def a_convolution_of_two_blobs_stays_float(n: Any, L: Any, P: Any) -> None:
+    data = source(n, L, 2, 3, 8, 8)
+    one = relu(n, L, convolution(n, L, data, "one", 3), "relu")
+    n.a, n.b = L.Convolution(data, one, ntop=2, num_output=4, kernel_size=3)
+    n.sum = L.Eltwise(n.a, n.b)
+    loss(n, L, inner_product(n, L, n.sum, "head", 3))
+
+
 @case("conv", "head", trains=False)
 def layers_of_other_caffes_pass_through(n: Any, L: Any, P: Any) -> None:
     top = relu(n, L, convolution(n, L, source(n, L, 2, 3, 8, 8), "conv", 4), "relu")

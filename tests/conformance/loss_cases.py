@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.conformance.building import convolution, inner_product, relu, source
+from tests.conformance.building import batch_norm, convolution, inner_product, relu, source
 from tests.conformance.case import Case
 
 CASES: list[Case] = []
@@ -86,3 +86,12 @@ def a_loss_in_the_middle_of_the_network(n: Any, L: Any, P: Any) -> None:
     top = relu(n, L, convolution(n, L, source(n, L, 2, 3, 8, 8), "trunk", 4), "relu")
     n.sparse = L.Reduction(top, operation=P.Reduction.ASUM, loss_weight=0.01)
     n.loss = L.Reduction(convolution(n, L, top, "after", 3), loss_weight=1.0)
+
+
+@case("trunk", "head")
+def quantized_layers_with_loss_weights(n: Any, L: Any, P: Any) -> None:
+    data = source(n, L, 2, 3, 8, 8)
+    top = convolution(n, L, data, "trunk", 4)
+    top = batch_norm(n, L, top, "trunk", in_place=False, loss_weight=0.001)
+    top = relu(n, L, top, "relu", in_place=False)
+    inner_product(n, L, top, "head", 3, loss_weight=1.0)

@@ -27,6 +27,7 @@ ELSEWHERE = {
     "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",
     "plugins/amct_caffe/amct_caffe/checks/label_files.py": LABELS,
     "plugins/amct_caffe/amct_caffe/checks/labels.py": LABELS,
+    "plugins/amct_caffe/amct_caffe/checks/nets.py": "tells Python layers, whose code is the user's",
     "plugins/amct_caffe/amct_caffe/checks/quantized_models.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/model/formats/prototxt/upgrade.py": UPGRADE,

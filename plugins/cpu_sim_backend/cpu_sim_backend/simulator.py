@@ -187,7 +187,7 @@ class Simulator:
             if self._is_inexact(node, follows):
                 found.append(node.name)
             stack.extend(node.inputs)
-        return tuple(found)
+        return tuple(dict.fromkeys(found))  # a layer with several tops was met more than once
 
     def _is_inexact(self, node: Node, follows: Optional[Follows]) -> bool:
         if node in self._layers or isinstance(node.attributes, (Quant, DeQuant, Input, Fed)):

@@ -10,6 +10,7 @@ ROLL_BACK = {"A092", "A095"}
 REFUSED = {
     "names with slash dash and space": {"A003"},
     "a convolution over three axes does not qualify": {"A018"},
+    "a convolution of two blobs stays float": {"A019"},
     "normalisation within a channel": {"A075"},
     "inner products that do not qualify": {"A077"},
     "smooth activations and resizing of other caffes": {"A014"},

@@ -224,7 +224,7 @@ def _backward(run: Run, answer: Capability) -> Problems:
             yield (
                 f"layer '{obstacle.layer}': {obstacle.type} has no backward pass, and "
                 f"'{obstacle.learns[-1]}' before it learns.",
-                f"Set propagate_down: false in '{obstacle.layer}'.",
+                f"{obstacle.remedy.capitalize()}.",
             )
 
 

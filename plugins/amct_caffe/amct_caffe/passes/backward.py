@@ -13,20 +13,6 @@ from amct_caffe.model.layer_type import expected_blobs, layer_type, loss_weights
 _log = logging.getLogger("amct_caffe.passes")
 
 
-_NO_GRADIENT = {
-    **dict.fromkeys(("HingeLoss", "MultinomialLogisticLoss", "SoftmaxWithLoss"), (1,)),
-    "SigmoidCrossEntropyLoss": (1,),
-    "InfogainLoss": (1, 2),
-    "BatchReindex": (1,),
-    "Embed": (0,),
-    "Filter": (-1,),
-}
-"""By type, the bottoms for which Caffe has no gradient; asked for one, it ends the process.
-
-Source: ``Backward_cpu`` of these layers in BVLC Caffe.
-"""
-
-
 @attrs.frozen
 class Obstacle:
     """A layer without a backward pass that stands before other layers.
@@ -36,12 +22,20 @@ class Obstacle:
         type: its type.
         learns: the layers before it that learn, so that Caffe asks it for a gradient; in order.
         behind: the layers that read what it makes, directly or through others; in order.
+        readers: those that read it directly and pass a gradient down to it.
     """
 
     layer: str
     type: str
     learns: Tuple[str, ...]
     behind: Tuple[str, ...]
+    readers: Tuple[str, ...] = ()
+
+    @property
+    def remedy(self) -> str:
+        """What keeps Caffe from asking it for a gradient."""
+        readers = ", ".join(f"'{name}'" for name in self.readers)
+        return f"set propagate_down: false in what reads '{self.layer}' ({readers})"
 
 
 def declared_without_backward(layers: Sequence[Layer]) -> FrozenSet[str]:
@@ -52,8 +46,9 @@ def declared_without_backward(layers: Sequence[Layer]) -> FrozenSet[str]:
 def find_obstacles(layers: Sequence[Layer], types: FrozenSet[str]) -> Iterator[Obstacle]:
     """Return the layers of ``types`` that stand on a way to a loss.
 
-    As Caffe's ``Net::Init`` does, a gradient goes to a bottom if a layer before it learns, unless
-    ``propagate_down: false`` says otherwise, and if a loss depends on it.
+    As in Caffe's ``Net::Init``, the backward pass of a layer is run if a layer before it learns and
+    something on the way to a loss passes it a gradient.  Its own ``propagate_down: false`` does not
+    matter; that of the layers that read it does.
 
     Args:
         layers: of the TRAIN phase, in order.
@@ -64,7 +59,8 @@ def find_obstacles(layers: Sequence[Layer], types: FrozenSet[str]) -> Iterator[O
     for index, layer in enumerate(layers):
         if layer.type in types and index in under_loss:
             before = _before(layer, learners)
-            yield Obstacle(layer.name, layer.type, before, _behind(layers, index))
+            behind, readers = _behind(layers, index), _readers(layers, index, under_loss)
+            yield Obstacle(layer.name, layer.type, before, behind, readers)
         _add_learners(layer, learners)
 
 
@@ -92,11 +88,10 @@ def find_learned_targets(layers: Sequence[Layer]) -> Iterator[LearnedTarget]:
     under_loss = _under_loss(layers)
     learners: Dict[str, Tuple[str, ...]] = {}
     for index, layer in enumerate(layers):
-        count = len(layer.bottoms)
-        places = {place % count for place in _NO_GRADIENT.get(layer.type, ()) if place < count}
-        for place in sorted(places if index in under_loss else ()):
+        places = layer_type(layer).without_gradient if index in under_loss else ()
+        for place in (each for each in places if each < len(layer.bottoms)):
             before = learners.get(layer.bottoms[place], ())
-            if before and _passes(layer)[place]:
+            if before and passes_down(layer)[place]:
                 yield LearnedTarget(layer, place, before)
         _add_learners(layer, learners)
 
@@ -119,7 +114,7 @@ def warn_of_obstacles(layers: Sequence[Layer], quantized: Sequence[str]) -> None
             obstacle.type,
             behind[0],
             f"'{obstacle.learns[-1]}' before it learns, so Caffe would abort in the first backward "
-            f"pass; set propagate_down: false in '{obstacle.layer}'"
+            f"pass; {obstacle.remedy}"
             if obstacle.learns
             else "no gradient reaches what stands before it",
         )
@@ -144,17 +139,17 @@ def _add_learners(layer: Layer, learners: Dict[str, Tuple[str, ...]]) -> None:
 
 
 def _before(layer: Layer, learners: Dict[str, Tuple[str, ...]]) -> Tuple[str, ...]:
-    """Return the layers that learn before ``layer``, as far as it passes gradients down."""
-    found = [name for bottom in _passed(layer) for name in learners.get(bottom, ())]
+    """Return the layers that learn before ``layer``, whatever it passes down."""
+    found = [name for bottom in layer.bottoms for name in learners.get(bottom, ())]
     return tuple(dict.fromkeys(found))
 
 
 def _passed(layer: Layer) -> List[str]:
     """Return the bottoms to which ``layer`` may pass gradients down."""
-    return [bottom for bottom, passed in zip(layer.bottoms, _passes(layer)) if passed]
+    return [bottom for bottom, passed in zip(layer.bottoms, passes_down(layer)) if passed]
 
 
-def _passes(layer: Layer) -> List[bool]:
+def passes_down(layer: Layer) -> List[bool]:
     """Return for each bottom whether ``layer`` may pass a gradient down."""
     given = layer.message.booleans("propagate_down")
     return [*given, *[True] * (len(layer.bottoms) - len(given))]
@@ -166,6 +161,17 @@ def _learns(layer: Layer) -> bool:
     count = len(specs) if blobs is None else len(blobs)
     rates = [spec.lr_mult for spec in specs[:count]] + [None] * (count - len(specs))
     return any(rate != 0 for rate in rates)
+
+
+def _readers(layers: Sequence[Layer], index: int, under_loss: Set[int]) -> Tuple[str, ...]:
+    """Return the layers that pass a gradient to those of ``index`` directly."""
+    tops = set(layers[index].tops)
+    found: List[str] = []
+    for place, layer in enumerate(layers[index + 1 :], index + 1):
+        if place in under_loss and tops.intersection(_passed(layer)):
+            found.append(layer.name)
+        tops.difference_update(layer.tops)
+    return tuple(found)
 
 
 def _behind(layers: Sequence[Layer], index: int) -> Tuple[str, ...]:

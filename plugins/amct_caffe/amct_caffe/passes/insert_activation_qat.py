@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.passes.backward import passes_down
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import fixed, is_python_layer, python_layer, shared_name
 from amct_caffe.passes.state_rules import common_rules, set_rules
@@ -41,6 +42,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
        the shapes of the network's inputs, for saving.
     10. One that sees the shape of an input that nobody knows yet (``seen_inputs``, blobs by group)
         is told to record it.
+    11. ``propagate_down: false`` of the group's layers moves to it.  In those it would keep Caffe
+        from running its backward pass and that of the WeightQAT, and nothing would be learned.
     """
 
     plan: QatPlan
@@ -64,12 +67,15 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         """Return the network with the layers and their blobs."""
         network = state.copy()
         layers = network.document.by_name()
+        in_training = {id(layer) for layer in network.document.layers_in("TRAIN")}
         added: Dict[str, List[Layer]] = {}
         for group in self.plan.groups:
             states = state.document.states if not added else NetworkStates()
             layer = self._layer(group, states)
             readers = [each for planned in group.layers for each in layers[planned.name]]
             set_rules(layer, common_rules(readers))
+            trained = [each for each in readers if id(each) in in_training]
+            _move_propagate_down(trained, layer, network.model_file)
             for planned in group.layers:
                 for reader in layers[planned.name]:
                     reader.bottoms = [layer.tops[0], *reader.bottoms[1:]]
@@ -123,6 +129,31 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         if activation.clip_max is not None and activation.clip_min is not None:
             bounds = configured(activation.clip_max, activation.clip_min)
         return [np.array(contents, np.float32, ndmin=1) for contents in bounds.to_blobs()]
+
+
+def _move_propagate_down(readers: List[Layer], layer: Layer, file: Optional[str]) -> None:
+    """Let ``layer`` pass no gradient down if its readers do not.
+
+    Raises:
+        ModelError: some do, and some do not.
+    """
+    silent = [reader for reader in readers if not all(passes_down(reader))]
+    if not silent:
+        return
+    if len(silent) < len(readers):
+        other = next(reader for reader in readers if reader not in silent)
+        raise ModelError(
+            f"it is false, and '{other.name}', which reads the same blob and is quantized with it, "
+            "passes gradients down; expected the same of both.",
+            file=file,
+            layer=silent[0].name,
+            field="propagate_down",
+            remedy="Write the same in both layers, or disable one of them in the config "
+            "(retrain_enable: false).",
+        )
+    for reader in silent:
+        reader.message.remove("propagate_down")
+    layer.message.add("propagate_down", False)
 
 
 def activation_layer_name(group: ActivationGroup) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence
+from typing import Dict, List, Mapping, Sequence, Set
 
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.passes.backward import passes_down
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
 from amct_core.graph import Pass
@@ -18,7 +19,8 @@ class RemoveQat(Pass[CaffeNetwork]):
     """Undo the insertion.
 
     1. ActivationQAT, WeightQAT, ShiftSearch and InputShape layers go.
-    2. Who read an ActivationQAT's top reads its bottom again.
+    2. Who read an ActivationQAT's top reads its bottom again, and passes no gradient down if that
+       did not.
     3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name,
        and no specs if it had none.
     4. Parameter names that insertion gave to BatchNorm and Scale stay: nobody shares them any more.
@@ -30,9 +32,12 @@ class RemoveQat(Pass[CaffeNetwork]):
         document = network.document
         layers = document.by_name()
         sources: Dict[str, str] = {}
+        silent: Set[str] = set()
         for layer in document.layers:
             if is_python_layer(layer, "ActivationQAT"):
                 sources[layer.tops[0]] = layer.bottoms[0]
+                if not all(passes_down(layer)):
+                    silent.add(layer.tops[0])
             elif is_python_layer(layer, "WeightQAT"):
                 self._restore_weights(network, layers, layer)
         kept: List[Layer] = []
@@ -40,6 +45,8 @@ class RemoveQat(Pass[CaffeNetwork]):
             if any(is_python_layer(layer, kind) for kind in KINDS):
                 network.weights.pop(layer.name, None)
                 continue
+            if silent.intersection(layer.bottoms):
+                layer.message.add("propagate_down", False)
             if any(bottom in sources for bottom in layer.bottoms):
                 layer.bottoms = [sources.get(bottom, bottom) for bottom in layer.bottoms]
             kept.append(layer)

@@ -14,6 +14,7 @@ import pytest
 import amct_caffe
 from amct_caffe.checks.machine import this_machine
 from amct_caffe.checks.solver_probe import runs_solver
+from amct_caffe.model.formats.caffemodel import reader
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import workflow
 from amct_core.errors import TrainingError
@@ -152,6 +153,31 @@ def test_what_ends_caffe_is_told_before_anything_is_written(
         commands[command]()
     assert said in str(caught.value)
     assert files_below(folder) == before
+
+
+class TestLayersThatPassNoGradientDown:
+    SILENT = 'top: "ip"\n  propagate_down: false'
+    NETWORK = float_models.NETWORK.replace('top: "ip"', SILENT)
+
+    def train(self, text: str) -> dict[str, Any]:
+        """Insert and train in a process of its own; return the blobs before and after."""
+        inserted(FloatModel(text))
+        write_solver(MODIFIED[0], base_lr=0.01, weight_decay=0)
+        done = amct("qat", "train", SOLVER, "--weights", MODIFIED[1])
+        assert done.returncode == 0, done.stderr
+        before, after = (reader.read(file).by_name() for file in (MODIFIED[1], done.stdout.strip()))
+        return {name: (before[name].blobs[0], after[name].blobs[0]) for name in before}
+
+    def test_their_own_weights_are_trained_and_none_before_them(self) -> None:
+        blobs = self.train(self.NETWORK)
+        assert (blobs["ip_weight_qat"][0] != blobs["ip_weight_qat"][1]).any()
+        np.testing.assert_array_equal(*blobs["conv_weight_qat"])
+
+    def test_a_layer_without_a_backward_pass_may_stand_before_them(self) -> None:
+        step = nets.layer("step", "Threshold", ["conv"], ["step"])
+        before, after = self.NETWORK.split(nets.relu("relu", "conv"))
+        blobs = self.train(before + step + after.replace('bottom: "conv"', 'bottom: "step"'))
+        assert (blobs["ip_weight_qat"][0] != blobs["ip_weight_qat"][1]).any()
 
 
 class TestABiasThatWillNotFit:

@@ -30,7 +30,7 @@ def obstacles(text: str) -> List[Obstacle]:
 
 def test_a_layer_between_what_learns_and_the_loss_is_found() -> None:
     found = obstacles(conv("a", "data") + step("a") + conv("b", "step") + LOSS)
-    assert found == [Obstacle("step", "Threshold", ("a",), ("b", "loss"))]
+    assert found == [Obstacle("step", "Threshold", ("a",), ("b", "loss"), ("b",))]
 
 
 def test_nothing_learns_before_it() -> None:
@@ -53,13 +53,18 @@ def test_what_learns_far_before_it_counts() -> None:
     assert found.learns == ("a",)
 
 
-def test_propagate_down_keeps_the_gradient_out() -> None:
-    (found,) = obstacles(
-        conv("a", "data") + step("a", "propagate_down: false") + conv("b", "step") + LOSS
-    )
-    assert found.learns == ()
+def test_propagate_down_of_what_reads_it_keeps_the_gradient_out() -> None:
     cut = 'layer { name: "b" type: "ReLU" bottom: "step" top: "b" propagate_down: false }'
     assert obstacles(conv("a", "data") + step("a") + cut + LOSS) == []
+
+
+@pytest.mark.parametrize("cut", ["step", "relu"])
+def test_propagate_down_of_its_own_or_before_it_does_not(cut: str) -> None:
+    relu = 'layer { name: "relu" type: "ReLU" bottom: "a" top: "relu" propagate_down: false }'
+    own = "propagate_down: false" if cut == "step" else ""
+    (found,) = obstacles(conv("a", "data") + relu + step("relu", own) + conv("b", "step") + LOSS)
+    assert found.learns == ("a",)
+    assert found.remedy == "set propagate_down: false in what reads 'step' ('b')"
 
 
 def test_a_layer_on_which_no_loss_depends_is_none() -> None:

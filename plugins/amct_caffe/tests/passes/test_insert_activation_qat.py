@@ -205,3 +205,20 @@ def test_the_network_that_came_in_stays_as_it_was() -> None:
     InsertActivationQat(plan_of(state)).run(state)
     assert text_of(state) == before
     assert list(state.weights) == ["a"]
+
+
+SILENT = "propagate_down: false "
+
+
+def test_11_that_no_gradient_goes_down_moves_to_it() -> None:
+    text = conv("a", "data", extra=SILENT) + relu("relu", "a") + conv("b", "a")
+    found = inserted(net(text, "a", "b"))
+    assert found.count(SILENT.strip()) == 1
+    (layer,) = (part for part in found.split("layer {") if SILENT.strip() in part)
+    assert 'name: "a_activation_qat"' in layer
+
+
+def test_11_siblings_of_which_one_passes_a_gradient_down_are_refused() -> None:
+    state = net(conv("a", "data", extra=SILENT) + conv("b", "data") + SUM, "a", "b")
+    with pytest.raises(ModelError, match=r"layer 'a', field 'propagate_down': .*'b'"):
+        inserted(state)

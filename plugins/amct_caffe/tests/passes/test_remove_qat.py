@@ -94,6 +94,13 @@ def test_1_2_and_3_text_and_weights_come_back(text: str) -> None:
             np.testing.assert_array_equal(blob, original)
 
 
+def test_2_a_layer_that_passed_no_gradient_down_says_so_again() -> None:
+    silent = conv("a", "data") + conv("b", "a", extra="propagate_down: false")
+    back = RemoveQat().run(inserted(network(INPUT + silent, SHAPES))).document.by_name()
+    assert back["b"][0].message.booleans("propagate_down") == [False]
+    assert back["a"][0].message.booleans("propagate_down") == []
+
+
 def test_3_the_weights_are_those_that_training_left_in_the_master() -> None:
     modified = inserted(network(INPUT + conv("a", "data"), SHAPES))
     master = np.full((2, 2, 1, 1), 0.3, np.float32)

@@ -98,7 +98,7 @@ def _onnx_accumulate(writer: OnnxWriter, node: Node, q: str, offset: int) -> str
 
 
 LAYER_TYPES = (
-    LayerType("Embed", parameters="embed_param", blobs=_embed_blobs),
+    LayerType("Embed", parameters="embed_param", blobs=_embed_blobs, without_gradient=(0,)),
     LayerType(
         "InnerProduct",
         parameters="inner_product_param",

@@ -387,6 +387,7 @@ def _tile_onnx(
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
+        without_gradient=(1,),
         shape=_batch_reindex_shape,
         needs_every_shape=True,
         run=batch_reindex,

@@ -62,15 +62,21 @@ def _onnx(writer: OnnxWriter, node: Node, inputs: Sequence[str], outputs: Sequen
     writer.add("Softmax", inputs, outputs[0], axis=node.typed(Softmax).axis)
 
 
-_LOSSES = (
-    *("ContrastiveLoss", "EuclideanLoss", "HingeLoss", "InfogainLoss"),
-    *("MultinomialLogisticLoss", "SigmoidCrossEntropyLoss"),
-)
+_LOSSES = {
+    **dict.fromkeys(("ContrastiveLoss", "EuclideanLoss"), ()),
+    **dict.fromkeys(("HingeLoss", "MultinomialLogisticLoss", "SigmoidCrossEntropyLoss"), (1,)),
+    "InfogainLoss": (1, 2),
+}
+"""Losses, and the bottoms for which their ``Backward_cpu`` has no gradient."""
+
 _LOSSES_OF_FORKS = ("LiftedStructSimilaritySoftmax", "WarpCTC", "Yolov3")
 """Classes of other Caffes that are ``LossLayer``, and are not called so."""
 
 LAYER_TYPES = (
-    *(LayerType(name, role=Role.LOSS, shape=_loss_shape) for name in _LOSSES),
+    *(
+        LayerType(name, role=Role.LOSS, shape=_loss_shape, without_gradient=places)
+        for name, places in _LOSSES.items()
+    ),
     *(LayerType(name, role=Role.LOSS) for name in _LOSSES_OF_FORKS),
     # Within 1e-6 of Caffe's, whose sum a BLAS orders.
     LayerType(
@@ -90,5 +96,6 @@ LAYER_TYPES = (
         role=Role.LOSS,
         deployed_as="Softmax",
         shape=_loss_shape,
+        without_gradient=(1,),
     ),
 )
