@@ -14,6 +14,7 @@ import numpy as np
 
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.runtime.buildable import require_buildable
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.graph import Node
 from amct_core.numerics.arrays import Float32Array
@@ -38,12 +39,16 @@ class LibraryProbe:
 
         Args:
             node: a float layer whose outputs have the shape of its inputs, all of one shape.
+
+        Raises:
+            EnvironmentUnsuitableError: this Caffe does not have the layer.
         """
         run = node.type.run
         if run is None or not isinstance(node.source, Layer):
             return False
         text = _prototxt(node)
         if text not in self._found:
+            require_buildable(NetDocument.create("probe", [node.source]))
             inputs = _inputs(len(node.bottoms))
             ours = run(node, inputs)[0]
             self._found[text] = _are_equal(ours, _in_caffe(text, node, inputs))
