@@ -59,17 +59,31 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
 @hookimpl
 def amct_calibrators() -> Iterable[Calibrator]:
-    """IFMR: the clip bound with the least squared error."""
+    """IFMR, which keeps all values; and those that keep a histogram or less."""
     from amct_core.kernels import ifmr
+    from amct_core.numerics.hfmg import Hfmg
+    from amct_core.numerics.kl import Kl
+    from amct_core.numerics.min_max import MinMax
+    from amct_core.numerics.mse import Mse
+    from amct_core.numerics.percentile import Percentile
 
-    return [Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare)]
+    return [
+        Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare),
+        Calibrator(name="hfmg", start=Hfmg, combine=Hfmg.combined),
+        Calibrator(name="min_max", start=MinMax, combine=MinMax.combined),
+        Calibrator(name="percentile", start=Percentile, combine=Percentile.combined),
+        Calibrator(name="mse", start=Mse, combine=Mse.combined),
+        Calibrator(name="kl", start=Kl, combine=Kl.combined),
+    ]
 
 
-def _ifmr(batches: Sequence[Any], reduction: Reduction | None = None) -> tuple[Any, int]:
+def _ifmr(
+    batches: Sequence[Any], reduction: Reduction | None = None, **parameters: Any
+) -> tuple[Any, int]:
     from amct_core.kernels.ifmr import squared_errors
     from amct_core.numerics import ifmr
 
-    return ifmr.calibrate(batches, faster_errors=squared_errors, reduction=reduction)
+    return ifmr.calibrate(batches, faster_errors=squared_errors, reduction=reduction, **parameters)
 
 
 @hookimpl

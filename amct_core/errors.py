@@ -75,6 +75,14 @@ class ConfigError(AmctError, ValueError):
     """A configuration has a wrong key, type, value or combination."""
 
 
+class ConfigTypeError(ConfigError, TypeError):
+    """A value of a configuration, or an argument of the API, is of the wrong type."""
+
+
+class NothingEnabledError(ConfigError, RuntimeError):
+    """A configuration enables no layer."""
+
+
 class RecordError(AmctError, RuntimeError):
     """A record file lacks a factor, repeats a layer, or holds a value out of range."""
 

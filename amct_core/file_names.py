@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 SAVE_TYPES = ("Fakequant", "Deploy", "Both")
 """Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
@@ -23,16 +23,34 @@ def fake_quant_files(save_path: str) -> ModelFiles:
     )
 
 
-def deploy_files(save_path: str) -> ModelFiles:
-    """Return the files of the deployable model saved under the prefix ``save_path``."""
+def deploy_files(save_path: str, model_file: Optional[str] = None) -> ModelFiles:
+    """Return the files of the deployable model saved under the prefix ``save_path``.
+
+    Args:
+        save_path: folder and prefix.
+        model_file: the prototxt, where another one is to be used with the weights, such as one
+            edited by hand.
+    """
     return ModelFiles(
-        f"{save_path}_deploy_model.prototxt", f"{save_path}_deploy_weights.caffemodel"
+        model_file or f"{save_path}_deploy_model.prototxt",
+        f"{save_path}_deploy_weights.caffemodel",
     )
 
 
 def name_map_file(save_path: str) -> str:
     """Return the file that maps the deployable model's layers to those of the float model."""
     return f"{save_path}_quant.json"
+
+
+def name_map_beside(deploy_model: str) -> Optional[str]:
+    """Return the :func:`name_map_file` of the save path that ``deploy_model`` was saved under.
+
+    None for a prototxt that is not called like one of :func:`deploy_files`.
+    """
+    ending = deploy_files("").model
+    if not deploy_model.endswith(ending):
+        return None
+    return name_map_file(deploy_model[: -len(ending)])
 
 
 class WorkFiles(NamedTuple):

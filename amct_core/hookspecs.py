@@ -198,22 +198,34 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
 @hookspec
 def amct_calibrators() -> Iterable[Calibrator]:
-    """Register ways to find the first clip bounds; ``retrain_data_config.init_algo`` names one.
+    """Register ways to find the range of activations; ``retrain_data_config.init_algo`` names one.
 
-    Example, plain minimum and maximum::
+    Example, the mean of the batches' extremes, in constant memory::
 
         from amct_core.extensions import Calibrator
         from amct_core.hookspecs import hookimpl
-        from amct_core.numerics import affine
+        from amct_core.numerics import clipping
 
-        def min_max(batches):
-            high = max(float(batch.max()) for batch in batches)
-            low = min(float(batch.min()) for batch in batches)
-            return affine.scale_offset(max(high, 0.0), min(low, 0.0))
+        class MeanOfExtremes:
+            def __init__(self, with_offset=True):
+                self.with_offset = with_offset
+                self.highs, self.lows = [], []
+
+            def observe(self, batch):
+                self.highs.append(max(float(batch.max()), 0.0))
+                self.lows.append(min(float(batch.min()), 0.0))
+
+            def result(self):
+                high = sum(self.highs) / len(self.highs)
+                low = sum(self.lows) / len(self.lows)
+                return clipping.factors(high, low, self.with_offset)
 
         @hookimpl
         def amct_calibrators():
-            return [Calibrator(name="min_max", calibrate=min_max)]
+            return [Calibrator(name="mean_of_extremes", start=MeanOfExtremes)]
+
+    One that needs all batches at once gives ``calibrate``, a function of them, in place of
+    ``start``.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Calibrator`.

@@ -30,9 +30,30 @@ FILE = os.path.join(FOLDER, "amct_caffe.log")
 FOLDER_MODE = 0o750
 FILE_MODE = 0o640
 
-FORMAT = "%(asctime)s - %(levelname)s - [AMCT]:[%(module)s]: %(message)s"
+FORMAT = "%(asctime)s - %(levelname)s - [AMCT]:[%(said_by)s]: %(message)s"
+
+_SAID_BY = "said_by"
 
 _log = logging.getLogger("amct_core.logging")
+
+
+def said_by(module: str) -> dict[str, str]:
+    """Return the ``extra`` of a record that AMCT's own ``module`` would have written.
+
+    Programs look for lines such as ``[AMCT]:[Utils]: The model_file is saved in``.
+    """
+    return {_SAID_BY: module}
+
+
+class _Formatter(logging.Formatter):
+    """Names in each line the module that says it: our own, or the one of :func:`said_by`."""
+
+    def __init__(self) -> None:
+        super().__init__(FORMAT)
+
+    def format(self, record: logging.LogRecord) -> str:
+        record.__dict__.setdefault(_SAID_BY, record.module)
+        return super().format(record)
 
 
 class ConsoleHandler(logging.StreamHandler):  # type: ignore[type-arg]  # no [...] on CPython 3.9
@@ -89,7 +110,7 @@ def configure() -> None:
         return
 
     wanted = levels(os.environ)
-    formatter = logging.Formatter(FORMAT)
+    formatter = _Formatter()
     complaints = list(wanted.complaints)
     handlers: list[logging.Handler] = [ConsoleHandler()]
     handlers[0].setLevel(wanted.console)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import List, Mapping, Optional, Tuple
+from typing import Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import attrs
 
@@ -15,14 +15,17 @@ from amct_core import record as records
 from amct_core.config import json_format, simplified
 from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.model import QatConfig, default_config
+from amct_core.config.ptq import PtqConfig
+from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.derive import derive, updated_record
 from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
-from amct_core.file_names import SAVE_TYPES
+from amct_core.file_names import SAVE_TYPES, deploy_files, fake_quant_files
 from amct_core.files import FileSet
 from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.input_shapes import InputShapes
+from amct_core.logging import said_by
 from amct_core.network_state import NetworkStates
 from amct_core.plugins import Registries, registries
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -33,9 +36,12 @@ from amct_core.retrained import RetrainedNetwork
 _log = logging.getLogger("amct_core.workflow")
 
 
+C = TypeVar("C", QatConfig, PtqConfig)
+
+
 @attrs.frozen
-class ConfigReport:
-    """What :func:`create_config` found.
+class ConfigReport(Generic[C]):
+    """What was found when a config was made.
 
     Attributes:
         config: as it was written.
@@ -43,7 +49,7 @@ class ConfigReport:
         unsupported: layers of a quantizable type that cannot be, with the reason.
     """
 
-    config: QatConfig
+    config: C
     quantizable: Tuple[str, ...]
     unsupported: Mapping[str, str]
 
@@ -74,7 +80,7 @@ def create_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
-) -> ConfigReport:
+) -> ConfigReport[QatConfig]:
     """Find the quantizable layers and write the QAT config.
 
     Args:
@@ -90,6 +96,7 @@ def create_config(
         model_file, weights_file, simplified_config_file, solver_file=solver_file
     )
     json_format.write(config_file, report.config)
+    _log.info("Generate config file:%s success!", config_file, extra=said_by("Config"))
     return report
 
 
@@ -99,14 +106,14 @@ def propose_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
-) -> ConfigReport:
+) -> ConfigReport[QatConfig]:
     """Return what :func:`create_config` writes; arguments and errors as there."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
     views = frontend.read(model_file, weights_file, states)
     frontend.check(views)
-    layers = _quantizable(views, plugins, model_file)
+    layers = quantizable_layers(views, plugins, model_file)
     if simplified_config_file is None:
         config = default_config(layers.supported)
     else:
@@ -175,7 +182,7 @@ def insert_by(
         model_file, weights_file, states_for(frontend, config, config_file, solver_file)
     )
     frontend.check(views)
-    layers = _quantizable(views, plugins, model_file)
+    layers = quantizable_layers(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
     config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
@@ -202,6 +209,7 @@ def save(
     *,
     solver_file: Optional[str] = None,
     input_shapes: Optional[InputShapes] = None,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
 ) -> Tuple[str, ...]:
     """Turn a trained modified model into the fake-quant and the deployable model.
 
@@ -212,10 +220,11 @@ def save(
         save_type: ``Fakequant``, ``Deploy`` or ``Both``.
         record_file: the record of the training; None: the one that the modified model names.
         config_file: the config that the model was made with; None: as the modified model says.
-        backend: name of the deploy backend; None: as the config says.
+        backend: name of the deploy backend; None: as the config says, else ``default_backend``.
         solver_file: the solver that has trained; its states must be those of the modified model.
         input_shapes: shapes of network inputs by blob, batch size first, in place of what the
             modified model, the config or the record tell.
+        default_backend: the deploy backend where neither ``backend`` nor the config names one.
 
     Returns:
         The files written; the record file is brought up to date as well.
@@ -236,8 +245,8 @@ def save(
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     config = json_format.read(config_file) if config_file is not None else None
-    backend_name = backend or (config or QatConfig()).deploy_backend
-    deploy = plugins.deploy_backends.get(backend_name) if save_type != "Fakequant" else None
+    choice = deploy_choice(backend, config, config_file, default_backend)
+    deploy = plugins.deploy_backends.get(choice.name) if save_type != "Fakequant" else None
     states = frontend.states_of(solver_file) if solver_file is not None else None
     network = frontend.read_retrained(model_file, weights_file, states)
     if config is not None:
@@ -256,7 +265,19 @@ def save(
             deploy.write(model, save_path, files)
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
+    if deploy is not None:
+        _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)
+    log_saved(save_path, written)
     return tuple(written)
+
+
+def log_saved(save_path: str, written: Sequence[str]) -> None:
+    """Say which files of models there are, in the words of AMCT."""
+    for files in (fake_quant_files(save_path), deploy_files(save_path)):
+        for kind, path in (("weights_file", files.weights), ("model_file", files.model)):
+            if path in written:
+                whole = os.path.realpath(path)
+                _log.info("The %s is saved in %s", kind, whole, extra=said_by("Utils"))
 
 
 def states_for(
@@ -280,8 +301,15 @@ def states_for(
     return states
 
 
-def _quantizable(views: NetworkViews, plugins: Registries, model_file: str) -> QuantizableLayers:
-    layers = find_quantizable(views)
+def quantizable_layers(
+    views: NetworkViews, plugins: Registries, model_file: str, post_training: bool = False
+) -> QuantizableLayers:
+    """Return which layers can be quantized, and log why others of a quantizable type cannot.
+
+    Raises:
+        ModelError: none can.
+    """
+    layers = find_quantizable(views, post_training)
     for name, reason in layers.unsupported.items():
         _log.info("layer '%s' is not quantized: %s", name, reason)
     if not layers.supported:

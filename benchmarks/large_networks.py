@@ -83,7 +83,8 @@ def save() -> None:
     """Save the fake-quant and the deployable model."""
     import amct_caffe as amct
 
-    amct.save_quant_retrain_model(MODIFIED[0], SNAPSHOT, "Both", SAVED, RECORD, CONFIG)
+    files = (MODIFIED[0], SNAPSHOT, "Both", SAVED, RECORD, CONFIG)
+    amct.save_quant_retrain_model(*files, deploy_backend="ascend")
 
 
 STEPS: Dict[str, Callable[[], None]] = {

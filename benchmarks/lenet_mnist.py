@@ -102,6 +102,7 @@ def quantize(shared: Path, shift_n_algo: str, iterations: int) -> str:
         save_path,
         "tmp/record.txt",
         "tmp/config.json",
+        deploy_backend="ascend",
     )
     return save_path
 

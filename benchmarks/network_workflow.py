@@ -113,5 +113,6 @@ def quantize(
         SAVED,
         "tmp/record.txt",
         "tmp/config.json",
+        deploy_backend="ascend",
     )
     return losses

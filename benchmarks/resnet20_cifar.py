@@ -159,6 +159,7 @@ def quantize(weights: str, batch_norm: str, iterations: int) -> str:
         save_path,
         record_file,
         config_file,
+        deploy_backend="ascend",
     )
     return save_path
 

@@ -10,12 +10,13 @@ import importlib.util
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.capability import CRASHED, Capability
 from amct_core.logging import FILE, FOLDER
 from amct_core.plugins import KINDS, host, registries
 
@@ -144,6 +145,24 @@ def check_plugins() -> Iterator[Check]:
             continue
         if kind in ("frontends", "deploy_backends") and not registry.names():
             yield Check(name, False, "none", "Install a plugin that provides one.")
+
+
+def check_frameworks(frameworks: Mapping[str, Sequence[Capability]]) -> Iterator[Check]:
+    """A framework that is installed answers at least one of the questions about it.
+
+    One that answers none is there, and cannot be used: a library that it needs is missing, say.
+
+    Args:
+        frameworks: what was asked, by frontend; nothing where the framework is not installed.
+    """
+    for name, capabilities in frameworks.items():
+        if capabilities and all(each.answer == CRASHED for each in capabilities):
+            yield Check(
+                f"framework of {name}",
+                False,
+                capabilities[0].sentence,
+                "Repair its installation: nothing can be trained with it.",
+            )
 
 
 def check_log_folder(directory: str) -> Check:

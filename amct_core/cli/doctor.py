@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import attrs
 import click
 
-from amct_core.cli.checks import Check, all_checks
+from amct_core.cli.checks import Check, all_checks, check_frameworks
 from amct_core.cli.output import json_option, print_columns, print_json
 from amct_core.errors import PluginError
 from amct_core.extensions.capability import Capability
@@ -21,8 +23,9 @@ def command(ctx: click.Context, as_json: bool) -> None:
     The exit status is 0 if it does, 1 otherwise; each line that fails says what to do.  Behind them
     stands what the installed framework can do; each is tried in a process of its own.
     """
-    checks = all_checks()
-    capabilities = all_capabilities()
+    frameworks = capabilities_by_frontend()
+    checks = (*all_checks(), *check_frameworks(frameworks))
+    capabilities = tuple(itertools.chain.from_iterable(frameworks.values()))
     good = all(check.good for check in checks)
     if as_json:
         print_json(
@@ -47,17 +50,13 @@ def _print(checks: tuple[Check, ...]) -> None:
         print_columns([(check.name, check.remedy) for check in failed], indent="  ")
 
 
-def all_capabilities() -> tuple[Capability, ...]:
+def capabilities_by_frontend() -> dict[str, tuple[Capability, ...]]:
     """Ask every frontend what its framework can do; none where plugins fail (the checks say so)."""
     try:
         frontends = registries().frontends
-        return tuple(
-            capability
-            for name in frontends.names()
-            for capability in frontends.get(name).capabilities()
-        )
+        return {name: tuple(frontends.get(name).capabilities()) for name in frontends.names()}
     except PluginError:
-        return ()
+        return {}
 
 
 def _print_capabilities(capabilities: tuple[Capability, ...]) -> None:

@@ -11,7 +11,10 @@ import click
 from amct_core.cli.available import AvailableCommands
 from amct_core.plugins import BUILTIN
 
-GROUP_HELP = {"qat": "Quantization-aware training, step by step."}
+GROUP_HELP = {
+    "ptq": "Post-training quantization, step by step.",
+    "qat": "Quantization-aware training, step by step.",
+}
 
 
 class CommandGroup(click.Group):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from amct_core.cli.config_choices import ConfigChoices
-from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.cli.config_report import print_report
+from amct_core.cli.output import json_option
 from amct_core.config.model import BATCH_NORM_MODES
-
-if TYPE_CHECKING:
-    from amct_core.workflow import ConfigReport
 
 
 @click.command("config")
@@ -53,22 +51,4 @@ def command(
     if chosen != ConfigChoices():
         # Once more, without a warning that it is overwritten.
         write_atomically(config_file, json_format.format_config(chosen.apply(report.config)))
-    if as_json:
-        print_json(_document(config_file, report))
-    else:
-        _print(config_file, report)
-
-
-def _document(config_file: str, report: ConfigReport) -> object:
-    return {
-        "config": config_file,
-        "quantizable": list(report.quantizable),
-        "not_quantizable": dict(report.unsupported),
-    }
-
-
-def _print(config_file: str, report: ConfigReport) -> None:
-    rows = [(name, "quantizable") for name in report.quantizable]
-    rows += [(name, f"left out: {reason}") for name, reason in report.unsupported.items()]
-    print_columns(rows)
-    click.echo(config_file)
+    print_report(config_file, report, as_json)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Dict, Mapping, Optional
 
 import attrs
 
 from amct_core.config.model import Facts, LayerConfig, QatConfig, Reasons, resolved_layer
+from amct_core.config.values import suggestion
 from amct_core.errors import AmctError, ConfigError
 from amct_core.extensions import LayerType
 from amct_core.plugins import Registries
@@ -47,19 +47,19 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
     Raises:
         ConfigError: there is nothing of this name; the message lists what there is.
     """
-    _look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
-    if config.deploy_backend != QatConfig().deploy_backend:  # the default is needed only to save
-        _look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
+    look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
+    if config.deploy_backend is not None:
+        look_up(plugins.deploy_backends.get, config.deploy_backend, file, None, "deploy_backend")
     for name, layer in config.layers.items():
         data = layer.activation
-        _look_up(
+        look_up(
             plugins.activation_algorithms.get, data.algo, file, name, "retrain_data_config.algo"
         )
-        _look_up(
+        look_up(
             plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
         )
         if layer.weight is not None:
-            _look_up(
+            look_up(
                 plugins.weight_algorithms.get,
                 layer.weight.algo,
                 file,
@@ -68,7 +68,8 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
             )
 
 
-def _look_up(get: object, name: str, file: Optional[str], layer: Optional[str], field: str) -> None:
+def look_up(get: object, name: str, file: Optional[str], layer: Optional[str], field: str) -> None:
+    """Call ``get`` with ``name``; what it does not know is an error of ``field`` of ``file``."""
     assert callable(get)
     try:
         get(name)
@@ -126,12 +127,11 @@ def _unknown(name: str, facts: Facts, reasons: Reasons, file: Optional[str]) -> 
             layer=name,
             remedy="Remove its entry.",
         )
-    near = difflib.get_close_matches(name, [*facts, *reasons], n=1)
     return ConfigError(
         "the network has no layer of this name (nor is it a known key).",
         file=file,
         layer=name,
-        remedy=f"Did you mean '{near[0]}'?" if near else "Remove its entry.",
+        remedy=suggestion(name, [*facts, *reasons], "Remove its entry."),
     )
 
 

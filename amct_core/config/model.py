@@ -66,7 +66,8 @@ class QatConfig:
         batch_num: TRAIN forwards that initialise the bounds; TEST forwards of a search for N.
         shift_n_algo: registered shift-N search (ours).
         batch_norm: one of :data:`BATCH_NORM_MODES` (ours).
-        deploy_backend: registered deploy backend (ours).
+        deploy_backend: registered deploy backend; None: the default of the entrance that saves
+            (ours): :mod:`amct_core.deploy_choice`.
         train_state, test_state: in which the network is trained and tested (ours).
         layers: entries by layer name, in network order.
         input_shapes: shapes of network inputs by blob, batch size first, in place of what the
@@ -76,7 +77,7 @@ class QatConfig:
     batch_num: int = 1
     shift_n_algo: str = "search_n_v2"
     batch_norm: str = "keep"
-    deploy_backend: str = "ascend"
+    deploy_backend: Optional[str] = None
     train_state: NetworkState = attrs.field(factory=NetworkState)
     test_state: NetworkState = attrs.field(factory=NetworkState)
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)

@@ -8,7 +8,7 @@ the top; in a data configuration ``init_algo``, ``clip_lr_mult`` and, for a plug
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import attrs
 
@@ -22,6 +22,7 @@ from amct_core.config.model import (
     Reasons,
     WeightConfig,
 )
+from amct_core.config.text_fields import check_fields, named_messages, required
 from amct_core.config.values import Section, given
 from amct_core.errors import ConfigError
 from amct_core.files import read_text
@@ -81,7 +82,7 @@ def read(path: str) -> SimplifiedConfig:
 def from_text(text: str, file: str) -> SimplifiedConfig:
     """Return what ``text`` holds; errors as :func:`read`."""
     message = parse(text, file)
-    _check_fields(message, _TOP, file, "")
+    check_fields(message, _TOP, file, "")
     for name in _UNSUPPORTED:
         if message.has(name):
             raise ConfigError(
@@ -99,8 +100,8 @@ def from_text(text: str, file: str) -> SimplifiedConfig:
     return SimplifiedConfig(
         file=file,
         whole=checked(QatConfig(**whole), Section({}, file)),
-        activation=_activation(_required(message, "retrain_data_quant_config", file), file),
-        weight=_weight(_required(message, "retrain_weight_quant_config", file), file),
+        activation=_activation(required(message, "retrain_data_quant_config", file), file),
+        weight=_weight(required(message, "retrain_weight_quant_config", file), file),
         skip_layers=(*message.strings("skip_layers"), *message.strings("quant_skip_layers")),
         layer_overrides=_overrides(message, "override_layer_configs", "layer_name", file),
         type_overrides=_overrides(message, "override_layer_types", "layer_type", file),
@@ -162,22 +163,9 @@ def _check_names(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -
 
 
 def _overrides(message: Message, field: str, key: str, file: str) -> Dict[str, Override]:
+    known = ("retrain_data_quant_config", "retrain_weight_quant_config")
     overrides: Dict[str, Override] = {}
-    known = (key, "retrain_data_quant_config", "retrain_weight_quant_config")
-    for entry in message.messages(field):
-        _check_fields(entry, known, file, field)
-        name = entry.string(key)
-        if not name:
-            raise ConfigError(
-                f"line {entry.line}: it is missing.", file=file, field=f"{field}.{key}"
-            )
-        if name in overrides:
-            raise ConfigError(
-                f"'{name}' is there twice.",
-                file=file,
-                field=f"{field}.{key}",
-                remedy="Remove one of the two.",
-            )
+    for name, entry in named_messages(message, field, key, known, file).items():
         data = entry.message("retrain_data_quant_config")
         weight = entry.message("retrain_weight_quant_config")
         overrides[name] = Override(
@@ -187,24 +175,15 @@ def _overrides(message: Message, field: str, key: str, file: str) -> Dict[str, O
     return overrides
 
 
-def _required(message: Message, name: str, file: str) -> Message:
-    found = message.message(name)
-    if found is None:
-        raise ConfigError(
-            "it is missing, and required.", file=file, field=name, remedy=f"Add '{name} {{ }}'."
-        )
-    return found
-
-
 def _activation(message: Message, file: str) -> ActivationConfig:
     where = "retrain_data_quant_config"
-    _check_fields(message, (*_ULQ_NAMES, "algo", "init_algo", "clip_lr_mult"), file, where)
+    check_fields(message, (*_ULQ_NAMES, "algo", "init_algo", "clip_lr_mult"), file, where)
     inner = next((m for name in _ULQ_NAMES for m in message.messages(name)), Message())
-    _check_fields(inner, ("clip_max_min", "fixed_min", "dst_type"), file, where)
+    check_fields(inner, ("clip_max_min", "fixed_min", "dst_type"), file, where)
     clips = inner.message("clip_max_min")
     high = low = None
     if clips is not None:
-        _check_fields(clips, ("clip_max", "clip_min"), file, f"{where}.clip_max_min")
+        check_fields(clips, ("clip_max", "clip_min"), file, f"{where}.clip_max_min")
         high, low = clips.number("clip_max"), clips.number("clip_min")
         if high is None or low is None:
             raise ConfigError(
@@ -228,21 +207,9 @@ def _activation(message: Message, file: str) -> ActivationConfig:
 
 def _weight(message: Message, file: str) -> WeightConfig:
     where = "retrain_weight_quant_config"
-    _check_fields(message, ("arq_retrain", "algo"), file, where)
+    check_fields(message, ("arq_retrain", "algo"), file, where)
     inner = message.message("arq_retrain") or Message()
-    _check_fields(inner, ("channel_wise", "dst_type"), file, where)
+    check_fields(inner, ("channel_wise", "dst_type"), file, where)
     return WeightConfig(
         **given(algo=message.string("algo"), channel_wise=inner.boolean("channel_wise"))
     )
-
-
-def _check_fields(message: Message, known: Iterable[str], file: str, where: str) -> None:
-    names: List[Any] = list(known)
-    for field in message:
-        if field.name not in names:
-            raise ConfigError(
-                f"line {field.line}: unknown field; expected one of {', '.join(sorted(names))}.",
-                file=file,
-                field=f"{where}.{field.name}" if where else field.name,
-                remedy="Remove it.",
-            )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any, Collection, Dict, List, Optional, Tuple
+from typing import Any, Collection, Dict, Iterable, List, Optional, Tuple
 
 import attrs
 
-from amct_core.errors import ConfigError
+from amct_core.errors import ConfigError, ConfigTypeError
 
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
@@ -16,6 +16,12 @@ _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a s
 def given(**values: Any) -> Dict[str, Any]:
     """Return the values that are not None: for the others the data classes say the default."""
     return {key: value for key, value in values.items() if value is not None}
+
+
+def suggestion(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Return what to do about an unknown ``name``: take the nearest known one, or ``otherwise``."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"Did you mean '{near[0]}'?" if near else otherwise
 
 
 @attrs.frozen
@@ -68,15 +74,24 @@ class Section:
             problem, file=self.file, layer=self.layer, field=self.field(key), remedy=remedy
         )
 
-    def check_keys(self, known: Collection[str]) -> None:
-        """Raise if there is a key that is not in ``known``."""
+    def wrong_type(self, key: str, problem: str) -> ConfigTypeError:
+        """Return a ConfigTypeError about ``key``."""
+        return ConfigTypeError(
+            problem,
+            file=self.file,
+            layer=self.layer,
+            field=self.field(key),
+            remedy="Correct the value.",
+        )
+
+    def check_keys(self, known: Collection[str], fault: str = "unknown key") -> None:
+        """Raise if there is a key that is not in ``known``; ``fault`` says what is wrong then."""
         for key in self.data:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
                 raise self.error(
                     key,
-                    f"unknown key; expected one of {', '.join(sorted(known))}.",
-                    f"Did you mean '{near[0]}'?" if near else "Remove the key.",
+                    f"{fault}; expected one of {', '.join(sorted(known))}.",
+                    suggestion(key, known, "Remove the key."),
                 )
 
     def section(self, key: str, layer: Optional[str] = None) -> Section:
@@ -112,10 +127,17 @@ class Section:
         """Return a list of strings; an empty one if it is missing."""
         values = self.data.get(key, [])
         if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-            raise self.error(
-                key, f"it is {values!r}; expected a list of strings.", "Correct the value."
-            )
+            raise self.wrong_type(key, f"it is {values!r}; expected a list of strings.")
         return tuple(values)
+
+    def numbers(self, key: str) -> Optional[Tuple[float, ...]]:
+        """Return a list of floats, as which integers count; None if it is missing."""
+        values = self.data.get(key)
+        if key not in self.data:
+            return None
+        if not isinstance(values, list) or not all(map(is_number, values)):
+            raise self.wrong_type(key, f"it is {values!r}; expected a list of numbers.")
+        return tuple(map(float, values))
 
     def _typed(self, key: str, kind: type) -> Any:
         if key not in self.data:
@@ -123,12 +145,15 @@ class Section:
         value = self.data[key]
         accepted = (int, float) if kind is float else (kind,)
         if not isinstance(value, accepted) or (kind is not bool and isinstance(value, bool)):
-            raise self.error(
-                key,
-                f"it is {value!r} ({type(value).__name__}); expected {_WORDS[kind]}.",
-                "Correct the value.",
+            raise self.wrong_type(
+                key, f"it is {value!r} ({type(value).__name__}); expected {_WORDS[kind]}."
             )
         return value
+
+
+def is_number(value: Any) -> bool:
+    """Return whether ``value`` is a number in JSON, which a boolean is not."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _unique(pairs: List[Tuple[str, Any]], file: Optional[str]) -> Dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_core.errors import PluginError
 from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
 
 if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
@@ -17,6 +18,23 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
     from amct_core.numerics.reduction import Reduction
 
     Array = NDArray[Any]
+
+    class CalibrationRun(Protocol):
+        """What :attr:`Calibrator.start` returns: the calibration of one blob."""
+
+        def observe(self, batch: Array) -> None:
+            """Take in one float32 batch of any shape; nothing of it is kept as it is.
+
+            Raises:
+                QuantizationError: the batch holds NaN or infinity.
+            """
+
+        def result(self) -> Tuple[Any, int]:
+            """Return ``(scale_d, offset_d)`` for what was observed so far; changes nothing.
+
+            Raises:
+                QuantizationError: nothing was observed, or no scale fits.
+            """
 
     class ShiftSearcher(Protocol):
         """What :attr:`ShiftSearch.start` returns: one search for one layer."""
@@ -118,25 +136,50 @@ class WeightAlgorithm:
 
 @attrs.frozen
 class Calibrator:
-    """A way to find the first clip bounds from data.
+    """A way to find an activation's range from data.
+
+    Either from all batches at once (``calibrate``) or from one after another in constant memory
+    (``start``); a calibrator has at least one of the two, and is asked for the second where it has
+    it.
 
     Attributes:
         name: what ``retrain_data_config.init_algo`` says.
-        calibrate: ``(batches) -> (scale_d, offset_d)`` from a sequence of float32 arrays, all the
-            batches seen so far.
+        calibrate: ``(batches, **parameters) -> (scale_d, offset_d)`` from a sequence of float32
+            arrays, all the batches seen so far.  Parameters are ``with_offset`` and the
+            algorithm's own; QAT gives none.
         calibrate_shares: ``(batches, reduction) -> (scale_d, offset_d)``, for training on several
             processes: from this process's batches and what ``reduction``
             (:class:`amct_core.numerics.reduction.Reduction`) tells about the others', the result
             that ``calibrate`` gives for all of them.  None: every process gets all batches.
         prepare: optional; called before training starts, for what takes time once.
+        start: ``(**parameters) -> CalibrationRun``: with ``observe(batch)`` and ``result()``.
+            ``with_offset=False`` asks for a grid whose offset is 0.
+        combine: ``(run, reduction) -> CalibrationRun``, for training on several processes: a run
+            that has observed every process's batches, while ``run`` stays what it was.  None:
+            every process observes all batches.
     """
 
     name: str = attrs.field(validator=plugin_name)
-    calibrate: Callable[[Sequence[Any]], Tuple[Any, int]] = attrs.field(validator=is_callable)
+    calibrate: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
     calibrate_shares: Optional[Callable[[Sequence[Any], Reduction], Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+    start: Optional[Callable[..., CalibrationRun]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    combine: Optional[Callable[[Any, Reduction], CalibrationRun]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Require one of the two ways."""
+        if self.calibrate is None and self.start is None:
+            raise PluginError(
+                f"Calibrator '{self.name}' has neither calibrate nor start; expected one of them."
+            )
 
 
 @attrs.frozen

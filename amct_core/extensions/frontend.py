@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from amct_core.files import FileSet
     from amct_core.graph import Graph, Node
     from amct_core.network_state import NetworkStates
+    from amct_core.ptq.plan import CalibrationPlan
     from amct_core.quantized_model import QuantizedModel
     from amct_core.retrained import RetrainedNetwork
 
@@ -195,6 +196,17 @@ class Frontend(abc.ABC):
             states: in which it is trained and tested; None: as its file says.
         """
 
+    def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
+        """Read a deployable network as it is fed with arrays.
+
+        Layers for training and testing that a deploy backend has left in (data sources, losses,
+        scores) are taken out in memory.  A frontend whose backends leave none in need not do so.
+
+        Raises:
+            ModelError: the shape of an input is not known.
+        """
+        return self.read(model_file, weights_file).test
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read in which states a solver trains and (first) tests; a frontend need not know how.
 
@@ -238,6 +250,43 @@ class Frontend(abc.ABC):
     @abc.abstractmethod
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
+
+    def rebuilt(self, graph: Graph) -> Graph:
+        """Return ``graph`` with nodes whose ``source`` and attributes say what they do.
+
+        Bottoms, tops and weights of the nodes may be others than when they were read: fusion
+        changes them.  ``source`` says also that a layer with a bias has one.
+
+        Raises:
+            EnvironmentUnsuitableError: this frontend knows no post-training quantization.
+        """
+        raise self._knows_no_calibration()
+
+    def write_calibration(
+        self, plan: CalibrationPlan, model_file: str, weights_file: str, files: FileSet
+    ) -> None:
+        """Stage the model that is calibrated: fused, with fake-quantized weights.
+
+        Its inputs, blobs and outputs are called as in the original.  When it has run
+        ``plan.config.batch_num`` times, the record is complete.
+
+        Raises:
+            EnvironmentUnsuitableError: this frontend knows no post-training quantization.
+        """
+        raise self._knows_no_calibration()
+
+    def input_shapes(self, graph: Graph) -> Mapping[str, Sequence[int]]:
+        """Return the shapes of a network's inputs by blob, batch size first.
+
+        Where only the batch size is known, there is nothing behind it.
+        """
+        return {}
+
+    def _knows_no_calibration(self) -> EnvironmentUnsuitableError:
+        return EnvironmentUnsuitableError(
+            f"the frontend '{self.name}' knows no post-training quantization.",
+            remedy="Use quantization-aware training.",
+        )
 
     def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
         """Return the quantized layers of the saved fake-quant model, in network order.

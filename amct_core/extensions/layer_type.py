@@ -85,8 +85,9 @@ class Quantization:
 
     Attributes:
         check: ``(node, graph) -> reason``: why this layer does not qualify, or None if it does.
-        default_channel_wise: the default of ``channel_wise``.
-        channel_wise_allowed: whether ``channel_wise: true`` is legal.
+        check_post_training: the same for post-training quantization; None: as ``check``.
+        default_channel_wise: the default of ``channel_wise``, where it is allowed.
+        channel_wise_allowed: whether ``channel_wise: true`` is legal, or ``(node) -> bool``.
         searches_shift: whether N is searched, for a type with weights; without, it never is.
         divisor: for a type without weights, ``(node) -> int``: what its sums are divided by, so
             that ``deq_scale = scale_d / divisor`` (AVE pooling: the window's area).
@@ -95,10 +96,24 @@ class Quantization:
     check: Callable[[Node, Graph], Optional[str]] = attrs.field(
         default=_no_obstacle, validator=is_callable
     )
+    check_post_training: Optional[Callable[[Node, Graph], Optional[str]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
     default_channel_wise: bool = False
-    channel_wise_allowed: bool = False
+    channel_wise_allowed: Union[bool, Callable[[Node], bool]] = False
     searches_shift: bool = True
     divisor: Optional[Callable[[Node], int]] = attrs.field(default=None, validator=callable_or_none)
+
+    def obstacle(self, node: Node, graph: Graph, post_training: bool = False) -> Optional[str]:
+        """Return why this layer does not qualify, or None if it does."""
+        if post_training and self.check_post_training is not None:
+            return self.check_post_training(node, graph)
+        return self.check(node, graph)
+
+    def allows_channel_wise(self, node: Node) -> bool:
+        """Return whether ``channel_wise: true`` is legal for this layer."""
+        allowed = self.channel_wise_allowed
+        return allowed(node) if callable(allowed) else allowed
 
 
 class OnnxWriter(Protocol):

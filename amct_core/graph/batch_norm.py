@@ -1,8 +1,8 @@
-"""Finds the BatchNorm and Scale layers that can be folded into the layer before them."""
+"""Finds the BatchNorm and Scale layers that can be folded into the layer before or behind them."""
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple, Type
+from typing import Callable, List, Optional, Tuple, Type
 
 import attrs
 
@@ -17,7 +17,8 @@ class FoldChain:
 
     Attributes:
         batch_norm, scale: the nodes; at least one is there.
-        value: the tensor after the last of them.
+        value: the tensor after the last of them; before the first, where they stand before the
+            layer that they are folded into.
     """
 
     batch_norm: Optional[Node]
@@ -37,19 +38,28 @@ class NotFoldable:
     reason: str
 
 
-def find_chain(graph: Graph, node: Node) -> FoldChain | NotFoldable | None:
-    """Return what can be folded into ``node``, why not, or None if nothing follows to fold."""
+def _folds(node: Node) -> bool:
+    return node.type.folds_batch_norm
+
+
+def find_chain(
+    graph: Graph, node: Node, folds: Callable[[Node], bool] = _folds
+) -> FoldChain | NotFoldable | None:
+    """Return what can be folded into ``node``, why not, or None if nothing follows to fold.
+
+    ``folds`` says of a layer whether anything is folded into it; by default its type does.
+    """
     batch_norm = scale = None
     value = node.outputs[0]
     follower = _follower(graph, value, BatchNorm)
     if follower is not None:
-        problem = _obstacle(graph, node, value, follower)
+        problem = _obstacle(graph, node, value, follower, folds)
         if problem:
             return problem
         batch_norm, value = follower, follower.outputs[0]
     follower = _follower(graph, value, Scale)
     if follower is not None and len(follower.inputs) == 1:
-        problem = _obstacle(graph, node, value, follower) or _scale_obstacle(follower)
+        problem = _obstacle(graph, node, value, follower, folds) or _scale_obstacle(follower)
         if problem and batch_norm is None:
             return problem
         if problem is None:
@@ -57,6 +67,60 @@ def find_chain(graph: Graph, node: Node) -> FoldChain | NotFoldable | None:
     if batch_norm is None and scale is None:
         return None
     return FoldChain(batch_norm, scale, value)
+
+
+def find_preceding_chain(graph: Graph, node: Node) -> FoldChain | NotFoldable | None:
+    """Return what stands before ``node`` and can be folded into it, why not, or None.
+
+    What is found is BatchNorm, Scale, or one before the other.  Nobody else may read what they
+    give, and their input must still be there where ``node`` reads: no other layer writes its blob
+    in between.
+    """
+    batch_norm = scale = None
+    value = node.inputs[0]
+    producer = graph.producer(value)
+    if producer is not None and isinstance(producer.attributes, Scale):
+        if len(producer.inputs) != 1:
+            return None
+        problem = _only_reader(graph, node, value) or _scale_obstacle(producer)
+        if problem is not None:
+            return problem
+        scale, value = producer, producer.inputs[0]
+        producer = graph.producer(value)
+    if producer is not None and isinstance(producer.attributes, BatchNorm):
+        problem = _only_reader(graph, scale or node, value)
+        if problem is not None and scale is None:
+            return problem
+        if problem is None:
+            batch_norm, value = producer, producer.inputs[0]
+    if batch_norm is None and scale is None:
+        return None
+    chain = FoldChain(batch_norm, scale, value)
+    return _overwritten(graph, node, chain) or chain
+
+
+def _only_reader(graph: Graph, node: Node, value: Value) -> Optional[NotFoldable]:
+    others = [use.node.name for use in graph.uses(value) if use.node is not node]
+    if not others:
+        return None
+    return NotFoldable(
+        f"what '{node.name}' reads is also read by {', '.join(repr(name) for name in others)}."
+    )
+
+
+def _overwritten(graph: Graph, node: Node, chain: FoldChain) -> Optional[NotFoldable]:
+    for between in graph.nodes:
+        if between is node:
+            break
+        writes = any(
+            value.name == chain.value.name and value.version > chain.value.version
+            for value in between.outputs
+        )
+        if writes and between not in chain.nodes:
+            return NotFoldable(
+                f"'{between.name}' overwrites the blob '{chain.value.name}' in between."
+            )
+    return None
 
 
 def chain_of(graph: Graph, node: Node, names: Tuple[str, ...]) -> FoldChain:
@@ -84,8 +148,10 @@ def _follower(graph: Graph, value: Value, kind: Type[Attributes]) -> Optional[No
     return followers[0] if followers else None
 
 
-def _obstacle(graph: Graph, node: Node, value: Value, follower: Node) -> Optional[NotFoldable]:
-    if not node.type.folds_batch_norm:
+def _obstacle(
+    graph: Graph, node: Node, value: Value, follower: Node, folds: Callable[[Node], bool]
+) -> Optional[NotFoldable]:
+    if not folds(node):
         return NotFoldable(f"{follower.op} '{follower.name}' is not folded into {node.op} layers.")
     others = [use.node.name for use in graph.uses(value) if use.node is not follower]
     if others:

@@ -10,6 +10,10 @@ they favour being plainly right over being fast.
     int8 activations: scale, offset, quantize, dequantize.
 ``arq``, ``ulq``, ``ifmr``
     Scales of weights, learned bounds of activations, first bounds of activations.
+``hfmg``, ``min_max``, ``percentile``, ``mse``, ``kl``
+    Bounds of activations in constant memory, from a stream of batches.
+``histogram``, ``clipping``
+    What these share: counts of a stream of values; the grid between two bounds.
 ``shift_search``
     Shift factor N.
 ``bn_fold``, ``bias``, ``dequant``, ``pooling``

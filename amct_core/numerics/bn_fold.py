@@ -1,10 +1,18 @@
-"""Folding BatchNorm and Scale into the layer before them.
+"""Folding BatchNorm and Scale into the layer before or behind them.
 
 Caffe computes, per channel, ``BatchNorm: z = (y - mean) / sqrt(variance + eps)`` and
 ``Scale: out = gamma * z + beta``, so with ``multiplier = gamma / sqrt(variance + eps)``::
 
     weights' = weights * multiplier
     bias'    = (bias - mean) * multiplier + beta
+
+Where they stand before a convolution, ``x * multiplier + shift`` goes into its weights by input
+channel c::
+
+    weights'[o, c] = weights[o, c] * multiplier[c]
+    bias'[o]       = bias[o] + sum(weights[o, c] * shift[c])     over c and the kernel
+
+which is exact only without padding: padding is 0 behind the two layers, not before them.
 
 The mean and variance blobs hold sums over a moving average; the third blob is their divisor, and
 both count as 0 where it is 0.  Either layer may be missing.
@@ -141,6 +149,49 @@ def fold(
     folded_weights = _rounded(weights.astype(np.float64) * factors, "weights")
     folded_bias = fold_bias(bias, batch_norm, scale, weights.shape[channel_axis])
     return folded_weights, folded_bias
+
+
+def fold_before(
+    weights: Float32Array,
+    bias: Optional[Float32Array],
+    batch_norm: Optional[BatchNorm],
+    scale: Optional[Scale],
+    group: int = 1,
+) -> Tuple[Float32Array, Float32Array]:
+    """Return the weights and bias of a convolution without padding that computes all three.
+
+    Args:
+        weights: float32 ``[out, in / group, ...]``.
+        bias: float32 ``[out]``, or None for zeros.
+        batch_norm, scale: what stands before the layer, in this order; either may be None.
+        group: of the convolution; output channels of one group read input channels of the same.
+
+    Returns:
+        ``(weights', bias')``, float32, of the weights' shape and ``[out]``.
+
+    Raises:
+        ModelError: the layers have another number of channels than the weights read.
+        QuantizationError: see :func:`fold`.
+    """
+    multiplier, shift = multiplier_and_shift(batch_norm, scale)
+    outputs, inputs = weights.shape[:2]
+    if multiplier.size != inputs * group:
+        raise ModelError(
+            f"BatchNorm and Scale have {multiplier.size} channels, and the layer behind them reads "
+            f"{inputs * group}.",
+            remedy="Check that model and weights file belong together.",
+        )
+    # Rows of the two tables: what the output channel's group reads.
+    factors, shifts = (
+        np.repeat(each.reshape(group, inputs), outputs // group, axis=0)
+        for each in (multiplier, np.broadcast_to(shift, multiplier.shape))
+    )
+    before = weights.astype(np.float64)
+    along = (slice(None), slice(None), *(None,) * (weights.ndim - 2))
+    axes = tuple(range(1, weights.ndim))
+    added = (before * shifts[along]).sum(axis=axes)
+    own = np.zeros(outputs) if bias is None else np.asarray(bias, np.float64)
+    return _rounded(before * factors[along], "weights"), _rounded(own + added, "bias")
 
 
 def fold_bias(

@@ -30,13 +30,15 @@ The demo alone takes a network through all packages.
 
 UNITS_OF_AMCT_CAFFE = [
     ["model"],
+    ["user_modules"],
     ["qat"],
     ["passes"],
     ["runtime", "saving"],
     ["checks"],
     ["frontend", "layers"],
-    ["training"],
+    ["training", "calibration"],
     ["api", "demo"],
+    ["ptq_api", "ptq_config_api"],
     ["cli"],
     ["plugin"],
 ]

@@ -19,10 +19,15 @@ UPGRADE = "upgrades networks of earlier formats"
 WRITES = "writes layers of this type"
 OUR_CLASSES = "names the classes of our own Python layers"
 ATC = "says what ATC does with layers of this type, in ATC's words"
+LABELS = "finds labels before training, which nobody else looks for"
 ONNX = "writes ONNX, one of whose operators has this name"
 
 ELSEWHERE = {
     "amct_core/cli/checks.py": "names the programming language",
+    "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",
+    "plugins/amct_caffe/amct_caffe/checks/label_files.py": LABELS,
+    "plugins/amct_caffe/amct_caffe/checks/labels.py": LABELS,
+    "plugins/amct_caffe/amct_caffe/checks/quantized_models.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/layers.py": OUR_CLASSES,
     "plugins/amct_caffe/amct_caffe/model/formats/prototxt/upgrade.py": UPGRADE,
     "plugins/amct_caffe/amct_caffe/model/formats/v1.py": UPGRADE,

@@ -173,3 +173,18 @@ class TestConfigure:
         amct_logging.configure()
         logging.getLogger("ascend_backend.x").error("captured")
         assert "captured" in capsys.readouterr().err
+
+
+def test_a_record_may_name_the_module_of_amct_that_would_have_said_it(tmp_path: Path) -> None:
+    code = """
+import logging
+from amct_core.logging import configure, said_by
+configure()
+log = logging.getLogger("amct_core.somewhere")
+log.info("The model_file is saved in m", extra=said_by("Utils"))
+log.info("our own")
+"""
+    for text in (run(code, tmp_path).stderr, log_text(tmp_path)):
+        said = [match.groups() for match in LINE.finditer(text)]
+        assert said[0] == ("INFO", "Utils", "The model_file is saved in m")
+        assert said[1] == ("INFO", "<string>", "our own")

@@ -21,7 +21,7 @@ from amct_caffe.runtime.ranks.world import World
 launch = detect(os.environ)
 world = World.join(launch)
 from amct_caffe.runtime.ranks.data_parallel import declare_ranks
-from amct_caffe.runtime.ranks.processes import SharedShiftSearch, calibration, processes
+from amct_caffe.runtime.ranks.processes import SharedCalibration, SharedShiftSearch, processes
 from amct_core.errors import AmctError
 from amct_core.extensions import Calibrator, ShiftSearch
 
@@ -66,9 +66,42 @@ def test_a_plugins_calibrator_that_knows_nothing_of_ranks_gets_all_batches(on_ra
         def calibrate(batches):
             seen.extend(batch.ravel().tolist() for batch in batches)
             return np.float32(1), 0
-        together = calibration(Calibrator("mine", calibrate))
-        together([np.full((1, 1), 10 * rank, "f4"), np.full((1, 1), 10 * rank + 1, "f4")])
+        together = SharedCalibration(Calibrator("mine", calibrate))
+        together.observe(np.full((1, 1), 10 * rank, "f4"))
+        together.observe(np.full((1, 1), 10 * rank + 1, "f4"))
+        together.result()
         assert seen == [[0, 10, 20], [1, 11, 21]], seen
+    """)
+
+
+def test_a_plugins_streaming_calibrator_that_knows_nothing_of_ranks_gets_all_batches(on_ranks):
+    on_ranks("""
+        class Run:
+            def __init__(self):
+                self.seen = []
+            def observe(self, batch):
+                self.seen.append(batch.ravel().tolist())
+            def result(self):
+                return self.seen
+        together = SharedCalibration(Calibrator("mine", start=Run))
+        together.observe(np.full((1, 1), rank, "f4"))
+        assert together.result() == [[0, 1, 2]]
+    """)
+
+
+def test_streaming_calibrators_find_in_shares_what_they_find_in_all_batches(on_ranks):
+    on_ranks("""
+        from amct_core.plugins import registries
+        data = np.random.default_rng(1).normal(0.3, 2, (6, 500)).astype("f4")
+        for name in ("min_max", "percentile", "mse", "kl"):
+            calibrator = registries().calibrators.get(name)
+            alone = calibrator.start()
+            alone.observe(data)
+            together = SharedCalibration(calibrator)
+            for batch in data[2 * rank : 2 * rank + 2]:
+                together.observe(batch)
+                found = together.result()
+            assert found == alone.result(), name
     """)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from amct_caffe.model.formats.caffemodel import writer
 from amct_core import workflow
+from amct_core.numerics.clipping import ValueRange
 from tests.conformance.runner import pretend_training
 
 NETWORK = """
@@ -125,8 +126,8 @@ def test_an_input_that_is_as_good_as_0_is_told_with_its_first_bounds(
 ) -> None:
     from amct_caffe.qat.dead import warn_of_dead_input
 
-    batches = [np.zeros((2, 3), np.float32), np.float32([[0, largest]])]
-    warn_of_dead_input(("conv", "other"), batches)
+    seen = ValueRange().observed(np.zeros((2, 3), np.float32)).observed([[0, largest]])
+    warn_of_dead_input(("conv", "other"), seen, 2)
     found = warnings(caplog, "layer 'conv, other': its input lies between")
     assert bool(found) == told
 

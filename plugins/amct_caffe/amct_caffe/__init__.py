@@ -18,6 +18,8 @@ from amct_caffe.api import (
     set_cpu_mode,
     set_gpu_mode,
 )
+from amct_caffe.ptq_api import convert_model, init, quantize_model, save_model
+from amct_caffe.ptq_config_api import create_quant_config
 from amct_caffe.user_modules import complete_user_modules
 
 __version__ = "0.1.0"
@@ -30,8 +32,13 @@ complete_user_modules()
 __all__ = [
     "amct",
     "check_solver",
+    "convert_model",
+    "create_quant_config",
     "create_quant_retrain_config",
     "create_quant_retrain_model",
+    "init",
+    "quantize_model",
+    "save_model",
     "save_quant_retrain_model",
     "set_cpu_mode",
     "set_gpu_mode",

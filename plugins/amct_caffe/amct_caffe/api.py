@@ -84,6 +84,8 @@ def save_quant_retrain_model(
     save_path: str,
     scale_offset_record_file: Optional[str] = None,
     config_file: Optional[str] = None,
+    *,
+    deploy_backend: Optional[str] = None,
 ) -> None:
     """Write the fake-quant model, the deployable model, or both.
 
@@ -96,11 +98,16 @@ def save_quant_retrain_model(
         scale_offset_record_file: the record of the training; None: the one that the modified model
             was made with.
         config_file: the config that the modified model was made with; None: not checked.
+        deploy_backend: who writes the deployable model (not a parameter of AMCT's); None: as the
+            config says, else ``'amct'``, AMCT's layout, which keeps the data, loss and accuracy
+            layers of the TEST phase.  ``'ascend'`` is the layout that ATC takes as it is.
 
     Raises:
         AmctError: training has not produced something that is needed, or a file does not fit; then
             nothing is written.
     """
+    from amct_core.deploy_choice import API_DEFAULT
+
     workflow = _workflow()
     workflow.save(
         _path(retrained_model_file, "retrained_model_file"),
@@ -111,6 +118,8 @@ def save_quant_retrain_model(
         if scale_offset_record_file is None
         else _path(scale_offset_record_file, "scale_offset_record_file"),
         None if config_file is None else _path(config_file, "config_file"),
+        deploy_backend,
+        default_backend=API_DEFAULT,
     )
 
 

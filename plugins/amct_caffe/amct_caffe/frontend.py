@@ -15,7 +15,12 @@ from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
-from amct_caffe.model.input_shapes import InputShapes, input_shapes
+from amct_caffe.model.inference_network import (
+    has_training_layers,
+    inference_network,
+    require_shapes,
+)
+from amct_caffe.model.input_shapes import InputShapes, batch_size, input_shapes
 from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
@@ -26,6 +31,7 @@ from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
 from amct_caffe.passes.free_batch_size import FreeBatchSize
 from amct_caffe.passes.freeze_batch_norm import FreezeBatchNorm
 from amct_caffe.passes.insert_activation_qat import InsertActivationQat
+from amct_caffe.passes.insert_calibration import calibration_network, rebuilt
 from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
@@ -56,6 +62,7 @@ from amct_core.graph.attributes import BatchNorm
 from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.network_state import NetworkStates
 from amct_core.plugins import registries
+from amct_core.ptq.plan import CalibrationPlan
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import LayerRecord, Record
 from amct_core.retrained import RetrainedNetwork
@@ -84,6 +91,16 @@ class CaffeFrontend(Frontend):
         views = views_of(network)
         check_bottoms([views.train, views.test], advice(network.document))
         return views
+
+    def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
+        """Read a deployable network; data, loss and accuracy layers are taken out in memory."""
+        network = read_network(model_file, weights_file)
+        if has_training_layers(network.document.layers_in("TEST")):
+            network = inference_network(network)
+            require_shapes(network)
+        graph = to_graph(network, "TEST")
+        check_bottoms([graph], advice(network.document))
+        return graph
 
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""
@@ -155,6 +172,28 @@ class CaffeFrontend(Frontend):
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
+
+    def rebuilt(self, graph: Graph) -> Graph:
+        """Return ``graph`` with layers that say what its nodes do."""
+        return rebuilt(graph)
+
+    def write_calibration(
+        self, plan: CalibrationPlan, model_file: str, weights_file: str, files: FileSet
+    ) -> None:
+        """Stage the model that is calibrated, and its weights."""
+        network = calibration_network(plan)
+        files.add(model_file, network.document.format())
+        with files.open(weights_file) as stream:
+            _write_weights(stream, network)
+
+    def input_shapes(self, graph: Graph) -> Mapping[str, Sequence[int]]:
+        """Return the shapes of the inputs, as far as they are known without Caffe."""
+        layers = [node.source for node in graph.nodes]
+        found = input_shapes(layers, graph, {})
+        return {
+            blob: (batch_size(layers, blob),) if shape is None else shape
+            for blob, shape in found.deployed.items()
+        }
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from amct_caffe.runtime.activation_qat import ActivationQAT
 from amct_caffe.runtime.array_data import ArrayData
+from amct_caffe.runtime.calibration import Calibration
 from amct_caffe.runtime.dequant import DeQuant
 from amct_caffe.runtime.input_shape import InputShape
 from amct_caffe.runtime.quant import Quant
@@ -16,6 +17,7 @@ from amct_caffe.runtime.weight_qat import WeightQAT
 __all__ = [
     "ActivationQAT",
     "ArrayData",
+    "Calibration",
     "DeQuant",
     "InputShape",
     "Quant",

@@ -56,8 +56,8 @@ _FIELDS = frozenset(
 )
 _NMS_FIELDS = frozenset({"nms_threshold", "top_k", "eta"})
 _BY_HAND = (
-    "Or save with the deploy backend 'ascend_with_training_layers', which leaves the layer as it "
-    "is, and rewrite it by hand."
+    "Or save with the deploy backend 'amct', which leaves the layer as it is, and rewrite it by "
+    "hand."
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Tuple
+from typing import Dict, Optional, Sequence, Tuple
 
 from amct_core.errors import ModelError
 from amct_core.graph import Value
@@ -35,14 +35,10 @@ class InputShapes:
         Raises:
             ModelError: nothing tells it.
         """
-        value = Value(blob)
-        known = self._given.get(blob) or self._known.get(value)
-        if known is not None:
-            return known
-        recorded = self._recorded.get(value)
-        if recorded is not None:
-            return (self._batch_size(value), *recorded)
-        producer = self._graph.producer(value)
+        shape = self._find(blob)
+        if shape is not None:
+            return shape
+        producer = self._graph.producer(Value(blob))
         raise ModelError(
             f"the shape of its top '{blob}' is not known: neither its parameters nor the record "
             "tell it.",
@@ -51,6 +47,19 @@ class InputShapes:
             remedy=f"Give it: --input-shape {blob}:N,C,H,W, or input_shapes in the config; or "
             "train again, which records it.",
         )
+
+    def known(self, blobs: Sequence[str]) -> Dict[str, Tuple[int, ...]]:
+        """Return the shapes of those of ``blobs`` for which something tells it."""
+        found = {blob: self._find(blob) for blob in blobs}
+        return {blob: shape for blob, shape in found.items() if shape is not None}
+
+    def _find(self, blob: str) -> Optional[Tuple[int, ...]]:
+        value = Value(blob)
+        known = self._given.get(blob) or self._known.get(value)
+        if known is not None:
+            return known
+        recorded = self._recorded.get(value)
+        return None if recorded is None else (self._batch_size(value), *recorded)
 
     def _batch_size(self, value: Value) -> int:
         node = self._graph.producer(value)

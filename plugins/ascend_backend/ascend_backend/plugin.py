@@ -36,8 +36,13 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
             write=_write,
         ),
         DeployBackend(
-            name="ascend_with_training_layers",
+            name="amct",
             description="the same with data, loss and accuracy layers left in, as AMCT writes it",
+            write=_write_with_training_layers,
+        ),
+        DeployBackend(
+            name="ascend_with_training_layers",
+            description="another name of 'amct'",
             write=_write_with_training_layers,
         ),
     ]

@@ -12,7 +12,8 @@ from typing import Mapping, Sequence, Tuple
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import role_of
-from amct_caffe.model.to_inference import input_layer, to_inference
+from amct_caffe.model.recorded_shapes import as_json
+from amct_caffe.model.to_inference import data_blobs, input_layer, to_inference
 from amct_core.extensions import Role
 from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
@@ -45,10 +46,11 @@ def write_deploy_model(
     """
     rendered = render_deploy(model)
     layers: Sequence[Layer] = rendered.layers
+    shapes = InputShapes(model)
     if not keep_training_layers:
-        layers = to_inference(layers, InputShapes(model))
-        layers = [_of_given_shape(layer, model.input_shapes) for layer in layers]
+        layers = to_inference(layers, shapes)
         layers = ssd_detection_outputs(layers, model.graph.file)
+    layers = [_of_given_shape(layer, model.input_shapes) for layer in layers]
     document = NetDocument.create(model.graph.name, layers)
     names = deploy_files(save_path)
     model.check_kept({layer.name for layer in layers}, names.model)
@@ -60,7 +62,11 @@ def write_deploy_model(
             if layer.name in rendered.blobs
         ]
         caffemodel.write(stream, document.name, entries, entry_fields(layers))
-    files.add(name_map_file(save_path), json.dumps(name_map(model, layers), indent=2) + "\n")
+    names_of_layers = name_map(model, layers)
+    if keep_training_layers:
+        # Data layers stay, and need not tell what shape their data have.
+        names_of_layers.update(as_json(shapes.known(data_blobs(layers))))
+    files.add(name_map_file(save_path), json.dumps(names_of_layers, indent=2) + "\n")
 
 
 def _of_given_shape(layer: Layer, shapes: Mapping[str, Tuple[int, ...]]) -> Layer:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option, print_json
-from amct_core.file_names import deploy_files
+from amct_core.file_names import ModelFiles, deploy_files
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
 
@@ -28,6 +28,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option(
                 "--data",
                 help="An .npz file with one array per network input, or a folder of images.",
+            ),
+            click.option(
+                "--model",
+                "model_file",
+                help="The prototxt, in place of PREFIX_deploy_model.prototxt, such as one that was "
+                "edited by hand.",
             ),
             click.option(
                 "--preprocess",
@@ -97,6 +103,7 @@ def _files(source: DataSource) -> Dict[str, Any]:
 def simulate(
     prefix: str,
     data: Optional[str],
+    model_file: Optional[str],
     preprocess: Optional[str],
     data_layer: bool,
     iterations: Optional[int],
@@ -122,18 +129,20 @@ def simulate(
     has_data = data is not None or data_layer
     if has_data != (output is not None) or not (has_data or onnx_file is not None):
         raise click.UsageError("give --data (or --data-layer) and --output, or --onnx, or all.")
+    files = deploy_files(prefix, model_file)
     options = None
     if has_data:
         options = _data_options(data, preprocess, data_layer, iterations)
     if onnx_file is not None:
-        _export(prefix, onnx_file)
+        _export(files, onnx_file)
         if options is None:
             click.echo(json.dumps({"onnx": onnx_file}) if as_json else onnx_file)
     if options is not None and output is not None:
-        _simulate(prefix, options, output, outputs, batch_size, engine, soc_version, as_json)
+        source = _source(prefix, options, files)
+        _simulate(files, source, output, outputs, batch_size, engine, soc_version, as_json)
 
 
-def _export(prefix: str, onnx_file: str) -> None:
+def _export(files: ModelFiles, onnx_file: str) -> None:
     from amct_core.errors import EnvironmentUnsuitableError
     from amct_core.files import FileSet
     from cpu_sim_backend.simulator import Simulator
@@ -144,14 +153,20 @@ def _export(prefix: str, onnx_file: str) -> None:
         )
     from cpu_sim_backend.onnx_export import export
 
-    model = export(Simulator(*deploy_files(prefix), engine="reference").graph)
+    model = export(Simulator(*files, engine="reference").graph)
     with FileSet() as staged:
         staged.add(onnx_file, model.SerializeToString())
 
 
+def _source(prefix: str, options: DataOptions, files: ModelFiles) -> DataSource:
+    from cpu_sim_backend.data.choice import open_source
+
+    return open_source(prefix, options, files.model)
+
+
 def _simulate(
-    prefix: str,
-    options: DataOptions,
+    files: ModelFiles,
+    source: DataSource,
     output: str,
     outputs: Tuple[str, ...],
     batch_size: int,
@@ -160,11 +175,9 @@ def _simulate(
     as_json: bool,
 ) -> None:
     from cpu_sim_backend.data import NpzWriter
-    from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.simulator import Simulator
 
-    source = open_source(prefix, options)
-    simulator = Simulator(*deploy_files(prefix), engine=engine, soc_version=soc_version)
+    simulator = Simulator(*files, engine=engine, soc_version=soc_version)
     device = simulator.device
     if device is not None:
         click.echo("\n".join(device.lines()), err=True)
@@ -200,6 +213,7 @@ def _simulate(
 def verify(
     prefix: str,
     data: Optional[str],
+    model_file: Optional[str],
     preprocess: Optional[str],
     data_layer: bool,
     iterations: Optional[int],
@@ -226,16 +240,15 @@ def verify(
     """
     if soc_version is not None and against is not None:
         raise click.UsageError("give --soc-version or --against.")
-    options = _data_options(data, preprocess, data_layer, iterations)
+    files = deploy_files(prefix, model_file)
+    source = _source(prefix, _data_options(data, preprocess, data_layer, iterations), files)
     if soc_version is not None:
-        _show_departure(prefix, options, batch_size, engine, soc_version, as_json)
+        _show_departure(files, source, batch_size, engine, soc_version, as_json)
         return
-    from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.report_table import print_report
     from cpu_sim_backend.verify import verify as verify_models
 
-    source = open_source(prefix, options)
-    report = verify_models(prefix, source, batch_size, engine, against)
+    report = verify_models(prefix, source, batch_size, engine, against, model_file)
     if as_json:
         print_json({**report.as_json(), **_files(source)})
     else:
@@ -244,20 +257,17 @@ def verify(
 
 
 def _show_departure(
-    prefix: str,
-    options: DataOptions,
+    files: ModelFiles,
+    source: DataSource,
     batch_size: int,
     engine: str,
     soc_version: str,
     as_json: bool,
 ) -> None:
-    from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.departure import departure
     from cpu_sim_backend.report_table import print_departure
     from cpu_sim_backend.simulator import Simulator
 
-    source = open_source(prefix, options)
-    files = deploy_files(prefix)
     device = Simulator(*files, engine=engine, soc_version=soc_version)
     found = departure(Simulator(*files, engine=engine), device, source, batch_size)
     if as_json:

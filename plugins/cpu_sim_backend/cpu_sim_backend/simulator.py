@@ -88,7 +88,7 @@ class Simulator:
         from amct_core.workflow import frontend_for
 
         plugins = registries()
-        graph = frontend_for(prototxt, plugins).read(prototxt, caffemodel).test
+        graph = frontend_for(prototxt, plugins).read_deployed(prototxt, caffemodel)
         self._prepare(graph, plugins, engine, threads, soc_version, feed_unknown)
 
     @classmethod

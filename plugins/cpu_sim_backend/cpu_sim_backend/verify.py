@@ -47,6 +47,7 @@ def verify(
     batch_size: int = 100,
     engine: str = "auto",
     against: Optional[str] = None,
+    model_file: Optional[str] = None,
 ) -> VerifyReport:
     """Compare the simulation of the model saved under ``save_path`` with its counterpart.
 
@@ -73,6 +74,8 @@ def verify(
             :func:`cpu_sim_backend.data.batches` for inputs that are not as long as each other.
         engine: of the simulation, one of :data:`cpu_sim_backend.engines.ENGINES`.
         against: ``framework``, ``reference``, or None: the framework if it can run.
+        model_file: the prototxt of the deployable model, if it is another one than that of
+            ``save_path``, such as one edited by hand.
 
     Raises:
         ConfigError: an engine would be compared with itself.
@@ -83,7 +86,7 @@ def verify(
         raise ConfigError(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
-    files = deploy_files(save_path)
+    files = deploy_files(save_path, model_file)
     fake_quant = fake_quant_files(save_path).model
     if against != "reference":
         frontend = frontend_for(files[0] if against is None else fake_quant, registries())

@@ -200,6 +200,13 @@ class TestWholeWorkflow:
         assert "no       Does it fly?   wings" in report
         assert "crashed  Does it swim?  it sank" in report
 
+    def test_a_framework_that_answers_nothing_cannot_be_used(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("able", ABLE_PLUGIN.replace('"no"', '"crashed"'))
+        assert failures(amct).keys() == {"framework of able"}
+        assert "FAIL  framework of able" in amct("doctor").out
+
     def test_a_log_file_that_cannot_be_written(self, amct: Amct, tmp_path: Path) -> None:
         (tmp_path / "amct_log").write_text("in the way")
         assert str(tmp_path / "amct_log") in failures(amct)["log file"]

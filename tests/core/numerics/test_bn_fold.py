@@ -217,3 +217,49 @@ def test_overflow_of_float32_is_an_error() -> None:
     weights = np.array([[3e38]], np.float32)
     with pytest.raises(QuantizationError, match="overflow"):
         bn_fold.fold(weights, None, None, Scale([10.0]))
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(1, 3, 4), (2, 4, 6), (3, 3, 3)]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_convolution_takes_over_what_stands_before_it(
+    seed: int,
+    sizes: tuple[int, int, int],
+    has_batch_norm: bool,
+    has_scale: bool,
+    beta: bool,
+    has_bias: bool,
+) -> None:
+    group, inputs, outputs = sizes
+    if not has_batch_norm and not has_scale:
+        return
+    random = np.random.default_rng(seed)
+    batch_norm, scale = layers(random, inputs, has_batch_norm, has_scale, beta)
+    weights = random.normal(size=(outputs, inputs // group, 2, 1)).astype(np.float32)
+    bias = random.normal(size=outputs).astype(np.float32) if has_bias else None
+    x = random.normal(size=(5, inputs, 2, 1))
+
+    def convolve(values: Doubles, kernel: Singles, added: Optional[Singles]) -> Doubles:
+        """One position of a grouped convolution, group by group."""
+        parts = [
+            np.einsum("nihw,oihw->no", part, own.astype(np.float64))
+            for part, own in zip(np.split(values, group, axis=1), np.split(kernel, group))
+        ]
+        return np.concatenate(parts, axis=1) + (0 if added is None else added)
+
+    channels_last = caffe(np.moveaxis(x, 1, -1), batch_norm, scale)
+    expected = convolve(np.moveaxis(channels_last, -1, 1), weights, bias)
+    found = convolve(x, *bn_fold.fold_before(weights, bias, batch_norm, scale, group))
+    size = np.abs(expected).max() + np.abs(found).max()
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * max(size, 1.0))
+
+
+def test_what_stands_before_a_convolution_must_have_its_channels() -> None:
+    weights = np.ones((4, 2, 1, 1), np.float32)
+    with pytest.raises(ModelError, match="3 channels, and the layer behind them reads 4"):
+        bn_fold.fold_before(weights, None, None, Scale(np.ones(3)), group=2)

@@ -126,9 +126,10 @@ def test_weight_algorithms(provided: Provided) -> None:
 
 
 def test_calibrators(provided: Provided) -> None:
-    calibrator = provided("amct_calibrators", "min_max")
-    batches = [np.array([-1.0, 0.5], np.float32), np.array([1.55], np.float32)]
-    scale, offset = calibrator.calibrate(batches)
+    run = provided("amct_calibrators", "mean_of_extremes").start()
+    for batch in ([-1.5, 1.1], [-0.5, 2.0]):
+        run.observe(np.array(batch, np.float32))
+    scale, offset = run.result()
     assert scale == np.float32(2.55) / np.float32(255)
     assert offset == 100 - 128
 

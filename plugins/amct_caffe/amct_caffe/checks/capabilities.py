@@ -18,7 +18,7 @@ from amct_caffe.passes.backward import find_obstacles
 from amct_caffe.passes.batch_norm_statistics import STATISTICS, has_statistics, is_frozen
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.capabilities.asking import capabilities
-from amct_core.extensions.capability import CRASHED, Capability
+from amct_core.extensions.capability import Capability
 
 _INSERT_AGAIN = "Insert again on this machine; BatchNorm is then frozen."
 _ROUNDINGS = ("round_mode", "ceil_mode")
@@ -75,8 +75,6 @@ class Need:
 
 
 def _layer_types(run: Run, answer: Capability) -> Problems:
-    if answer.answer == CRASHED:
-        yield f"it cannot be used: {answer.sentence}", "Repair it, or use kendryte-caffe."
     if not answer.there:
         return
     missing: Dict[str, str] = {}

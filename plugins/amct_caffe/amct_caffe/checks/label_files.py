@@ -5,6 +5,8 @@ Formats: BVLC Caffe's dummy_data_layer, image_data_layer, hdf5_data_layer; messa
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 from typing import Callable, Dict, List, Optional
 
@@ -13,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.caffemodel.wire import VARINT, read_varint, walk
+from amct_caffe.model.formats.databases import records
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text
@@ -126,21 +129,15 @@ def _of_database(layer: Layer, top: int) -> Optional[Labels]:
     source = parameters.string("source") or ""
     if top != 1 or not os.path.isfile(os.path.join(source, "data.mdb")):
         return None
-    try:
-        import lmdb
-    except ImportError:
-        return None
     values: List[float] = []
     keys: List[str] = []
     try:
-        with lmdb.open(source, readonly=True, lock=False) as opened, opened.begin() as transaction:
-            for key, datum in transaction.cursor():
-                if len(keys) == _RECORDS:
-                    break
-                keys.append(bytes(key).decode("utf-8", "replace"))
-                values.append(_label(bytes(datum), source))
-    except lmdb.Error as error:
-        raise _unusable(source, f"it cannot be opened as an LMDB: {error}.") from error
+        with contextlib.closing(records(source)) as found:
+            for key, datum in itertools.islice(found, _RECORDS):
+                keys.append(key.decode("utf-8", "replace"))
+                values.append(_label(datum, source))
+    except ImportError:
+        return None
     return Labels(
         "data_param.source",
         np.array(values, np.float64),

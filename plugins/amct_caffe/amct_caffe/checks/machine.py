@@ -13,6 +13,7 @@ from amct_caffe.checks.solver_probe import runs_solver
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.runtime.capabilities.asking import capability
+from amct_caffe.runtime.rehearsal import Rehearsal, problem_of_building
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.extensions.capability import CRASHED
 
@@ -36,6 +37,7 @@ class Machine:
         lacks: ``(network, solver) -> (problem, remedy)...``: what Caffe cannot do of a training.
         runs_solver: whether Caffe runs a solver whose type or policy BVLC Caffe does not have.
         problem_of_class: ``(module, class) -> problem`` of the class of a Python layer.
+        problem_of_building: ``(rehearsal) -> problem`` of the nets of a solver.
     """
 
     no_caffe: Optional[EnvironmentUnsuitableError] = None
@@ -43,6 +45,7 @@ class Machine:
     lacks: Callable[[NetDocument, Solver], Problems] = what_caffe_lacks
     runs_solver: Callable[[Solver], bool] = runs_solver
     problem_of_class: Callable[[str, str], Optional[str]] = problem_of_class
+    problem_of_building: Callable[[Rehearsal], Optional[str]] = problem_of_building
 
 
 def this_machine() -> Machine:
@@ -55,7 +58,8 @@ def _why_no_caffe() -> Optional[EnvironmentUnsuitableError]:
     asked = capability("layer_types")
     if asked is not None and asked.answer == CRASHED:
         return EnvironmentUnsuitableError(
-            f"it cannot be used: {asked.sentence}", remedy="Repair it, or use kendryte-caffe."
+            f"it cannot be used: {asked.sentence.rstrip('.')}.",
+            remedy="Repair it, or use kendryte-caffe.",
         )
     try:
         importlib.import_module("amct_caffe.runtime.pycaffe")

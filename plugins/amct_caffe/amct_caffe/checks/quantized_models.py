@@ -19,6 +19,7 @@ from amct_core.extensions.frontend import NetworkViews
 _OWN_LAYERS = {
     "ActivationQAT": MODIFIED,
     "WeightQAT": MODIFIED,
+    "Calibration": "a modified model, to calibrate",
     "ShiftSearch": MODIFIED,
     "Quant": FAKE_QUANT,
     "DeQuant": FAKE_QUANT,

@@ -15,6 +15,7 @@ from amct_caffe.checks.data import (
 )
 from amct_caffe.checks.labels import labels_out_of_range
 from amct_caffe.checks.learning import unknown_learning_rates, unusable_numbers
+from amct_caffe.checks.nets import unbuildable_nets
 from amct_caffe.checks.snapshots import (
     lost_snapshots,
     no_last_snapshot,
@@ -154,15 +155,26 @@ TRAINING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
 )
 """Everything that is looked at, in the order in which it is told."""
 
-CHECKS = TRAINING_CHECKS
+BUILDING_CHECKS: Tuple[Check[TrainingSetup], ...] = (
+    Check(
+        "nets",
+        "whatever else ends Caffe when it builds the solver's nets: fields that it does not know, "
+        "shapes that do not fit, a mean file of another size",
+        unbuildable_nets,
+    ),
+)
+"""What is tried in Caffe where nothing else is found."""
+
+CHECKS = (*TRAINING_CHECKS, *BUILDING_CHECKS)
+"""All of them."""
 
 
 def require_trainable(setup: TrainingSetup) -> None:
-    """Raise a TrainingError that tells everything that :data:`TRAINING_CHECKS` find.
+    """Raise a TrainingError that tells everything that :data:`CHECKS` find.
 
     What trains nothing but does no harm is warned of.
     """
-    violations = list(find_all(TRAINING_CHECKS, setup))
+    violations = list(find_all(TRAINING_CHECKS, setup)) or list(find_all(BUILDING_CHECKS, setup))
     if violations:
         raise TrainingError(
             f"this solver will not do for quantization-aware training:\n{listed(violations)}",

@@ -10,6 +10,7 @@ from amct_caffe.checks.machine import Machine
 from amct_caffe.checks.solver_for_qat import TrainingNeeds
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_caffe.runtime.rehearsal import Rehearsal
 
 
 @attrs.frozen(eq=False)
@@ -28,6 +29,7 @@ class TrainingSetup:
         is_fed_by_hand: whether a script may give the TRAIN net its data.
         makes_folders: whether folders are made before training begins.
         saves: whether the last snapshot is read on this machine at once.
+        rehearsal: what Caffe is to build in a process of its own; None: nothing.
     """
 
     solver: Solver
@@ -41,6 +43,7 @@ class TrainingSetup:
     is_fed_by_hand: bool = False
     makes_folders: bool = False
     saves: bool = False
+    rehearsal: Optional[Rehearsal] = None
 
     @property
     def phases(self) -> Sequence[str]:

@@ -9,6 +9,7 @@ and data_transformer.cpp (``InferBlobShape``).
 
 from __future__ import annotations
 
+import contextlib
 import io
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import IO, Any, Callable, List, Optional, Tuple
 
 from google.protobuf.message import DecodeError
 
+from amct_caffe.model.formats.databases import records
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.schema.pool import message_class
 from amct_core.errors import AmctError
@@ -83,21 +85,8 @@ def image_files(layer: Layer) -> Shapes:
 def _first_value(path: str) -> bytes:
     if not os.path.exists(path):
         raise OSError(f"there is no '{path}'")
-    import lmdb
-
-    try:
-        with (
-            lmdb.open(
-                path, readonly=True, lock=False, create=False, subdir=os.path.isdir(path)
-            ) as environment,
-            environment.begin() as transaction,
-        ):
-            cursor = transaction.cursor()
-            if not cursor.first():
-                raise OSError(f"'{path}' is empty")
-            return bytes(cursor.value())
-    except lmdb.Error as error:
-        raise OSError(str(error)) from error
+    with contextlib.closing(records(path)) as found:
+        return next(found)[1]
 
 
 def _datum_shape(content: bytes, layer: Layer) -> Optional[ImageShape]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Sequence
+from typing import Callable, List, Optional, Sequence
 
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.prototxt.document import Layer
@@ -10,8 +10,8 @@ from amct_caffe.model.layer_type import role_of
 from amct_core.extensions import Role
 from amct_core.textproto import Message
 
-Shapes = Callable[[str], Sequence[int]]
-"""Returns the shape of a data blob."""
+Shapes = Callable[[str], Optional[Sequence[int]]]
+"""Returns the shape of a data blob; None where it is not known."""
 
 _OF_TRAINING = ("include", "exclude", "loss_weight")
 
@@ -45,9 +45,11 @@ def to_inference(layers: Sequence[Layer], shape_of: Shapes) -> List[Layer]:
     return result
 
 
-def input_layer(blob: str, shape: Sequence[int]) -> Layer:
-    """Return an ``Input`` layer called like its blob."""
+def input_layer(blob: str, shape: Optional[Sequence[int]]) -> Layer:
+    """Return an ``Input`` layer called like its blob; without parameters if the shape is None."""
     layer = Layer.create(blob, "Input", [], [blob])
+    if shape is None:
+        return layer
     dims = Message()
     for dim in shape:
         dims.add("dim", int(dim))

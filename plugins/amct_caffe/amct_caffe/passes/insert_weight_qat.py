@@ -86,7 +86,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             layer.param_specs = [own, *list(layer.param_specs)[1:]]
         blob = activation_layer_name(group)
         scale = planned.chain.scale if planned.chain is not None else None
-        blobs = self._blobs(planned)
+        blobs = self._blobs(planned, network.weights_file)
         blobs.append(network.weights[blob][2])
         if scale is not None:
             specs.append(_shared_gamma(layers[scale.name]))
@@ -111,18 +111,23 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         set_rules(layer, common_rules(layers[planned.name]))
         return layer
 
-    def _blobs(self, planned: PlannedLayer) -> List[NDArray[np.float32]]:
+    def _blobs(
+        self, planned: PlannedLayer, weights_file: Optional[str]
+    ) -> List[NDArray[np.float32]]:
         """Return master, quantized weights and scales, as the first forward will leave them."""
         assert planned.output_axis is not None and planned.config.weight is not None
         master = np.asarray(planned.node.weights[0], np.float32)
         scale = scale_of(planned.chain.scale) if planned.chain is not None else None
-        quantized = quantize_weights(
-            master,
-            self.algorithms.get(planned.config.weight.algo),
-            planned.output_axis,
-            bool(planned.config.weight.channel_wise),
-            scale.gamma if scale is not None else None,
-        )
+        try:
+            quantized = quantize_weights(
+                master,
+                self.algorithms.get(planned.config.weight.algo),
+                planned.output_axis,
+                bool(planned.config.weight.channel_wise),
+                scale.gamma if scale is not None else None,
+            )
+        except QuantizationError as error:
+            raise error.at(file=weights_file, layer=planned.name) from error
         return [master, quantized.fake_quantized(), quantized.scale_w]
 
     def _smallest_scale(

@@ -7,11 +7,10 @@ Everything that must survive a snapshot lives in three float32 blobs: ``clip_max
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Tuple
 
 import attrs
 import numpy as np
-from numpy.typing import NDArray
 
 from amct_core.numerics import affine, ulq
 
@@ -94,18 +93,12 @@ def configured(clip_max: float, clip_min: float) -> BoundState:
     return BoundState(high, low, bounds_set=True, valid_max=high, valid_min=low)
 
 
-def calibrated(
-    state: BoundState,
-    batches: Sequence[NDArray[np.float32]],
-    calibrate: Callable[[Sequence[Any]], Tuple[Any, int]],
-    fixed_min: bool,
-) -> BoundState:
-    """Return ``state`` with bounds found by ``calibrate`` over ``batches``.
+def calibrated(state: BoundState, scale: Any, offset: int, fixed_min: bool) -> BoundState:
+    """Return ``state`` with the bounds of a calibration's scale and offset.
 
     Both bounds come from the calibrator's result alone: clip_max never depends on the clip_min of
     before.
     """
-    scale, offset = calibrate(batches)
     bounds = affine.bounds(scale, offset)
     high, low = float(bounds[0]), 0.0 if fixed_min else float(bounds[1])
     return attrs.evolve(

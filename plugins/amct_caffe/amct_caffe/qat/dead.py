@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Sequence
+from typing import List, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from amct_core.graph import Graph
 from amct_core.graph.attributes import BatchNorm
 from amct_core.numerics import affine
 from amct_core.numerics.arrays import channel_list
+from amct_core.numerics.clipping import ValueRange
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -67,22 +68,21 @@ def warn_of_narrow_bounds(plan: QatPlan) -> None:
             )
 
 
-def warn_of_dead_input(layers: Sequence[str], batches: Sequence[Any]) -> None:
+def warn_of_dead_input(layers: Sequence[str], seen: ValueRange, batches: int) -> None:
     """Warn of an input that is 0, or as good as 0, in all batches that its bounds come from.
 
     Args:
         layers: those that read it.
-        batches: float32 arrays.
+        seen: the range of its values.
+        batches: how many there were.
     """
-    high = max(0.0, *(float(batch.max(initial=0)) for batch in batches))
-    low = min(0.0, *(float(batch.min(initial=0)) for batch in batches))
-    if affine.is_below_smallest_scale(high, low):
+    if affine.is_below_smallest_scale(seen.high, seen.low):
         _log.warning(
             "layer '%s': its input lies between %.9g and %.9g in all of the %d batches that its "
             "clip bounds come from, which is below the smallest scale; so scale_d is 1.0, and such "
             "inputs become 0: look for dead channels or missing data before it",
             ", ".join(layers),
-            low,
-            high,
-            len(batches),
+            seen.low,
+            seen.high,
+            batches,
         )

@@ -172,6 +172,31 @@ class InputShapeParameters:
     record_file: str
 
 
+def _options(values: Any) -> Dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+@attrs.frozen
+class CalibrationParameters:
+    """Calibration, of post-training quantization.
+
+    Attributes:
+        layers: the quantized layers that read this blob, in network order.
+        blob: its name.
+        algo: registered calibrator.
+        options: its parameters by name, as :func:`amct_core.ptq.observing.parameters_of` has them.
+        batch_num: forwards that complete the factors.
+        record_file: where they go; an absolute path.
+    """
+
+    layers: Tuple[str, ...] = attrs.field(converter=_strings)
+    blob: str
+    algo: str
+    options: Mapping[str, Any] = attrs.field(converter=_options)
+    batch_num: int
+    record_file: str
+
+
 @attrs.frozen
 class QuantParameters:
     """Quant of the fake-quant model: float32 ``scale`` is ``1 / scale_d``; offset -128..127."""

@@ -8,7 +8,7 @@ and image size may change at any time.
 from __future__ import annotations
 
 import logging
-from typing import Any, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from amct_caffe.qat.parameters import ActivationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
-from amct_caffe.runtime.ranks.processes import calibration, update_record
+from amct_caffe.runtime.ranks.processes import SharedCalibration, update_record
 from amct_caffe.runtime.shape_recorder import ShapeRecorder
 from amct_core.errors import QuantizationError, TrainingError
+from amct_core.numerics.clipping import ValueRange
 from amct_core.plugins import registries
 
 _log = logging.getLogger("amct_caffe.qat")
@@ -40,7 +41,9 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             else None
         )
         self._shape_recorder = self._make_shape_recorder()
-        self._batches: List[NDArray[np.float32]] = []
+        self._calibration: Optional[SharedCalibration] = None
+        self._seen = ValueRange()
+        self._restart()
         self._gradients_count = True
         if len(self.blobs) == 0:
             for size in (1, 1, STATE_SIZE):
@@ -114,24 +117,38 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def _for_training(self, state: BoundState, x: NDArray[np.float32]) -> BoundState:
         parameters = self._parameters
         calibrating = self._calibrator is not None and state.forwards < parameters.batch_num
-        if calibrating and state.forwards != len(self._batches):
-            state = self._restarted(state)
-        state = state.counted()
         if calibrating:
-            assert self._calibrator is not None
-            batches = [*self._batches, x]
-            calibrate = calibration(self._calibrator)
-            try:
-                state = calibrated(state, batches, calibrate, parameters.fixed_min)
-            except QuantizationError as error:
-                raise error.at(layer=", ".join(parameters.layers)) from error
-            # The last one is not needed again, so it is not copied; and the others go.
-            done = state.forwards == parameters.batch_num
-            if done:
-                warn_of_dead_input(parameters.layers, batches)
-            self._batches = [] if done else [*self._batches, np.array(x)]
+            if self._calibration is None or state.forwards != self._calibration.observed:
+                state = self._restarted(state)
+            state = self._calibrated(state.counted(), x)
+        else:
+            state = state.counted()
         self._gradients_count = not calibrating or state.forwards == parameters.batch_num
         return state.repaired(parameters.fixed_min)
+
+    def _calibrated(self, state: BoundState, x: NDArray[np.float32]) -> BoundState:
+        """Return the state with bounds from ``x`` and the batches before it."""
+        parameters, calibration = self._parameters, self._calibration
+        assert calibration is not None
+        try:
+            calibration.observe(x)
+            self._seen = self._seen.observed(x)
+            scale, offset = calibration.result()
+        except QuantizationError as error:
+            raise error.at(layer=", ".join(parameters.layers)) from error
+        state = calibrated(state, scale, offset, parameters.fixed_min)
+        if state.forwards < parameters.batch_num:
+            calibration.keep()
+        else:
+            warn_of_dead_input(parameters.layers, self._seen, calibration.observed)
+            self._calibration = None
+        return state
+
+    def _restart(self) -> None:
+        self._calibration = (
+            SharedCalibration(self._calibrator) if self._calibrator is not None else None
+        )
+        self._seen = ValueRange()
 
     def _restarted(self, state: BoundState) -> BoundState:
         """Return the state before initialisation: weights were loaded in the middle of it."""
@@ -143,7 +160,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
                 state.forwards,
                 self._parameters.batch_num,
             )
-        self._batches.clear()
+        self._restart()
         return BoundState(state.clip_max, state.clip_min)
 
     def _record(self, scale: Any, offset: int, shape: Any) -> None:

@@ -7,20 +7,32 @@ import subprocess
 import sys
 from typing import Optional
 
+import attrs
+
 from amct_caffe.runtime.capabilities.apart import sentence_of
 from amct_caffe.runtime.capabilities.asking import command_with_path
 
 _BUILT = "the nets were built"
 
 
-def problem_of_building(
-    solver_file: str, weights_file: str, resume: Optional[str]
-) -> Optional[str]:
-    """Return Caffe's sentence where it cannot build the nets of a solver; None if it can.
+@attrs.frozen
+class Rehearsal:
+    """What Caffe is to build.
 
-    It loads the weights, too, so that shapes that do not fit are found.
+    Attributes:
+        solver_file: names the nets.
+        weights_file: to load, so that shapes that do not fit are found; None: not known.
+        resume: the ``.solverstate`` to go on from, if there is one; not without weights.
     """
-    files = [solver_file, weights_file, *([resume] if resume is not None else [])]
+
+    solver_file: str
+    weights_file: Optional[str] = None
+    resume: Optional[str] = None
+
+
+def problem_of_building(rehearsal: Rehearsal) -> Optional[str]:
+    """Return Caffe's sentence where it cannot build the nets of a solver; None if it can."""
+    files = [file for file in attrs.astuple(rehearsal) if file is not None]
     command = command_with_path(sys.executable, sys.path, __name__, files)
     done = subprocess.run(command, capture_output=True, check=False)
     if _BUILT.encode() in done.stdout:
@@ -33,8 +45,8 @@ def main() -> None:
     """Build the nets of the solver, the weights and the solver state of the command line."""
     from amct_caffe.runtime.training import load_solver
 
-    solver_file, weights_file, *resume = sys.argv[1:]
-    load_solver(solver_file, weights_file, resume[0] if resume else None)
+    solver_file, weights_file, resume, *_ = (*sys.argv[1:], None, None)
+    load_solver(solver_file, weights_file, resume)
     print(_BUILT, flush=True)
     # Threads that read ahead may still be at work.
     os._exit(0)

@@ -11,7 +11,7 @@ from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.ranks.launch import Launch
 from amct_caffe.runtime.ranks.world import World
 from amct_caffe.training import data_shares
-from amct_caffe.training.workflow import check_training, last_snapshot, rehearse
+from amct_caffe.training.workflow import check_training, last_snapshot
 from amct_core.errors import ModelError
 
 _log = logging.getLogger("amct_caffe.training")
@@ -57,7 +57,7 @@ def train(
 def _checked(
     launch: Launch, solver_file: str, weights_file: str, resume: Optional[str], same_data: bool
 ) -> Tuple[Solver, NetDocument]:
-    solver, document = check_training(solver_file, weights_file, resume)
+    solver, document = check_training(solver_file, weights_file, resume, rehearses=launch.is_first)
     data_shares.require_common_databases(document)
     statistics = data_shares.trained_statistics(document)
     if statistics is not None:
@@ -69,8 +69,6 @@ def _checked(
             field="batch_norm_param.use_global_stats",
             remedy="Set use_global_stats: true, or batch_norm: fold in the config.",
         )
-    if launch.is_first:
-        rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.ranks.data_parallel import declare_ranks
 
     declare_ranks(launch)

@@ -9,6 +9,7 @@ from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.runtime.rehearsal import Rehearsal
 from amct_core.config import json_format
 from amct_core.config.check import check_inserted, check_names
 from amct_core.plugins import registries
@@ -45,5 +46,6 @@ def check_solver(solver_file: str, config_file: str, modified_model_file: str) -
             needs=TrainingNeeds.of_model(inserted),
             machine=this_machine(),
             is_fed_by_hand=True,
+            rehearsal=Rehearsal(solver_file),
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from typing import Mapping, Optional, Tuple
 
 from amct_caffe.checks.file_sizes import learnable_bytes
@@ -16,10 +17,12 @@ from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.runtime.rehearsal import Rehearsal
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
-from amct_core.errors import ConfigError, ModelError, TrainingError
+from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
+from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import work_files
 from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
@@ -42,34 +45,20 @@ def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> 
         AmctError: the solver would not do, or training failed.
     """
     solver, _ = check_training(solver_file, weights_file, resume)
-    rehearse(solver_file, weights_file, resume)
     from amct_caffe.runtime.training import run_solver
 
     run_solver(solver_file, solver.max_iter, weights_file, resume)
     return last_snapshot(solver)
 
 
-def rehearse(solver_file: str, weights_file: str, resume: Optional[str]) -> None:
-    """Raise if Caffe cannot build the nets, which would end this process.
-
-    Raises:
-        TrainingError: with Caffe's sentence.
-    """
-    from amct_caffe.runtime.rehearsal import problem_of_building
-
-    problem = problem_of_building(solver_file, weights_file, resume)
-    if problem is not None:
-        raise TrainingError(
-            f"Caffe cannot build its nets: {problem}",
-            file=solver_file,
-            remedy="'amct doctor' shows what this Caffe can do.",
-        )
-
-
 def check_training(
-    solver_file: str, weights_file: str, resume: Optional[str]
+    solver_file: str, weights_file: str, resume: Optional[str], rehearses: bool = True
 ) -> Tuple[Solver, NetDocument]:
     """Return the solver and the modified model; arguments as :func:`train` takes them.
+
+    Args:
+        solver_file, weights_file, resume: as for :func:`train`.
+        rehearses: whether Caffe builds the nets in a process of its own first.
 
     Raises:
         AmctError: the solver would not do, or a file is missing.
@@ -101,6 +90,7 @@ def check_training(
             learnable_bytes=lambda: learnable_bytes(
                 model_file, weights_file, inserted.types.keys(), document.states
             ),
+            rehearsal=Rehearsal(solver_file, weights_file, resume) if rehearses else None,
         )
     )
     return solver, document
@@ -146,25 +136,28 @@ def run_all(
     else:
         config = json_format.read(config_file)
         check_names(config, registries(), config_file)
-    registries().deploy_backends.get(backend or config.deploy_backend)
+    choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
+    registries().deploy_backends.get(choice.name)
     given = solvers.read(solver_file)
     solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
     document = documents.read(model_file)
     document.states = given.states.or_else(config.states)
-    require_trainable(
-        TrainingSetup(
-            solver=solver,
-            document=document,
-            model_file=files.modified.model,
-            needs=TrainingNeeds.of_config(config, document),
-            machine=this_machine(),
-            learnable_bytes=lambda: learnable_bytes(
-                model_file, weights_file, config.enabled.keys(), document.states
-            ),
-            makes_folders=True,
-            saves=True,
+    with tempfile.TemporaryDirectory() as scratch:
+        require_trainable(
+            TrainingSetup(
+                solver=solver,
+                document=document,
+                model_file=files.modified.model,
+                needs=TrainingNeeds.of_config(config, document),
+                machine=this_machine(),
+                learnable_bytes=lambda: learnable_bytes(
+                    model_file, weights_file, config.enabled.keys(), document.states
+                ),
+                makes_folders=True,
+                saves=True,
+                rehearsal=_before_insertion(given, document, model_file, scratch),
+            )
         )
-    )
     _warn_of_replaced_nets(given, model_file)
     workflow.insert_by(
         config,
@@ -187,6 +180,18 @@ def run_all(
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
     )
+
+
+def _before_insertion(
+    given: Solver, document: NetDocument, model_file: str, folder: str
+) -> Rehearsal:
+    """Write a solver of the network as it is; without weights, some of which Caffe cannot read."""
+    net, solver_file = (os.path.join(folder, name) for name in ("net.prototxt", "solver.prototxt"))
+    solver = solvers.redirect(given, net, os.path.join(folder, "snapshot"), model_file)
+    with FileSet() as written:
+        written.update(net, document.format())
+        written.update(solver_file, solver.format())
+    return Rehearsal(solver_file)
 
 
 def _warn_of_replaced_nets(solver: Solver, model_file: str) -> None:

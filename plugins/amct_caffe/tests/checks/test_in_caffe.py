@@ -17,6 +17,7 @@ from amct_caffe.checks.solver_probe import runs_solver
 from amct_caffe.model.formats.caffemodel import reader
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import workflow
+from amct_core.errors import TrainingError
 from plugins.amct_caffe.tests.checks import float_models
 from plugins.amct_caffe.tests.checks.float_models import (
     CONFIG,
@@ -151,6 +152,32 @@ class TestLayersThatPassNoGradientDown:
         before, after = self.NETWORK.split(nets.relu("relu", "conv"))
         blobs = self.train(before + step + after.replace('bottom: "conv"', 'bottom: "step"'))
         assert (blobs["ip_weight_qat"][0] != blobs["ip_weight_qat"][1]).any()
+
+
+@pytest.mark.parametrize("command", ["check_solver", "run"])
+@pytest.mark.parametrize(
+    ("text", "more", "said"),
+    [
+        (float_models.NETWORK, "warmup_iter: 3", 'no field named "warmup_iter"'),
+        (float_models.NETWORK.replace("shape { dim: 2 } ", "shape { dim: 3 } "), "", "(2 vs. 3)"),
+    ],
+    ids=["a field that Caffe does not know", "shapes that do not fit"],
+)
+def test_what_ends_caffe_is_told_before_anything_is_written(
+    text: str, more: str, said: str, command: str, folder: Path
+) -> None:
+    inserted(FloatModel(text))
+    write_solver(MODIFIED[0] if command == "check_solver" else MODEL)
+    Path(SOLVER).write_text(Path(SOLVER).read_text() + more)
+    before = files_below(folder)
+    commands = {
+        "check_solver": lambda: amct_caffe.check_solver(SOLVER, CONFIG, MODIFIED[0]),
+        "run": lambda: workflow.run_all(MODEL, WEIGHTS, SOLVER, "out"),
+    }
+    with pytest.raises(TrainingError) as caught:
+        commands[command]()
+    assert said in str(caught.value)
+    assert files_below(folder) == before
 
 
 class TestABiasThatWillNotFit:

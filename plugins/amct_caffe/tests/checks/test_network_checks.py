@@ -20,7 +20,7 @@ from amct_caffe.checks.file_sizes import Insertion, modified_size
 from amct_caffe.checks.machine import Machine
 from amct_caffe.training import workflow as training
 from amct_core import workflow
-from amct_core.errors import AmctError, ModelError
+from amct_core.errors import AmctError, ModelError, QuantizationError
 from amct_core.textproto.scalars import as_text
 from plugins.amct_caffe.tests.checks import float_models
 from plugins.amct_caffe.tests.checks.float_models import (
@@ -343,3 +343,13 @@ def test_a_mismatch_with_the_weights_of_a_quantized_model_says_so(folder: Path) 
     FloatModel(blobs=blobs).write(folder)
     with pytest.raises(AmctError, match="weights file of a fake-quant or deployable model"):
         config()
+
+
+def test_weights_too_large_for_any_scale_are_told_with_their_layer(folder: Path) -> None:
+    FloatModel(**changed("ip", 0, 3e38, 1, 2)).write(folder)
+    config()
+    before = files_below(folder)
+    with pytest.raises(QuantizationError, match="the scale is ") as caught:
+        insert()
+    assert (caught.value.file, caught.value.layer) == (WEIGHTS, "ip")
+    assert files_below(folder) == before

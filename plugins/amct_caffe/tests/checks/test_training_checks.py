@@ -8,6 +8,8 @@ needs Caffe.
 from __future__ import annotations
 
 import struct
+import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
@@ -19,7 +21,7 @@ import pytest
 import amct_caffe
 from amct_caffe.checks import file_sizes, network, snapshots
 from amct_caffe.checks.machine import Machine
-from amct_caffe.checks.training import CHECKS, TRAINING_CHECKS
+from amct_caffe.checks.training import CHECKS
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import solver_check, workflow
 from amct_core.errors import (
@@ -46,6 +48,7 @@ GOOD_MACHINE = Machine(
     lacks=lambda document, solver: iter(()),
     runs_solver=lambda solver: False,
     problem_of_class=lambda module, name: None,
+    problem_of_building=lambda rehearsal: None,
 )
 COMMANDS = ("check_solver", "train", "run")
 
@@ -173,6 +176,13 @@ def damaged_lmdb(folder: Path) -> None:
     pytest.importorskip("lmdb")
     (folder / "db").mkdir()
     (folder / "db/data.mdb").write_bytes(b"no database")
+
+
+def cut_off_lmdb(folder: Path) -> None:
+    """Make an LMDB of which half is there, as an interrupted copy leaves it."""
+    lmdb_with_labels(*[0] * 1000)(folder)
+    file = folder / "db/data.mdb"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
 
 
 def solver_state(folder: Path) -> None:
@@ -408,10 +418,24 @@ FAULTS: dict[str, dict[str, Fault]] = {
             prepare=hdf5_without_labels,
         ),
         "a damaged LMDB": Fault(["db, layer 'source'", "LMDB"], text=LMDB, prepare=damaged_lmdb),
+        "an LMDB that is cut off": Fault(
+            ["db, layer 'source'", "cut off", "bytes"], text=LMDB, prepare=cut_off_lmdb
+        ),
+        "an empty LMDB": Fault(
+            ["db, layer 'source'", "it is empty"], text=LMDB, prepare=lmdb_with_labels()
+        ),
         "in an LMDB": Fault(
             ["layer 'source'", "label 9 ", "record '00000002' of 'db'"],
             text=LMDB,
             prepare=lmdb_with_labels(0, 4, 9),
+        ),
+    },
+    "nets": {
+        "what Caffe says": Fault(
+            ["- nets: ", "Caffe cannot build them: Check failed: no mean."],
+            machine=attrs.evolve(
+                GOOD_MACHINE, problem_of_building=lambda rehearsal: "Check failed: no mean"
+            ),
         ),
     },
     "weights": {
@@ -469,9 +493,7 @@ def refusal(command: str, folder: Path, resume: Optional[str] = None) -> str:
 
 
 CASES = {
-    f"{check.name}-{what}": fault
-    for check in TRAINING_CHECKS
-    for what, fault in FAULTS[check.name].items()
+    f"{check.name}-{what}": fault for check in CHECKS for what, fault in FAULTS[check.name].items()
 }
 
 
@@ -488,7 +510,7 @@ def test_it_is_refused_before_anything_is_trained_or_written(
 
 
 def test_every_check_has_a_fault() -> None:
-    assert set(FAULTS) == {check.name for check in TRAINING_CHECKS}
+    assert set(FAULTS) == {check.name for check in CHECKS}
     assert all(FAULTS.values())
 
 
@@ -496,6 +518,24 @@ def test_what_is_wrong_nowhere_is_not_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(Fault([]), folder, monkeypatch)
+    run("check_solver")
+
+
+def test_the_nets_are_not_built_where_something_else_is_wrong(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = attrs.evolve(GOOD_MACHINE, problem_of_building=lambda rehearsal: "Check failed")
+    prepare(Fault([], {"max_iter": None}, machine=machine), folder, monkeypatch)
+    assert "nets:" not in refusal("check_solver", folder)
+
+
+def test_layers_that_are_classes_of_the_script_itself_are_not_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = attrs.evolve(GOOD_MACHINE, problem_of_building=lambda rehearsal: "no class 'Reader'")
+    text = source("Python", 'python_param { module: "script" layer: "Reader" }')
+    monkeypatch.setitem(sys.modules, "script", types.ModuleType("script"))
+    prepare(Fault([], text=text, machine=machine), folder, monkeypatch)
     run("check_solver")
 
 

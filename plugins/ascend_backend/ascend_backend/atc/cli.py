@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 @click.command("atc")
 @click.argument("prefix")
+@click.option(
+    "--model", "model_file", help="The prototxt, in place of PREFIX_deploy_model.prototxt."
+)
 @click.option("--soc-version", required=True, help="The processor, such as Ascend310P3.")
 @click.option(
     "--input-shape",
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 @click.argument("extra", nargs=-1, type=click.UNPROCESSED)
 def command(
     prefix: str,
+    model_file: Optional[str],
     soc_version: str,
     input_shape: str,
     op_name_map: Optional[str],
@@ -59,16 +63,19 @@ def command(
     On a machine without atc, PREFIX_atc_bundle.tar.gz is written, to be taken to one that has it,
     and the command to run there is printed; the exit status is 0 then, too.  Else the only result
     on standard output is the path of the .om; what atc writes goes to standard error.
+
+    Data, loss and accuracy layers of a model in AMCT's layout are taken out of what atc is given.
     """
     from ascend_backend.atc.cautions import cautions
     from ascend_backend.atc.command import check
     from ascend_backend.atc.convert import SUFFIX
     from ascend_backend.atc.find import find_atc
+    from ascend_backend.atc.inference import without_training_layers
     from ascend_backend.op_name_map import OpNameMap
 
     output = output or prefix
     conversion = Conversion(
-        *deploy_files(prefix),
+        *deploy_files(prefix, model_file),
         output=output[: -len(SUFFIX)] if output.endswith(SUFFIX) else output,
         soc_version=soc_version,
         input_shape=input_shape,
@@ -79,13 +86,18 @@ def command(
     op_names = None if op_name_map is None else OpNameMap.read(op_name_map)
     for caution in cautions(conversion):
         click.echo(f"Warning: {caution}", err=True)
-    if not no_lint:
-        _lint(conversion, op_names, custom_ops)
-    atc = find_atc(os.environ)
-    if atc is None:
-        _bundle(conversion, prefix)
-    else:
-        _convert(conversion, atc, log_file or f"{conversion.output}.atc.log", timeout)
+    with without_training_layers(conversion) as for_atc:
+        if for_atc.taken_out:
+            names = ", ".join(f"'{name}'" for name in for_atc.taken_out)
+            click.echo(f"Not given to atc, because only training needs them: {names}", err=True)
+        if not no_lint:
+            _lint(for_atc.conversion, op_names, custom_ops)
+        atc = find_atc(os.environ)
+        if atc is None:
+            _bundle(for_atc.conversion, prefix)
+        else:
+            log = log_file or f"{conversion.output}.atc.log"
+            _convert(for_atc.conversion, atc, log, timeout)
 
 
 def _lint(

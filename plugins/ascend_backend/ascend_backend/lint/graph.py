@@ -33,4 +33,4 @@ def graph_of(model: DeployModel) -> Optional[Graph]:
 def _makers_first(model: DeployModel) -> List[Layer]:
     """Return the layers with those that ATC makes of net-level ``input`` in front of the others."""
     declared = {id(layer) for layer in model.declared}
-    return sorted(model.layers, key=lambda layer: id(layer) in declared)
+    return sorted(model.layers, key=lambda each: each.type != "Input" or id(each) in declared)

@@ -24,10 +24,13 @@ class DeployModel:
     Attributes:
         net: the prototxt, all fields.
         declared: its ``layer`` entries, in order.
-        layers: those that ATC keeps, and an ``Input`` for each net-level ``input`` behind them.
+        layers: those that ATC keeps, and an ``Input`` for each net-level ``input`` behind them;
+            without ``taken_out``.
         weights: the weights file.
         target: the processor it is meant for, if that is known.
         file: path of the prototxt.
+        taken_out: layers of AMCT's layout that have to go before ATC takes the model; they are in
+            ``declared``, and what takes their place is in ``layers``.
         wiring: which layer reads what which layer makes.
         linked: what ATC links to the operator of each of ``layers``.
     """
@@ -38,6 +41,7 @@ class DeployModel:
     weights: WeightsFile
     target: Optional[Target] = None
     file: str = ""
+    taken_out: Tuple[Layer, ...] = ()
     wiring: Wiring = attrs.field(init=False)
     linked: Tuple[LinkedLayer, ...] = attrs.field(init=False)
     _stored: Dict[str, StoredLayer] = attrs.field(init=False)

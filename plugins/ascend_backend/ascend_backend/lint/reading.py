@@ -12,6 +12,7 @@ from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.files import map_file, read_text
 from amct_core.textproto import Message, parse
 from ascend_backend.lint.model import DeployModel
+from ascend_backend.lint.training_layers import without_training_layers
 from ascend_backend.lint.weights_file import WeightsFile
 from ascend_backend.targets import Target
 
@@ -28,13 +29,15 @@ def read_model(model_file: str, weights_file: str, target: Optional[Target] = No
     net = parse(read_text(model_file), model_file)
     declared = tuple(Layer(message) for message in net.messages("layer"))
     kept = [layer for layer in declared if not is_dropped(layer)]
+    left = without_training_layers(kept, model_file, weights_file)
     return DeployModel(
         net=net,
         declared=declared,
-        layers=(*kept, *net_inputs(net)),
+        layers=(*left.layers, *net_inputs(net)),
         weights=read_weights(weights_file),
         target=target,
         file=model_file,
+        taken_out=tuple(left.taken_out),
     )
 
 

@@ -23,6 +23,7 @@ from ascend_backend.lint import (
     rounding_rules,
     structure,
     target_rules,
+    training_rules,
     upsample_rules,
 )
 from ascend_backend.lint.model import DeployModel
@@ -47,6 +48,7 @@ RULES: Tuple[Rule, ...] = (
     *detection_rules.RULES,
     *eltwise_rules.RULES,
     *fusion_rules.RULES,
+    *training_rules.RULES,
 )
 """In the order of their ids."""
 

@@ -77,7 +77,10 @@ def check_detection_output(model: DeployModel) -> Iterator[Problem]:
 
 def check_phases(model: DeployModel) -> Iterator[Problem]:
     """Find include and exclude rules that ATC reads differently from Caffe."""
+    taken_out = {id(layer) for layer in model.taken_out}
     for layer in model.declared:
+        if id(layer) in taken_out:
+            continue
         if layer.message.messages("exclude"):
             yield Problem("ATC ignores its 'exclude' and keeps the layer.", layer.name, "exclude")
         for include in layer.message.messages("include"):

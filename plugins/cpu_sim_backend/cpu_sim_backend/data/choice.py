@@ -39,8 +39,13 @@ class DataOptions:
         return self.data is not None and os.path.isdir(self.data)
 
 
-def open_source(save_path: str, options: DataOptions) -> DataSource:
+def open_source(save_path: str, options: DataOptions, deployed: Optional[str] = None) -> DataSource:
     """Return the data for the model saved under ``save_path``.
+
+    Args:
+        save_path: folder and prefix.
+        options: what the user said.
+        deployed: the prototxt of the deployable model; None: that of ``save_path``.
 
     Raises:
         AmctError: a file, folder or data layer cannot be used; the message names it.
@@ -52,16 +57,16 @@ def open_source(save_path: str, options: DataOptions) -> DataSource:
     if not options.is_folder:
         return NpzSource(options.data)
     assert options.preprocess is not None
-    return _image_folder(save_path, options.data, options.preprocess)
+    deployed = deploy_files(save_path, deployed).model
+    return _image_folder(save_path, deployed, options.data, options.preprocess)
 
 
-def _image_folder(save_path: str, folder: str, declaration: str) -> DataSource:
-    deployed = deploy_files(save_path).model
+def _image_folder(save_path: str, deployed: str, folder: str, declaration: str) -> DataSource:
     frontend = frontend_for(deployed, registries())
     preprocessing = preprocessings.read(
         declaration, lambda blob: frontend.image_transform(save_path, blob)
     )
-    inputs = shapes_of_inputs(frontend.read(deployed).test)
+    inputs = shapes_of_inputs(frontend.read_deployed(deployed))
     blob = preprocessing.input
     if blob is None and len(inputs) == 1:
         (blob,) = inputs

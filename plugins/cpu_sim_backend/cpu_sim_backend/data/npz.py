@@ -45,6 +45,8 @@ class NpzSource(DataSource):
             with zipfile.ZipFile(path) as archive:
                 names = [name for name in archive.namelist() if name.endswith(".npy")]
                 self._members = [self._member(archive, name) for name in names]
+        except FileFormatError:
+            raise
         except (OSError, ValueError, zipfile.BadZipFile) as error:
             raise self._unreadable(str(error)) from error
         if not self._members:
@@ -87,12 +89,15 @@ class NpzSource(DataSource):
         with archive.open(file) as stream:
             shape, fortran_order, dtype = _header(stream)
         if fortran_order or dtype.hasobject or not shape:
-            raise self._unreadable(f"array '{name}' is not a plain array of samples in C order")
+            raise self._unreadable(
+                f"array '{name}' is not a plain array of samples in C order",
+                f"Write it with numpy.savez(path, {name}=numpy.ascontiguousarray(array)).",
+            )
         return _Member(name, shape, dtype)
 
-    def _unreadable(self, reason: str) -> FileFormatError:
+    def _unreadable(self, reason: str, remedy: str = _REMEDY) -> FileFormatError:
         return FileFormatError(
-            f"cannot be read as an .npz file: {reason}.", file=self._path, remedy=_REMEDY
+            f"cannot be read as an .npz file: {reason}.", file=self._path, remedy=remedy
         )
 
 

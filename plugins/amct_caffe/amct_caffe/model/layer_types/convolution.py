@@ -141,15 +141,31 @@ def check_convolution(node: Node, graph: Graph) -> Optional[str]:
 
 def check_deconvolution(node: Node, graph: Graph) -> Optional[str]:
     """Return why a Deconvolution does not qualify: 4-D filter, dilation 1, group 1."""
+    reason = check_grouped_deconvolution(node, graph)
+    if reason is not None:
+        return reason
+    if not has_one_group(node):
+        return f"its group is {node.typed(Convolution).group}; expected 1."
+    return None
+
+
+def check_grouped_deconvolution(node: Node, graph: Graph) -> Optional[str]:
+    """Return the same for post-training quantization, where AMCT asks for no group."""
     reason = check_convolution(node, graph)
     if reason is not None:
         return reason
     a = node.typed(Convolution)
     if any(d != 1 for d in a.dilation):
         return f"its dilation is {a.dilation}; expected 1."
-    if a.group != 1:
-        return f"its group is {a.group}; expected 1."
     return None
+
+
+def has_one_group(node: Node) -> bool:
+    """Return whether axis 1 of a Deconvolution's weights counts all of its output channels.
+
+    With groups it counts those of one group, and a scale per entry would be none per channel.
+    """
+    return node.typed(Convolution).group == 1
 
 
 def unfold(x: Array, a: Convolution) -> Tuple[Array, Tuple[int, ...]]:
@@ -340,7 +356,10 @@ LAYER_TYPES = (
         weights=WeightAxes(output=1, input=0, part_input=PartInput.CHANNELS),
         folds_batch_norm=True,
         quantization=Quantization(
-            check_deconvolution, default_channel_wise=True, channel_wise_allowed=True
+            check_deconvolution,
+            check_post_training=check_grouped_deconvolution,
+            default_channel_wise=True,
+            channel_wise_allowed=has_one_group,
         ),
         run=lambda node, inputs: [deconvolve(node, x) for x in inputs],
         exact=False,

@@ -7,7 +7,7 @@ Which they are is not kept here: Caffe's own number of solvers says whether ther
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, Sequence, Tuple
+from typing import Any, Callable, List, Tuple
 
 import attrs
 import numpy as np
@@ -105,19 +105,49 @@ def update_record(file: str, change: Callable[[Record], Record]) -> None:
         records.update(file, change)
 
 
-def calibration(calibrator: Calibrator) -> Callable[[Sequence[Array]], Tuple[Any, int]]:
-    """Return ``calibrator`` as a function of this process's batches, over those of all."""
-    shares = calibrator.calibrate_shares
+class SharedCalibration:
+    """The calibration of one blob over the batches of all processes.
 
-    def calibrate(batches: Sequence[Array]) -> Tuple[Any, int]:
+    Args:
+        calibrator: says how.
+    """
+
+    def __init__(self, calibrator: Calibrator) -> None:
+        self._calibrator = calibrator
+        self._run = None if calibrator.start is None else calibrator.start()
+        self._kept: List[Array] = []
+        self._own_share = (
+            calibrator.calibrate_shares if self._run is None else calibrator.combine
+        ) is not None
+        self.observed = 0
+        """Batches taken in."""
+
+    def observe(self, batch: Array) -> None:
+        """Take in this process's batch; call :meth:`keep` before its memory is used again."""
         others = processes()
-        if others.size == 1:
-            return calibrator.calibrate(batches)
-        if shares is not None:
-            return shares(batches, others)
-        return calibrator.calibrate([others.whole(batch) for batch in batches])
+        whole = batch if self._own_share else others.whole(batch)
+        if self._run is not None:
+            self._run.observe(whole)
+        else:
+            self._kept.append(whole)
+        self.observed += 1
 
-    return calibrate
+    def keep(self) -> None:
+        """Copy what was only borrowed from the last batch; not needed after the last result."""
+        if self._kept:
+            self._kept[-1] = np.array(self._kept[-1])
+
+    def result(self) -> Tuple[Any, int]:
+        """Return scale_d and offset_d for what was observed so far, the same in every process."""
+        others = processes()
+        calibrator, run = self._calibrator, self._run
+        together = others.size > 1 and self._own_share
+        if run is not None:
+            combine = calibrator.combine
+            return (combine(run, others) if together and combine else run).result()
+        shares, calibrate = calibrator.calibrate_shares, calibrator.calibrate
+        assert calibrate is not None
+        return shares(self._kept, others) if together and shares else calibrate(self._kept)
 
 
 class SharedShiftSearch:

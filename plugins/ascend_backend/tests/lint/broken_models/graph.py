@@ -66,12 +66,12 @@ def no_top(m: Model) -> None:
     m.add('name: "last" type: "ReLU" bottom: "prob"')
 
 
-@breaks("A013", "loss")
+@breaks("A119", "loss")
 def loss(m: Model) -> None:
     m.add('name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "prob" top: "loss"')
 
 
-@breaks("A013", "labels")
+@breaks("A119", "labels")
 def data_layer(m: Model) -> None:
     m.add('name: "labels" type: "Data" top: "label"')
 

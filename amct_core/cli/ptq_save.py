@@ -1,0 +1,42 @@
+"""``amct ptq save``: turn a calibrated model into its saved forms."""
+
+from __future__ import annotations
+
+import click
+
+from amct_core.cli.output import json_option, print_files
+from amct_core.file_names import SAVE_TYPES
+
+
+@click.command("save")
+@click.argument("model")
+@click.argument("weights")
+@click.option("-c", "--config", "config_file", required=True, help="The config of calibration.")
+@click.option("--record", "record_file", required=True, help="The record that it completed.")
+@click.option(
+    "--save-path", required=True, help="Folder and prefix of the files, such as result/model."
+)
+@click.option(
+    "--save-type",
+    type=click.Choice(SAVE_TYPES),
+    default="Both",
+    show_default=True,
+    help="The model to simulate with, the model to deploy, or both.",
+)
+@click.option("--backend", help="Deploy backend.")
+@json_option
+def command(
+    model: str,
+    weights: str,
+    config_file: str,
+    record_file: str,
+    save_path: str,
+    save_type: str,
+    backend: str | None,
+    as_json: bool,
+) -> None:
+    """Save MODEL with WEIGHTS, the original ones, with what calibration has recorded."""
+    from amct_core.ptq import workflow
+
+    network = workflow.reopen(config_file, model, weights, record_file)
+    print_files(workflow.save(network, save_type, save_path, backend), as_json)

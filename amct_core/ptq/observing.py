@@ -1,0 +1,88 @@
+"""Lets a calibrator see the batches of one blob.
+
+A calibrator takes those parameters of the configuration whose names are among its own function's:
+``with_offset``, and the keys of ``activation_quant_params``.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any, Callable, Dict, List, Mapping, Protocol, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.config.ptq import PtqActivation
+from amct_core.errors import ConfigError
+from amct_core.extensions import Calibrator
+
+Array = NDArray[np.float32]
+
+
+class Observer(Protocol):
+    """One calibration of one blob."""
+
+    def observe(self, batch: Array) -> None:
+        """Take in one batch, float32 of any shape; it is not kept."""
+
+    def result(self) -> Tuple[Any, int]:
+        """Return ``(scale, offset)`` for all batches so far: float32 > 0, and -128..127."""
+
+
+@attrs.define
+class KeptBatches:
+    """The observer of a calibrator that needs all batches at once.
+
+    Attributes:
+        calibrate: ``(batches) -> (scale, offset)``.
+    """
+
+    calibrate: Callable[[List[Array]], Tuple[Any, int]]
+    _batches: List[Array] = attrs.field(factory=list, init=False)
+
+    def observe(self, batch: Array) -> None:
+        """Keep a copy: the framework uses its memory again."""
+        self._batches.append(np.array(batch, np.float32))
+
+    def result(self) -> Tuple[Any, int]:
+        """Return what the calibrator finds in all batches."""
+        return self.calibrate(self._batches)
+
+
+def parameters_of(activation: PtqActivation, with_offset: bool) -> Dict[str, Any]:
+    """Return all parameters of a calibration by name."""
+    return {**activation.parameters, "with_offset": with_offset}
+
+
+def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Observer:
+    """Return a new observer.
+
+    Args:
+        calibrator: a streaming one, or one that takes all batches.
+        parameters: as :func:`parameters_of` returns them.
+
+    Raises:
+        ConfigError: the calibrator knows activations with an offset only, and there is to be none.
+    """
+    if calibrator.start is not None:
+        return calibrator.start(**_accepted(calibrator.name, calibrator.start, parameters))
+    assert calibrator.calibrate is not None
+    accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
+    return KeptBatches(functools.partial(calibrator.calibrate, **accepted))
+
+
+def _accepted(
+    name: str, function: Callable[..., Any], parameters: Mapping[str, Any]
+) -> Dict[str, Any]:
+    known = inspect.signature(function).parameters
+    if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+        return dict(parameters)
+    if "with_offset" not in known and not parameters["with_offset"]:
+        raise ConfigError(
+            f"it is false, but the calibrator '{name}' knows activations with an offset only.",
+            field="activation_offset",
+            remedy="Set it to true, or choose another act_algo.",
+        )
+    return {key: value for key, value in parameters.items() if key in known}

@@ -1,0 +1,314 @@
+"""The steps of post-training quantization as plain functions, for the API and the command line.
+
+Each step reads files, calls pure code, and writes files: all of a step's output appears or none.
+Between :func:`calibration_network` and :func:`save` the user runs the modified model; only the
+record connects what happens there with saving.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Mapping, Optional, Tuple
+
+import attrs
+
+from amct_core import record as records
+from amct_core.config import ptq_check, ptq_json
+from amct_core.config.ptq import PtqConfig
+from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
+from amct_core.errors import ConfigError, RecordError
+from amct_core.extensions import Frontend, WeightAlgorithm
+from amct_core.extensions.frontend import NetworkViews
+from amct_core.file_names import SAVE_TYPES
+from amct_core.files import FileSet
+from amct_core.graph import Graph
+from amct_core.graph.input_shapes import check_weights_fit
+from amct_core.plugins import Registries, registries
+from amct_core.ptq import progress
+from amct_core.ptq.completeness import check_complete
+from amct_core.ptq.from_record import has_factors, quantized_model, with_input_shapes
+from amct_core.ptq.fusion import check_statistics, fuse
+from amct_core.ptq.observing import observer_for, parameters_of
+from amct_core.ptq.plan import make_plan
+from amct_core.quantizable import QuantizableLayers, find_quantizable
+from amct_core.quantized_model import QuantizedModel
+from amct_core.record import Record
+from amct_core.workflow import frontend_for, log_saved, quantizable_layers
+
+_log = logging.getLogger("amct_core.ptq")
+
+_DEFAULT_WEIGHT_ALGORITHM = "arq_retrain"
+
+
+@attrs.frozen(eq=False)
+class PtqNetwork:
+    """A network that is to be quantized after training: what AMCT's ``init`` returns.
+
+    It does not change: each step can be run again.
+
+    Attributes:
+        graph: the network as it is in testing, fused as the configuration says.
+        config: the configuration, with the defaults of each layer type.
+        record_file: absolute path of the record.
+        model_file, weights_file: the original.
+    """
+
+    graph: Graph
+    config: PtqConfig
+    record_file: str
+    model_file: str
+    weights_file: str
+
+
+def start(config_file: str, model_file: str, weights_file: str, record_file: str) -> PtqNetwork:
+    """Read a network and its configuration, fuse it, and begin a record.
+
+    Args:
+        config_file: the configuration (JSON).
+        model_file, weights_file: the trained model.
+        record_file: created, or emptied.
+
+    Raises:
+        AmctError: a file cannot be read, or the configuration does not fit the network.
+    """
+    config = ptq_json.read(config_file)
+    return start_with(config, config_file, model_file, weights_file, record_file)
+
+
+def start_with(
+    config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
+) -> PtqNetwork:
+    """Do what :func:`start` does, with a configuration that has been read from ``config_file``."""
+    network = reopen_with(config, config_file, model_file, weights_file, record_file)
+    with FileSet() as files:
+        files.update(network.record_file, "")
+    progress.forget(network.record_file)
+    return network
+
+
+def reopen(config_file: str, model_file: str, weights_file: str, record_file: str) -> PtqNetwork:
+    """Return what :func:`start` returned, perhaps in another process; the record stays as it is.
+
+    Raises:
+        AmctError: a file cannot be read, or the configuration does not fit the network.
+    """
+    config = ptq_json.read(config_file)
+    return reopen_with(config, config_file, model_file, weights_file, record_file)
+
+
+def reopen_with(
+    config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
+) -> PtqNetwork:
+    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``."""
+    plugins = registries()
+    frontend = frontend_for(model_file, plugins)
+    views = _inference_views(frontend, model_file, weights_file)
+    layers = quantizable_layers(views, plugins, model_file, post_training=True)
+    config = ptq_check.check_all(config, layers, plugins, config_file)
+    _check_offset(config, plugins, config_file)
+    if config.joint_quant:
+        _log.warning(
+            "'%s': joint_quant is true; the inputs of an Eltwise get factors of their own all the "
+            "same",
+            config_file,
+        )
+    graph = _fused(frontend, views.test, config.do_fusion, config.skip_fusion_layers)
+    return PtqNetwork(graph, config, os.path.realpath(record_file), model_file, weights_file)
+
+
+def calibration_network(
+    network: PtqNetwork, modified_model_file: str, modified_weights_file: str
+) -> None:
+    """Write the model that is calibrated, and the factors of the weights into the record.
+
+    Args:
+        network: what :func:`start` returned.
+        modified_model_file, modified_weights_file: to write.
+
+    Raises:
+        AmctError: weights that cannot be quantized, or a file that cannot be written.
+    """
+    plugins = registries()
+    frontend = frontend_for(network.model_file, plugins)
+    plan = make_plan(network.graph, network.config, network.record_file, plugins)
+    with FileSet() as files:
+        frontend.write_calibration(plan, modified_model_file, modified_weights_file, files)
+        files.update(network.record_file, records.format(plan.record()))
+    progress.forget(network.record_file)
+
+
+def save(
+    network: PtqNetwork,
+    save_type: str,
+    save_path: str,
+    backend: Optional[str] = None,
+    *,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
+) -> Tuple[str, ...]:
+    """Write the fake-quant and the deployable model from a complete record.
+
+    Args:
+        network: what :func:`start` returned.
+        save_type: ``Fakequant``, ``Deploy`` or ``Both``.
+        save_path: folder and prefix of the files to write.
+        backend: name of the deploy backend; None: ``default_backend``.
+        default_backend: the one where ``backend`` names none.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecordError: calibration is not complete; the message says how far each layer is.
+        AmctError: numbers that cannot be quantized, or a file that cannot be written.
+    """
+    _check_save(save_type, save_path)
+    plugins = registries()
+    file = network.record_file
+    record = records.read(file)
+    enabled = [each.name for each in network.graph.nodes if each.name in network.config.enabled]
+    seen = progress.read(file)
+    check_complete(record, network.graph, enabled, network.config.batch_num, seen, file)
+    algorithms = {
+        name: plugins.weight_algorithms.get(layer.weight.algorithm)
+        for name, layer in network.config.enabled.items()
+        if layer.weight is not None
+    }
+    model = quantized_model(network.graph, record, algorithms, file)
+    frontend = frontend_for(network.model_file, plugins)
+    choice = deploy_choice(backend, None, None, default_backend)
+    return _write(model, frontend, save_type, save_path, choice, plugins)
+
+
+def convert(
+    model_file: str,
+    weights_file: str,
+    record_file: str,
+    save_path: str,
+    backend: Optional[str] = None,
+    *,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
+) -> Tuple[str, ...]:
+    """Write both models from a network and a record of the user's own.
+
+    What can be fused is, except with the layers whose entry says ``skip_fusion``.  Layers without
+    factors stay in float.
+
+    Args:
+        model_file, weights_file: the trained model.
+        record_file: factors that fit the fused network.
+        save_path: folder and prefix of the files to write.
+        backend: name of the deploy backend; None: ``default_backend``.
+        default_backend: the one where ``backend`` names none.
+
+    Returns:
+        The files written.
+
+    Raises:
+        RecordError: a layer of the record is not in the network, or factors do not fit.
+        AmctError: a file cannot be read or written, or numbers cannot be quantized.
+    """
+    _check_save("Both", save_path)
+    plugins = registries()
+    frontend = frontend_for(model_file, plugins)
+    record = records.read(record_file)
+    views = _inference_views(frontend, model_file, weights_file)
+    _check_layers(record, views.test, find_quantizable(views), model_file, record_file)
+    unfused = tuple(name for name, entry in record.layers.items() if entry.skip_fusion)
+    graph = _fused(frontend, views.test, True, unfused)
+    algorithm = plugins.weight_algorithms.get(_DEFAULT_WEIGHT_ALGORITHM)
+    algorithms: Mapping[str, WeightAlgorithm] = dict.fromkeys(record, algorithm)
+    model = quantized_model(graph, record, algorithms, record_file)
+    choice = deploy_choice(backend, None, None, default_backend)
+    return _write(model, frontend, "Both", save_path, choice, plugins)
+
+
+def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> NetworkViews:
+    """Return the network as it is in testing, for both views: nothing is trained."""
+    views = frontend.read(model_file, weights_file)
+    views = attrs.evolve(views, train=views.test)
+    frontend.check(views)
+    check_statistics(views.test)
+    return views
+
+
+def _check_offset(config: PtqConfig, plugins: Registries, config_file: str) -> None:
+    """Raise a ConfigError where a calibrator cannot do without an offset, and has to."""
+    for name, layer in config.enabled.items():
+        calibrator = plugins.calibrators.get(layer.activation.act_algo)
+        try:
+            observer_for(calibrator, parameters_of(layer.activation, config.activation_offset))
+        except ConfigError as error:
+            raise error.at(file=config_file, layer=name) from error
+
+
+def _fused(frontend: Frontend, graph: Graph, do_fusion: bool, skip: Tuple[str, ...]) -> Graph:
+    return frontend.rebuilt(fuse(graph, frozenset(skip)) if do_fusion else graph)
+
+
+def _check_layers(
+    record: Record, graph: Graph, layers: QuantizableLayers, model_file: str, record_file: str
+) -> None:
+    if not any(has_factors(entry) for entry in record.layers.values()):
+        raise RecordError(
+            "record_file is empty, no layers to be quantized: no entry has factors.",
+            file=record_file,
+            field="record",
+            remedy="Give a record with scale_d and offset_d of the layers to be quantized.",
+        )
+    for name, entry in record.layers.items():
+        if name not in graph:
+            raise RecordError(
+                f"find {name} failure in '{model_file}': the network has no such layer.",
+                file=record_file,
+                layer=name,
+                field="key",
+                remedy="Give the record that was made for this network.",
+            )
+        if has_factors(entry) and name not in layers.supported:
+            raise RecordError(
+                f"layer {name} cannot be quantized: {layers.reasons[name]}",
+                file=record_file,
+                layer=name,
+                field="key",
+                remedy="Remove the entry.",
+            )
+
+
+def _check_save(save_type: str, save_path: str) -> None:
+    if save_type not in SAVE_TYPES:
+        raise ConfigError(
+            f"it is {save_type!r}; expected one of {', '.join(SAVE_TYPES)}.", field="save_type"
+        )
+    if os.path.basename(save_path) == "":
+        raise ConfigError(
+            f"it is {save_path!r}, a folder; expected a folder and a file name prefix.",
+            field="save_path",
+            remedy="Write for example './result/user_model'.",
+        )
+
+
+def _write(
+    model: QuantizedModel,
+    frontend: Frontend,
+    save_type: str,
+    save_path: str,
+    choice: DeployChoice,
+    plugins: Registries,
+) -> Tuple[str, ...]:
+    shapes = {blob: tuple(shape) for blob, shape in frontend.input_shapes(model.graph).items()}
+    model = with_input_shapes(model, shapes)
+    check_weights_fit(model.graph, model.input_shapes)
+    deploy = None
+    if save_type != "Fakequant":
+        deploy = plugins.deploy_backends.get(choice.name)
+    with FileSet() as files:
+        if save_type != "Deploy":
+            frontend.write_fake_quant(model, save_path, files)
+        if deploy is not None:
+            deploy.write(model, save_path, files)
+        written = files.paths
+    if deploy is not None:
+        _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)
+    log_saved(save_path, written)
+    return tuple(written)

@@ -1,0 +1,76 @@
+"""The steps of post-training quantization that deal with its configuration, as plain functions."""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional, Sequence
+
+from amct_core.config import ptq_check, ptq_json
+from amct_core.config.ptq import PtqActivation, PtqConfig
+from amct_core.config.ptq_application import Types, apply
+from amct_core.config.ptq_ranges import check_whole
+from amct_core.config.ptq_simplified import Calibration, SimplifiedPtqConfig
+from amct_core.config.values import Section, given
+from amct_core.plugins import Registries, registries
+from amct_core.workflow import ConfigReport, frontend_for, quantizable_layers
+
+_log = logging.getLogger("amct_core.ptq_workflow")
+
+
+def create_ptq_config(
+    model_file: str, weights_file: str, config_file: str, simplified: SimplifiedPtqConfig
+) -> ConfigReport[PtqConfig]:
+    """Find the quantizable layers and write the configuration of post-training quantization.
+
+    Args:
+        model_file, weights_file: the trained model.
+        config_file: JSON file to write; an existing one is overwritten with a warning.
+        simplified: what to derive it from: read from a ``quant.cfg``, or made of what the user says
+            (:func:`simplified_config`).
+
+    Raises:
+        AmctError: a file cannot be read, nothing can be quantized, or ``simplified`` names what the
+            network does not have.
+    """
+    plugins = registries()
+    frontend = frontend_for(model_file, plugins)
+    views = frontend.read(model_file, weights_file)
+    frontend.check(views)
+    layers = quantizable_layers(views, plugins, model_file, post_training=True)
+    config = apply(simplified, layers, quantizable_types(plugins))
+    ptq_check.check_names(config, plugins, simplified.file)
+    ptq_json.write(config_file, config)
+    _log.info("Generate config file:%s success!", config_file)
+    return ConfigReport(config, tuple(layers.supported), layers.unsupported)
+
+
+def simplified_config(
+    skip_layers: Sequence[str] = (),
+    batch_num: Optional[int] = None,
+    activation_offset: Optional[bool] = None,
+    act_algo: Optional[str] = None,
+) -> SimplifiedPtqConfig:
+    """Return what a user says without a file; None: the default.
+
+    Args:
+        skip_layers: layers that are not to be quantized.
+        batch_num: forwards that calibrate the activations; > 0.
+        activation_offset: whether activations have an offset.
+        act_algo: calibrator of every layer.
+
+    Raises:
+        ConfigError: ``batch_num`` is out of range.
+    """
+    whole = PtqConfig(**given(batch_num=batch_num, activation_offset=activation_offset))
+    check_whole(whole, Section({}, None))
+    common = None if act_algo is None else Calibration("act_algo", PtqActivation(act_algo))
+    return SimplifiedPtqConfig(whole=whole, skip_layers=tuple(skip_layers), common=common)
+
+
+def quantizable_types(plugins: Registries) -> Types:
+    """Return what makes each quantizable layer type so, by name."""
+    return {
+        each.name: each.quantization
+        for each in plugins.layer_types
+        if each.quantization is not None
+    }

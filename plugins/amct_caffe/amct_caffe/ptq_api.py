@@ -1,0 +1,139 @@
+"""AMCT's functions for post-training quantization.
+
+Names, parameters, their order and their defaults are AMCT's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional
+
+from amct_caffe.api import _path
+
+if TYPE_CHECKING:
+    from amct_core.ptq.workflow import PtqNetwork
+
+
+def init(
+    config_file: str, model_file: str, weights_file: str, scale_offset_record_file: str
+) -> PtqNetwork:
+    """Read a trained network for post-training quantization, and begin its record.
+
+    Args:
+        config_file: the JSON of :func:`create_quant_config`.
+        model_file, weights_file: the network, as in testing.
+        scale_offset_record_file: record file; created, or emptied.
+
+    Returns:
+        What AMCT calls the graph: the argument of :func:`quantize_model` and :func:`save_model`.
+
+    Raises:
+        AmctError: a file cannot be read, or the config does not fit the network.
+    """
+    graph: PtqNetwork = _workflow().start(
+        _path(config_file, "config_file"),
+        _path(model_file, "model_file"),
+        _path(weights_file, "weights_file"),
+        _path(scale_offset_record_file, "scale_offset_record_file"),
+    )
+    return graph
+
+
+def quantize_model(graph: PtqNetwork, modified_model_file: str, modified_weights_file: str) -> None:
+    """Write the model to calibrate: fused, with quantized weights, and layers that record factors.
+
+    Load it with ``caffe.Net(modified_model_file, modified_weights_file, caffe.TEST)`` and run
+    ``batch_num`` forwards; inputs, blobs and outputs are called as in the original.
+
+    Args:
+        graph: what :func:`init` returned.
+        modified_model_file, modified_weights_file: prototxt and caffemodel to write.
+
+    Raises:
+        AmctError: weights that cannot be quantized, or a file that cannot be written.
+    """
+    _workflow().calibration_network(
+        _graph(graph),
+        _path(modified_model_file, "modified_model_file"),
+        _path(modified_weights_file, "modified_weights_file"),
+    )
+
+
+def save_model(
+    graph: PtqNetwork, save_type: str, save_path: str, *, deploy_backend: Optional[str] = None
+) -> None:
+    """Write the fake-quant model, the deployable model, or both.
+
+    Args:
+        graph: what :func:`init` returned; calibration has completed its record.
+        save_type: ``'Fakequant'``, ``'Deploy'`` or ``'Both'``.
+        save_path: folder and file name prefix, such as ``'./result/user_model'``.
+        deploy_backend: who writes the deployable model (not a parameter of AMCT's); None:
+            ``'amct'``, AMCT's layout, which keeps the data, loss and accuracy layers of the TEST
+            phase.  ``'ascend'`` is the layout that ATC takes as it is.
+
+    Raises:
+        RecordError: calibration is not complete; the message says how many batches each layer has
+            seen.  Then nothing is written.
+        AmctError: numbers that cannot be quantized, or a file that cannot be written.
+    """
+    from amct_core.deploy_choice import API_DEFAULT
+
+    _workflow().save(
+        _graph(graph),
+        save_type,
+        _path(save_path, "save_path"),
+        deploy_backend,
+        default_backend=API_DEFAULT,
+    )
+
+
+def convert_model(
+    model_file: str,
+    weights_file: str,
+    scale_offset_record_file: str,
+    save_path: str,
+    *,
+    deploy_backend: Optional[str] = None,
+) -> None:
+    """Write the fake-quant and the deployable model with factors of your own.
+
+    Args:
+        model_file, weights_file: the network in float, as in testing.  BatchNorm and Scale are
+            fused as in calibration, except into layers whose entry says ``skip_fusion``.
+        scale_offset_record_file: factors that fit the fused network; layers without stay in float.
+        save_path: folder and file name prefix.
+        deploy_backend: as in :func:`save_model`.
+
+    Raises:
+        RecordError: a layer is not in the network, or its factors do not fit.
+        AmctError: a file cannot be read or written, or numbers cannot be quantized.
+    """
+    from amct_core.deploy_choice import API_DEFAULT
+
+    _workflow().convert(
+        _path(model_file, "model_file"),
+        _path(weights_file, "weights_file"),
+        _path(scale_offset_record_file, "scale_offset_record_file"),
+        _path(save_path, "save_path"),
+        deploy_backend,
+        default_backend=API_DEFAULT,
+    )
+
+
+def _workflow() -> Any:
+    from amct_core import logging as amct_logging
+    from amct_core.ptq import workflow
+
+    amct_logging.configure()
+    return workflow
+
+
+def _graph(value: object) -> Any:
+    from amct_core.errors import ConfigError
+    from amct_core.ptq.workflow import PtqNetwork
+
+    if not isinstance(value, PtqNetwork):
+        raise ConfigError(
+            f"it is a {type(value).__name__}; expected what init returned.", field="graph"
+        )
+    return value

@@ -1,0 +1,95 @@
+"""Calibration: finds the factors of one blob from the data that pass, and records them.
+
+One bottom, no top: the network computes the same as without it.  Shapes may change from forward to
+forward.  After ``batch_num`` forwards of one net the factors go into the record, and the layer does
+nothing any more; a new net begins again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_caffe.qat.parameters import CalibrationParameters, from_param_str
+from amct_caffe.qat.recording import activation_factors, records
+from amct_caffe.runtime.pycaffe import Layer
+from amct_core.errors import AmctError, QuantizationError
+from amct_core.plugins import registries
+from amct_core.ptq import progress
+from amct_core.ptq.observing import observer_for
+
+_log = logging.getLogger("amct_caffe.ptq")
+
+
+class Calibration(Layer):  # type: ignore[misc]
+    """The layer; Caffe calls setup, reshape, forward and backward."""
+
+    def setup(self, bottom: Any, top: Any) -> None:
+        """Read ``param_str`` and begin a calibration."""
+        self._parameters = from_param_str(CalibrationParameters, self.param_str)
+        calibrator = registries().calibrators.get(self._parameters.algo)
+        if calibrator.prepare is not None:
+            calibrator.prepare()
+        self._observer = observer_for(calibrator, self._parameters.options)
+        self._seen = 0
+
+    def reshape(self, bottom: Any, top: Any) -> None:
+        """Take any shape."""
+
+    def forward(self, bottom: Any, top: Any) -> None:
+        """Take in one batch; with the last one record the factors."""
+        parameters = self._parameters
+        if self._seen >= parameters.batch_num:
+            return
+        x = bottom[0].data
+        self._check(x)
+        self._observer.observe(x)
+        self._seen += 1
+        _log.info(
+            "Doing layer: %s calibration, already store %d/%d data.",
+            self._names,
+            self._seen,
+            parameters.batch_num,
+        )
+        if self._seen == parameters.batch_num:
+            self._record(bottom[0].shape)
+        progress.note(parameters.record_file, parameters.layers, self._seen, parameters.batch_num)
+
+    def backward(self, top: Any, propagate_down: Any, bottom: Any) -> None:
+        """Give no gradient: nothing depends on this layer."""
+
+    @property
+    def _names(self) -> str:
+        return ", ".join(f'"{name}"' for name in self._parameters.layers)
+
+    def _check(self, x: NDArray[np.float32]) -> None:
+        if np.isfinite(x.sum(dtype=np.float64)):
+            return  # the sum of finite float32 numbers is finite in float64
+        nans, count = int(np.isnan(x).sum()), int((~np.isfinite(x)).sum())
+        raise QuantizationError(
+            f"batch {self._seen + 1} of its input has {count} values of {x.size} that are NaN "
+            f"({nans}) or infinite ({count - nans}); expected finite numbers.",
+            layer=", ".join(self._parameters.layers),
+            field=self._parameters.blob,
+            remedy="Check the weights file, the preprocessing of the data, and the layers before.",
+        )
+
+    def _record(self, shape: Any) -> None:
+        parameters = self._parameters
+        try:
+            scale, offset = self._observer.result()
+        except AmctError as error:
+            raise error.at(layer=", ".join(parameters.layers)) from error
+        records.update(
+            parameters.record_file,
+            lambda record: activation_factors(record, parameters.layers, scale, offset, shape),
+        )
+        _log.info(
+            "Do layer:%s activation calibration success! scale_d %.9g, offset_d %d",
+            self._names,
+            scale,
+            offset,
+        )
