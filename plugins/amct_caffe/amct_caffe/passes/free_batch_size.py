@@ -27,7 +27,7 @@ class FreeBatchSize(Pass[CaffeNetwork]):
        which copies the dimension.  A deployed network has another batch size than its training:
        what Caffe computes at that of training stays the same.
     2. One that would put values of several samples into one row is refused: its first number is
-       neither 0 nor -1, and there is no axis before which a whole number of samples' rows ends.
+       not 0, and there is no axis before which a whole number of samples' rows ends.
     3. Where the shape of its input is not known because that of a network input is not, a first
        number that is neither 0 nor -1 is refused as well; it may be either kind.
     4. So is one above 1 beside a -1, where the batch size of training is not known for certain: a
@@ -72,16 +72,24 @@ def _fixed_reshapes(
     given: Mapping[str, Optional[Shape]],
     uncertain: AbstractSet[str],
 ) -> List[Tuple[str, bool]]:
-    """Return the Reshapes with a number of axis 0, and whether it is that of their input."""
+    """Return the Reshapes with a number of axis 0, and whether it is that of their input.
+
+    Raises:
+        ModelError: one mixes samples, or it cannot be told whether it does.
+    """
     known = infer_shapes(graph, {blob: shape for blob, shape in given.items() if shape})
     unknown = [blob for blob, shape in given.items() if shape is None]
     fixed = []
     for node in graph.nodes:
         a = node.attributes
-        if not isinstance(a, Reshape) or not a.dims or a.dims[0] <= 0:
+        if not isinstance(a, Reshape) or not a.dims or a.dims[0] == 0:
             continue
         shape = known.get(node.inputs[0])
-        if shape is None:
+        if a.dims[0] == -1:
+            # One axis of all values has no rows.
+            if shape is not None and len(a.dims) > 1 and a.axis in (0, -len(shape) - 1):
+                _check_rows(graph, node, shape, _batch_size(graph, node, known), phase)
+        elif shape is None:
             if a.axis == 0 and phase == "TEST":
                 _check_known(graph, node, a, unknown)
         elif a.axis in (0, -len(shape) - 1):

@@ -69,13 +69,17 @@ def test_1_where_the_phases_have_other_batch_sizes_it_must_be_that_of_each() -> 
         freed(text)
 
 
-@pytest.mark.parametrize("dims", [(32, -1), (32, 64), (1, -1), (16, 2, 64), (2048,)])
+@pytest.mark.parametrize(
+    "dims", [(32, -1), (32, 64), (1, -1), (16, 2, 64), (2048,), (-1, 64), (-1, 2, 64)]
+)
 def test_2_rows_of_several_samples_are_refused(dims: tuple[int, ...]) -> None:
     with pytest.raises(ModelError, match=r"'reshape'.*\(64, 32\).*several of the 64 samples"):
         freed(data(64, 32) + reshape(*dims))
 
 
-@pytest.mark.parametrize("dims", [(1, 64, 32), (4, 16, 32), (128, -1), (2, 32, 4, 8)])
+@pytest.mark.parametrize(
+    "dims", [(1, 64, 32), (4, 16, 32), (128, -1), (2, 32, 4, 8), (-1, 32), (-1, 16), (-1, 16, 2)]
+)
 def test_2_whole_samples_in_other_places_stay(dims: tuple[int, ...]) -> None:
     text = data(64, 32) + reshape(*dims)
     assert freed(text) == normal(text)
