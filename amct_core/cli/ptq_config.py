@@ -44,8 +44,8 @@ def command(
     A simplified config says what the other options say, so there is either; 'amct plugins' lists
     the calibrators.
     """
-    from amct_core import ptq_workflow
     from amct_core.config import ptq_simplified
+    from amct_core.ptq import configuration
 
     said = given(**choices, skip_layers=skip_layers or None)
     if simple is not None and said:
@@ -56,7 +56,7 @@ def command(
             f"other: '{simple}' says it."
         )
     simplified = (
-        ptq_workflow.simplified_config(**said) if simple is None else ptq_simplified.read(simple)
+        configuration.simplified_config(**said) if simple is None else ptq_simplified.read(simple)
     )
-    report = ptq_workflow.create_ptq_config(model, weights, config_file, simplified)
+    report = configuration.create_ptq_config(model, weights, config_file, simplified)
     print_report(config_file, report, as_json)

@@ -38,7 +38,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["frontend", "layers"],
     ["training", "calibration"],
     ["api", "demo"],
-    ["ptq_api", "ptq_config_api"],
+    ["ptq_api"],
     ["cli"],
     ["plugin"],
 ]

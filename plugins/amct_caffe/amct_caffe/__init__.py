@@ -18,8 +18,13 @@ from amct_caffe.api import (
     set_cpu_mode,
     set_gpu_mode,
 )
-from amct_caffe.ptq_api import convert_model, init, quantize_model, save_model
-from amct_caffe.ptq_config_api import create_quant_config
+from amct_caffe.ptq_api import (
+    convert_model,
+    create_quant_config,
+    init,
+    quantize_model,
+    save_model,
+)
 from amct_caffe.user_modules import complete_user_modules
 
 __version__ = "0.1.0"

@@ -10,9 +10,9 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 
-from amct_core import ptq_workflow
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.config.ptq_simplified import Calibration, SimplifiedPtqConfig
+from amct_core.ptq import configuration
 from amct_core.workflow import ConfigReport
 
 Amct = Callable[..., Any]
@@ -22,9 +22,9 @@ ARGUMENTS = ("ptq", "config", "m.prototxt", "m.caffemodel", "-o", "c.json")
 @pytest.fixture
 def create(monkeypatch: pytest.MonkeyPatch) -> Mock:
     """Stands in for the workflow; reports two layers that qualify and one that does not."""
-    mock: Mock = create_autospec(ptq_workflow.create_ptq_config)
+    mock: Mock = create_autospec(configuration.create_ptq_config)
     mock.return_value = ConfigReport(PtqConfig(), ("conv", "pool"), {"fc": "transpose is true"})
-    monkeypatch.setattr(ptq_workflow, "create_ptq_config", mock)
+    monkeypatch.setattr(configuration, "create_ptq_config", mock)
     return mock
 
 

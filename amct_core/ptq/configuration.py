@@ -1,4 +1,4 @@
-"""The steps of post-training quantization that deal with its configuration, as plain functions."""
+"""The step of post-training quantization that makes its configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from amct_core.config.values import Section, given
 from amct_core.plugins import Registries, registries
 from amct_core.workflow import ConfigReport, frontend_for, quantizable_layers
 
-_log = logging.getLogger("amct_core.ptq_workflow")
+_log = logging.getLogger("amct_core.ptq")
 
 
 def create_ptq_config(
