@@ -21,9 +21,10 @@ from amct_caffe.runtime.rehearsal import Rehearsal
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
+from amct_core.config.model import QatConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
 from amct_core.errors import ConfigError, ModelError
-from amct_core.file_names import work_files
+from amct_core.file_names import WorkFiles, work_files
 from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
 
@@ -122,43 +123,11 @@ def run_all(
     Raises:
         AmctError: as the steps do.
     """
-    if config_file is not None and simplified_config_file is not None:
-        raise ConfigError(
-            "both a config and a simplified config are given; expected one.",
-            file=config_file,
-            remedy="Leave one of them out.",
-        )
     files = work_files(folder)
-    if config_file is None:
-        config = workflow.propose_config(
-            model_file, weights_file, simplified_config_file, solver_file=solver_file
-        ).config
-    else:
-        config = json_format.read(config_file)
-        check_names(config, registries(), config_file)
+    config = _config(model_file, weights_file, solver_file, config_file, simplified_config_file)
     choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
     registries().deploy_backends.get(choice.name)
-    given = solvers.read(solver_file)
-    solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
-    document = documents.read(model_file)
-    document.states = given.states.or_else(config.states)
-    with tempfile.TemporaryDirectory() as scratch:
-        require_trainable(
-            TrainingSetup(
-                solver=solver,
-                document=document,
-                model_file=files.modified.model,
-                needs=TrainingNeeds.of_config(config, document),
-                machine=this_machine(),
-                learnable_bytes=lambda: learnable_bytes(
-                    model_file, weights_file, config.enabled.keys(), document.states
-                ),
-                makes_folders=True,
-                saves=True,
-                rehearsal=_before_insertion(given, document, model_file, scratch),
-            )
-        )
-    _warn_of_replaced_nets(given, model_file)
+    solver = _trainable(solvers.read(solver_file), config, model_file, weights_file, files)
     workflow.insert_by(
         config,
         config_file or files.config,
@@ -180,6 +149,60 @@ def run_all(
     return workflow.save(
         files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
     )
+
+
+def _config(
+    model_file: str,
+    weights_file: str,
+    solver_file: str,
+    config_file: Optional[str],
+    simplified_config_file: Optional[str],
+) -> QatConfig:
+    """Return the config that the user gives, or the one that is made for the network."""
+    if config_file is None:
+        return workflow.propose_config(
+            model_file, weights_file, simplified_config_file, solver_file=solver_file
+        ).config
+    if simplified_config_file is not None:
+        raise ConfigError(
+            "both a config and a simplified config are given; expected one.",
+            file=config_file,
+            remedy="Leave one of them out.",
+        )
+    config = json_format.read(config_file)
+    check_names(config, registries(), config_file)
+    return config
+
+
+def _trainable(
+    given: Solver, config: QatConfig, model_file: str, weights_file: str, files: WorkFiles
+) -> Solver:
+    """Return the user's solver with the modified model as its net.
+
+    Raises:
+        TrainingError: it would not train that model, on this machine or in general.
+    """
+    solver = solvers.redirect(given, files.modified.model, files.snapshots, model_file)
+    document = documents.read(model_file)
+    document.states = given.states.or_else(config.states)
+    with tempfile.TemporaryDirectory() as scratch:
+        require_trainable(
+            TrainingSetup(
+                solver=solver,
+                document=document,
+                model_file=files.modified.model,
+                needs=TrainingNeeds.of_config(config, document),
+                machine=this_machine(),
+                learnable_bytes=lambda: learnable_bytes(
+                    model_file, weights_file, config.enabled.keys(), document.states
+                ),
+                makes_folders=True,
+                saves=True,
+                rehearsal=_before_insertion(given, document, model_file, scratch),
+            )
+        )
+    _warn_of_replaced_nets(given, model_file)
+    return solver
 
 
 def _before_insertion(
