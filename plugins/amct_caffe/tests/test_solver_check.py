@@ -85,7 +85,11 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     What the machine has is looked at in ``checks/test_training_checks.py``.
     """
     monkeypatch.chdir(tmp_path)
-    machine = Machine(lacks=lambda *_: iter(()), problem_of_class=lambda module, name: None)
+    machine = Machine(
+        lacks=lambda *_: iter(()),
+        problem_of_class=lambda module, name: None,
+        problem_of_building=lambda rehearsal: None,
+    )
     monkeypatch.setattr(solver_check, "this_machine", lambda: machine)
     write_model(OTHER, CONVOLUTION)
     return Check(tmp_path)

@@ -291,7 +291,11 @@ class TestFileSizes:
         self, step: Callable[[], None], folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (folder / "solver.prototxt").write_text(nets.solver(MODEL, "s", test_interval=4))
-        machine = Machine(lacks=lambda *_: iter(()), problem_of_class=lambda module, name: None)
+        machine = Machine(
+            lacks=lambda *_: iter(()),
+            problem_of_class=lambda module, name: None,
+            problem_of_building=lambda rehearsal: None,
+        )
         monkeypatch.setattr(training, "this_machine", lambda: machine)
         error = refused(step, folder)
         for word in (WEIGHTS, "three times", "'ip' first"):
