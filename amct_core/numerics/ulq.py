@@ -100,9 +100,11 @@ def backward(
         is_above, is_below = values > grid.high, values < grid.low
         above += float(g.sum(dtype=np.float64, where=is_above))
         below += float(g.sum(dtype=np.float64, where=is_below))
-        result[...] = np.where(is_above | is_below, np.float32(0), g)
-        # Clipped, so that an infinite x (whose result is 0) does not become 0 * NaN.
-        error = _rounding_error(np.clip(values, grid.low, grid.high), grid.span)
+        outside = is_above | is_below
+        result[...] = np.where(outside, np.float32(0), g)
+        # 0 in their place, so that those outside, whose result is 0, do not become 0 * NaN: they
+        # may be infinite, or the span so small that their steps are.
+        error = _rounding_error(np.where(outside, np.float32(0), values), grid.span)
         inside += float(np.multiply(result, error, dtype=np.float64).sum())
     return (bottom_diff, *grid.bound_gradients(above, below, inside))
 

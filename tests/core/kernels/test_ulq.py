@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amct_core.errors import QuantizationError
@@ -57,6 +57,7 @@ def test_a_nan_is_refused_in_the_words_of_the_definition() -> None:
 
 
 @given(x=arrays(EXTREME), seed=st.integers(0, 2**16), bounds=BOUNDS, fixed_min=st.booleans())
+@example(x=np.float32([[1e29]]), seed=0, bounds=(2.0**-141, 0.0), fixed_min=False)
 def test_gradients_are_those_of_the_definition(
     x: np.ndarray, seed: int, bounds: tuple[float, float], fixed_min: bool
 ) -> None:
