@@ -22,7 +22,7 @@ def problem_of_class(module: str, name: str) -> Optional[str]:
     """Return why the class of a Python layer cannot be imported, as Caffe will; None if it can."""
     try:
         found = importlib.import_module(module)
-    except Exception as error:
+    except Exception as error:  # the module is the user's: whatever it raises is the answer
         return f"{type(error).__name__}: {error}"
     return None if hasattr(found, name) else f"module '{module}' has no class '{name}'"
 
@@ -65,7 +65,7 @@ def _why_no_caffe() -> Optional[EnvironmentUnsuitableError]:
         importlib.import_module("amct_caffe.runtime.pycaffe")
     except EnvironmentUnsuitableError as error:
         return error
-    except Exception as error:
+    except Exception as error:  # a broken library may raise anything, and that is the answer
         return EnvironmentUnsuitableError(
             f"importing pycaffe fails: {type(error).__name__}: {error}.",
             remedy="Run 'amct doctor', which knows the versions of libraries that it needs.",
