@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from amct_core.cli.output import json_option, print_files
-from amct_core.file_names import SAVE_TYPES
+from amct_core.cli.saved_model import saved_model_options
 
 
 @click.command("save")
@@ -13,17 +13,7 @@ from amct_core.file_names import SAVE_TYPES
 @click.argument("weights")
 @click.option("-c", "--config", "config_file", required=True, help="The config of calibration.")
 @click.option("--record", "record_file", required=True, help="The record that it completed.")
-@click.option(
-    "--save-path", required=True, help="Folder and prefix of the files, such as result/model."
-)
-@click.option(
-    "--save-type",
-    type=click.Choice(SAVE_TYPES),
-    default="Both",
-    show_default=True,
-    help="The model to simulate with, the model to deploy, or both.",
-)
-@click.option("--backend", help="Deploy backend.")
+@saved_model_options
 @json_option
 def command(
     model: str,

@@ -8,7 +8,7 @@ import click
 
 from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
-from amct_core.file_names import SAVE_TYPES
+from amct_core.cli.saved_model import saved_model_options
 
 
 @click.command("save")
@@ -18,17 +18,7 @@ from amct_core.file_names import SAVE_TYPES
 @click.option(
     "--record", "record_file", help="The record that training filled; by default MODEL's own."
 )
-@click.option(
-    "--save-path", required=True, help="Folder and prefix of the files, such as result/model."
-)
-@click.option(
-    "--save-type",
-    type=click.Choice(SAVE_TYPES),
-    default="Both",
-    show_default=True,
-    help="The model to simulate with, the model to deploy, or both.",
-)
-@click.option("--backend", help="Deploy backend; the config's by default.")
+@saved_model_options
 @click.option("--solver", help="The solver that has trained; its states must be MODEL's.")
 @input_shape_option
 @json_option
