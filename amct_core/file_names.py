@@ -8,6 +8,8 @@ from typing import NamedTuple, Optional
 SAVE_TYPES = ("Fakequant", "Deploy", "Both")
 """Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
 
+_NAME_MAP = "quant.json"
+
 
 class ModelFiles(NamedTuple):
     """The two files of one model."""
@@ -16,10 +18,26 @@ class ModelFiles(NamedTuple):
     weights: str
 
 
+def file_under(save_path: str, name: str) -> str:
+    """Return what the file ``name`` of a saved model is called.
+
+    Args:
+        save_path: folder and file name prefix.  As in AMCT there is no prefix where it is empty or
+            ends in ``/``: then the files are called ``name`` alone, without an underscore.
+        name: such as ``quant.json``.
+    """
+    return f"{save_path}{name}" if _has_no_prefix(save_path) else f"{save_path}_{name}"
+
+
+def _has_no_prefix(save_path: str) -> bool:
+    return save_path == "" or save_path.endswith("/")
+
+
 def fake_quant_files(save_path: str) -> ModelFiles:
     """Return the files of the fake-quant model saved under the prefix ``save_path``."""
     return ModelFiles(
-        f"{save_path}_fake_quant_model.prototxt", f"{save_path}_fake_quant_weights.caffemodel"
+        file_under(save_path, "fake_quant_model.prototxt"),
+        file_under(save_path, "fake_quant_weights.caffemodel"),
     )
 
 
@@ -32,14 +50,14 @@ def deploy_files(save_path: str, model_file: Optional[str] = None) -> ModelFiles
             edited by hand.
     """
     return ModelFiles(
-        model_file or f"{save_path}_deploy_model.prototxt",
-        f"{save_path}_deploy_weights.caffemodel",
+        model_file or file_under(save_path, "deploy_model.prototxt"),
+        file_under(save_path, "deploy_weights.caffemodel"),
     )
 
 
 def name_map_file(save_path: str) -> str:
     """Return the file that maps the deployable model's layers to those of the float model."""
-    return f"{save_path}_quant.json"
+    return file_under(save_path, _NAME_MAP)
 
 
 def name_map_beside(deploy_model: str) -> Optional[str]:
@@ -48,9 +66,10 @@ def name_map_beside(deploy_model: str) -> Optional[str]:
     None for a prototxt that is not called like one of :func:`deploy_files`.
     """
     ending = deploy_files("").model
-    if not deploy_model.endswith(ending):
+    before = deploy_model[: -len(ending)]
+    if not deploy_model.endswith(ending) or not (_has_no_prefix(before) or before.endswith("_")):
         return None
-    return name_map_file(deploy_model[: -len(ending)])
+    return f"{before}{_NAME_MAP}"
 
 
 class WorkFiles(NamedTuple):

@@ -270,11 +270,12 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
     Example, the factors of every layer as text::
 
         from amct_core.extensions import DeployBackend
+        from amct_core.file_names import file_under
         from amct_core.hookspecs import hookimpl
 
         def write(model, save_path, files):
             lines = [f"{layer.name} {layer.quant_scale} {layer.offset}" for layer in model.layers]
-            files.add(f"{save_path}_factors.txt", "\n".join(lines))
+            files.add(file_under(save_path, "factors.txt"), "\n".join(lines))
 
         @hookimpl
         def amct_deploy_backends():

@@ -236,12 +236,6 @@ def save(
         raise ConfigError(
             f"it is {save_type!r}; expected one of {', '.join(SAVE_TYPES)}.", field="save_type"
         )
-    if os.path.basename(save_path) == "":
-        raise ConfigError(
-            f"it is {save_path!r}, a folder; expected a folder and a file name prefix.",
-            field="save_path",
-            remedy="Write for example './result/user_model'.",
-        )
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     config = json_format.read(config_file) if config_file is not None else None

@@ -12,7 +12,9 @@ from amct_core.cli.output import json_option, print_files
 @click.argument("weights")
 @click.option("--record", "record_file", required=True, help="The record with the factors.")
 @click.option(
-    "--save-path", required=True, help="Folder and prefix of the files, such as result/model."
+    "--save-path",
+    required=True,
+    help="Folder and prefix of the files, such as result/model; no prefix after a /.",
 )
 @click.option("--backend", help="Deploy backend.")
 @json_option

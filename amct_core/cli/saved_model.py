@@ -17,7 +17,7 @@ def saved_model_options(command: C) -> C:
         click.option(
             "--save-path",
             required=True,
-            help="Folder and prefix of the files, such as result/model.",
+            help="Folder and prefix of the files, such as result/model; no prefix after a /.",
         ),
         click.option(
             "--save-type",

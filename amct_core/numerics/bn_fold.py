@@ -129,6 +129,7 @@ def fold(
     batch_norm: Optional[BatchNorm],
     scale: Optional[Scale],
     channel_axis: int = 0,
+    group: int = 1,
 ) -> Tuple[Float32Array, Float32Array]:
     """Return the weights and bias of one layer that computes all three.
 
@@ -137,6 +138,9 @@ def fold(
         bias: float32 ``[C]``, or None for zeros.
         batch_norm, scale: what follows the layer, in this order; either may be None.
         channel_axis: see above.
+        group: of a Deconvolution: its ``channel_axis`` counts the output channels of one group,
+            and axis 0 the input channels of all groups, one group after the other.  1 for a
+            Convolution, whose ``channel_axis`` counts all of them.
 
     Returns:
         ``(weights', bias')``, float32, of the weights' shape and ``[C]``.
@@ -145,10 +149,15 @@ def fold(
         QuantizationError: see multiplier_and_shift, or the folded values overflow float32.
     """
     multiplier, _ = multiplier_and_shift(batch_norm, scale)
-    factors = along_channels(multiplier, weights, channel_axis)
+    outputs = weights.shape[channel_axis] * group
+    if group == 1 or multiplier.size == 1:
+        factors = along_channels(multiplier, weights, channel_axis)
+    else:
+        # One row per input channel: the multipliers of the outputs of its group.
+        rows = np.repeat(multiplier.reshape(group, -1), weights.shape[0] // group, axis=0)
+        factors = rows[(slice(None), slice(None), *(None,) * (weights.ndim - 2))]
     folded_weights = _rounded(weights.astype(np.float64) * factors, "weights")
-    folded_bias = fold_bias(bias, batch_norm, scale, weights.shape[channel_axis])
-    return folded_weights, folded_bias
+    return folded_weights, fold_bias(bias, batch_norm, scale, outputs)
 
 
 def fold_before(

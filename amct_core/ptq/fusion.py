@@ -121,16 +121,17 @@ def _fused_behind(graph: Graph, node: Node, chain: FoldChain) -> Graph:
     try:
         batch_norm, scale = batch_norm_of(chain.batch_norm), scale_of(chain.scale)
         channels = bn_fold.multiplier_and_shift(batch_norm, scale)[0].size
-        if channels != node.weights[0].shape[axis]:
+        group = _groups_of_outputs(node)
+        if channels != node.weights[0].shape[axis] * group:
             _log.info(
-                "layer '%s' is not fused: its weights have %d output channels per group, and %s %d",
+                "layer '%s' is not fused: its weights have %d output channels, and %s %d",
                 node.name,
-                node.weights[0].shape[axis],
+                node.weights[0].shape[axis] * group,
                 _names(chain),
                 channels,
             )
             return graph
-        fused = bn_fold.fold(*_weights(node), batch_norm, scale, axis)
+        fused = bn_fold.fold(*_weights(node), batch_norm, scale, axis, group)
     except AmctError as error:
         raise error.at(file=graph.file, layer=node.name) from error
     _log.info("layer '%s' takes over %s behind it", node.name, _names(chain))
@@ -151,6 +152,14 @@ def _fused_before(graph: Graph, node: Node, chain: FoldChain) -> Graph:
     _log.info("layer '%s' takes over %s before it", node.name, _names(chain))
     bottoms = (chain.value.name, *node.bottoms[1:])
     return _replace(graph, node, attrs.evolve(node, weights=fused, bottoms=bottoms), chain)
+
+
+def _groups_of_outputs(node: Node) -> int:
+    """Return how many groups share the axis of output channels: those of a Deconvolution."""
+    axes, attributes = node.type.weights, node.attributes
+    if axes is None or axes.output == 0 or not isinstance(attributes, Convolution):
+        return 1
+    return attributes.group
 
 
 def _weights(node: Node) -> Tuple[NDArray[np.float32], Optional[NDArray[np.float32]]]:

@@ -162,7 +162,7 @@ def save(
         RecordError: calibration is not complete; the message says how far each layer is.
         AmctError: numbers that cannot be quantized, or a file that cannot be written.
     """
-    _check_save(save_type, save_path)
+    _check_save(save_type)
     plugins = registries()
     file = network.record_file
     record = records.read(file)
@@ -208,7 +208,6 @@ def convert(
         RecordError: a layer of the record is not in the network, or factors do not fit.
         AmctError: a file cannot be read or written, or numbers cannot be quantized.
     """
-    _check_save("Both", save_path)
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     record = records.read(record_file)
@@ -275,16 +274,10 @@ def _check_layers(
             )
 
 
-def _check_save(save_type: str, save_path: str) -> None:
+def _check_save(save_type: str) -> None:
     if save_type not in SAVE_TYPES:
         raise ConfigError(
             f"it is {save_type!r}; expected one of {', '.join(SAVE_TYPES)}.", field="save_type"
-        )
-    if os.path.basename(save_path) == "":
-        raise ConfigError(
-            f"it is {save_path!r}, a folder; expected a folder and a file name prefix.",
-            field="save_path",
-            remedy="Write for example './result/user_model'.",
         )
 
 

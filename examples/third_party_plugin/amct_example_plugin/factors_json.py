@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from amct_core.extensions import DeployBackend
+from amct_core.file_names import file_under
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
@@ -15,7 +16,7 @@ def write(model: QuantizedModel, save_path: str, files: FileSet) -> None:
         "network": model.graph.name,
         "layers": [_layer(layer) for layer in model.layers],
     }
-    files.add(f"{save_path}_factors.json", json.dumps(document, indent=2) + "\n")
+    files.add(file_under(save_path, "factors.json"), json.dumps(document, indent=2) + "\n")
 
 
 def _layer(layer: QuantizedLayer) -> dict[str, object]:

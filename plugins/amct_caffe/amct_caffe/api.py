@@ -94,7 +94,8 @@ def save_quant_retrain_model(
         retrained_weights_file: the last snapshot of its training (not the file that training
             started from).
         save_type: ``'Fakequant'``, ``'Deploy'`` or ``'Both'``.
-        save_path: folder and file name prefix, such as ``'./result/user_model'``.
+        save_path: folder and file name prefix, such as ``'./result/user_model'``; where it is empty
+            or ends in ``/``, the files have no prefix.
         scale_offset_record_file: the record of the training; None: the one that the modified model
             was made with.
         config_file: the config that the modified model was made with; None: not checked.
@@ -112,7 +113,7 @@ def save_quant_retrain_model(
     workflow.save(
         _path(retrained_model_file, "retrained_model_file"),
         _path(retrained_weights_file, "retrained_weights_file"),
-        _path(save_path, "save_path"),
+        _save_path(save_path),
         save_type,
         None
         if scale_offset_record_file is None
@@ -177,3 +178,7 @@ def _path(value: object, parameter: str) -> str:
     if not isinstance(path, str) or not path:
         raise ConfigError(f"it is {value!r}; expected a path.", field=parameter)
     return path
+
+
+def _save_path(value: object) -> str:
+    return "" if value == "" else _path(value, "save_path")

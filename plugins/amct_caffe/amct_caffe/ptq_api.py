@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Optional, Sequence
 
-from amct_caffe.api import _path
+from amct_caffe.api import _path, _save_path
 from amct_core.errors import ConfigTypeError
 
 if TYPE_CHECKING:
@@ -120,7 +120,8 @@ def save_model(
     Args:
         graph: what :func:`init` returned; calibration has completed its record.
         save_type: ``'Fakequant'``, ``'Deploy'`` or ``'Both'``.
-        save_path: folder and file name prefix, such as ``'./result/user_model'``.
+        save_path: folder and file name prefix, such as ``'./result/user_model'``; where it is empty
+            or ends in ``/``, the files have no prefix.
         deploy_backend: who writes the deployable model (not a parameter of AMCT's); None:
             ``'amct'``, AMCT's layout, which keeps the data, loss and accuracy layers of the TEST
             phase.  ``'ascend'`` is the layout that ATC takes as it is.
@@ -135,7 +136,7 @@ def save_model(
     _workflow().save(
         _graph(graph),
         save_type,
-        _path(save_path, "save_path"),
+        _save_path(save_path),
         deploy_backend,
         default_backend=API_DEFAULT,
     )
@@ -155,7 +156,7 @@ def convert_model(
         model_file, weights_file: the network in float, as in testing.  BatchNorm and Scale are
             fused as in calibration, except into layers whose entry says ``skip_fusion``.
         scale_offset_record_file: factors that fit the fused network; layers without stay in float.
-        save_path: folder and file name prefix.
+        save_path: as in :func:`save_model`.
         deploy_backend: as in :func:`save_model`.
 
     Raises:
@@ -168,7 +169,7 @@ def convert_model(
         _path(model_file, "model_file"),
         _path(weights_file, "weights_file"),
         _path(scale_offset_record_file, "scale_offset_record_file"),
-        _path(save_path, "save_path"),
+        _save_path(save_path),
         deploy_backend,
         default_backend=API_DEFAULT,
     )

@@ -235,6 +235,20 @@ def test_amcts_functions_in_amcts_order(files) -> None:
         assert saved == again
 
 
+@pytest.mark.parametrize("save_path", ["", "results/"])
+def test_without_a_prefix_the_files_have_no_underscore(files, save_path: str) -> None:
+    import amct_caffe as amct
+
+    graph = calibrated(files, batch_num=1)
+    amct.save_model(graph, "Both", save_path)
+    saved = [os.path.basename(name) for name in (*fake_quant_files(""), *deploy_files(""))]
+    assert {*saved, "quant.json"} <= set(os.listdir(save_path or "."))
+    assert verify(save_path, arrays(3)).exact
+    before = Path(f"{save_path}deploy_weights.caffemodel").read_bytes()
+    amct.convert_model(*files, RECORD, save_path)
+    assert Path(f"{save_path}deploy_weights.caffemodel").read_bytes() == before
+
+
 def test_a_graph_of_something_else_is_refused(files) -> None:
     import amct_caffe as amct
     from amct_core.errors import ConfigError
