@@ -11,6 +11,7 @@ from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 import attrs
 
+from amct_caffe.qat.first_versions import weight_fields
 from amct_core.errors import FileFormatError
 from amct_core.network_state import NetworkState
 
@@ -253,10 +254,16 @@ def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") ->
     """Return ``text`` as an instance of ``parameters``.
 
     Raises:
-        FileFormatError: the text is not what :func:`to_param_str` wrote.
+        FileFormatError: the text is not what :func:`to_param_str` wrote, in this version or in the
+            first ones.
     """
     try:
-        return parameters(**json.loads(text))
+        values = json.loads(text)
+        if parameters is WeightParameters:
+            values = weight_fields(values, layer)
+        return parameters(**values)
+    except FileFormatError:
+        raise
     except (ValueError, TypeError) as error:
         raise FileFormatError(
             f"{text!r} cannot be read as {parameters.__name__}: {error}.",

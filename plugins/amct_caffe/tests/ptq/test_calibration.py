@@ -249,6 +249,25 @@ def test_without_a_prefix_the_files_have_no_underscore(files, save_path: str) ->
     assert Path(f"{save_path}deploy_weights.caffemodel").read_bytes() == before
 
 
+def test_a_shift_in_the_record_is_taken_over_and_the_log_says_so(files, caplog) -> None:
+    import amct_caffe as amct
+
+    calibrated(files)
+    record = records.read(RECORD)
+    entry = attrs.evolve(record.get("grouped"), shift_bit=(2,) * 8)
+    records.write(RECORD, record.with_layer("grouped", entry))
+    caplog.set_level("WARNING")
+    amct.convert_model(*files, RECORD, "shifted")
+    assert [r for r in caplog.records if "shift_bit" in r.message and "grouped" in r.message]
+    assert verify("shifted", arrays(3)).exact_integers
+    text = Path("shifted_deploy_weights.caffemodel").read_bytes()
+    amct.convert_model(*files, RECORD, "again")
+    assert Path("again_deploy_weights.caffemodel").read_bytes() == text
+    records.write(RECORD, record)
+    amct.convert_model(*files, RECORD, "plain")
+    assert Path("plain_deploy_weights.caffemodel").read_bytes() != text
+
+
 def test_a_graph_of_something_else_is_refused(files) -> None:
     import amct_caffe as amct
     from amct_core.errors import ConfigError
