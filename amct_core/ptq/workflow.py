@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Mapping, Optional, Tuple
+from typing import Iterable, Mapping, Optional, Tuple
 
 import attrs
 
@@ -25,8 +25,9 @@ from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.plugins import Registries, registries
-from amct_core.ptq import progress
+from amct_core.ptq import calibration, progress
 from amct_core.ptq.completeness import check_complete
+from amct_core.ptq.engine import Batch, Engine
 from amct_core.ptq.from_record import has_factors, quantized_model, with_input_shapes
 from amct_core.ptq.fusion import check_statistics, fuse
 from amct_core.ptq.observing import observer_for, parameters_of
@@ -136,6 +137,25 @@ def calibration_network(
         frontend.write_calibration(plan, modified_model_file, modified_weights_file, files)
         files.update(network.record_file, records.format(plan.record()))
     progress.forget(network.record_file)
+
+
+def calibrate(network: PtqNetwork, batches: Iterable[Batch], engine: Engine) -> Record:
+    """Calibrate in an engine, without the framework; write the record, and return it.
+
+    Args:
+        network: what :func:`start` returned.
+        batches: the data.
+        engine: what runs the network.
+
+    Raises:
+        AmctError: see :func:`amct_core.ptq.calibration.calibrate`; nothing is written then.
+    """
+    plan = make_plan(network.graph, network.config, network.record_file, registries())
+    record = calibration.calibrate(plan, batches, engine)
+    with FileSet() as files:
+        files.update(network.record_file, records.format(record))
+    progress.forget(network.record_file)
+    return record
 
 
 def save(
