@@ -64,8 +64,17 @@ def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Obser
         parameters: as :func:`parameters_of` returns them.
 
     Raises:
-        ConfigError: the calibrator knows activations with an offset only, and there is to be none.
+        ConfigError: the calibrator knows activations with an offset only, and there is to be none;
+            or it chooses among others, for which one observer is not enough.
     """
+    if calibrator.chooses:
+        raise ConfigError(
+            f"the calibrator '{calibrator.name}' compares what layers compute; a calibration in "
+            "the framework sees their inputs alone.",
+            field="act_algo",
+            remedy="Calibrate in the simulator (amct ptq calibrate --engine simulator), or name "
+            "one calibrator.",
+        )
     if calibrator.start is not None:
         return calibrator.start(**_accepted(calibrator.name, calibrator.start, parameters))
     assert calibrator.calibrate is not None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Tuple
+import contextlib
+from typing import Dict, Iterator, Mapping, Tuple
 
 import attrs
 
 from amct_core.config.ptq import PtqActivation, PtqConfig
-from amct_core.errors import QuantizationError
+from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Graph, Value
 from amct_core.plugins import Registries
 from amct_core.record import LayerRecord, Record
@@ -32,6 +33,15 @@ class CalibrationGroup:
     def name(self) -> str:
         """The name of the first layer."""
         return self.layers[0]
+
+
+@contextlib.contextmanager
+def naming_layers(group: CalibrationGroup) -> Iterator[None]:
+    """Make errors of what is inside name the layers of ``group``."""
+    try:
+        yield
+    except AmctError as error:
+        raise error.at(layer=", ".join(group.layers)) from error
 
 
 @attrs.frozen(eq=False)

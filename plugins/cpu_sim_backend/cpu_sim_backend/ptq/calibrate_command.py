@@ -33,6 +33,7 @@ def command(
     preprocess: Optional[str],
     batch_size: Optional[int],
     engine: Optional[str],
+    shift_n_algo: Optional[str],
     as_json: bool,
 ) -> None:
     """Calibrate MODEL with WEIGHTS: batch_num batches complete the record.
@@ -45,7 +46,7 @@ def command(
     options = data_options(data, preprocess, batch_size)
     record = os.path.join(folder, "record.txt")
     network = workflow.reopen(config_file, model, weights, record)
-    done = calibrate(network, folder, options, batch_size, engine)
+    done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
     if done.difference is not None:
         click.echo(str(done.difference), err=as_json)
     print_files(done.files, as_json)

@@ -76,6 +76,7 @@ def calibrate(
     options: DataOptions,
     batch_size: Optional[int] = None,
     engine: Optional[str] = None,
+    shift_search: Optional[str] = None,
 ) -> Calibrated:
     """Complete the record of ``network``.
 
@@ -85,6 +86,7 @@ def calibrate(
         options: the data; nothing: the network's own data layers, which only the framework runs.
         batch_size: samples of one batch; None: all samples, divided by ``batch_num``.
         engine: one of :data:`ENGINES`; None: the framework where it is installed.
+        shift_search: name of a search for shift N, which the simulator does; None: none.
 
     Raises:
         EnvironmentUnsuitableError: the framework is asked for, or needed, and not installed.
@@ -92,11 +94,11 @@ def calibrate(
     """
     frontend = frontend_for(network.model_file, registries())
     chosen = engine or (FRAMEWORK if frontend.runs_here() else SIMULATOR)
-    _check(frontend, chosen, options)
+    _check(frontend, chosen, options, shift_search)
     data = None if options.data is None else calibration_data(network, options, batch_size)
     if chosen == SIMULATOR:
         assert data is not None
-        workflow.calibrate(network, data, SimulatorEngine())
+        workflow.calibrate(network, data, SimulatorEngine(), shift_search)
         return Calibrated((network.record_file,))
     files = _in_framework(network, frontend, folder, data)
     if chosen == FRAMEWORK:
@@ -107,7 +109,15 @@ def calibrate(
     return Calibrated(files, difference(records.read(network.record_file), simulated))
 
 
-def _check(frontend: Frontend, engine: str, options: DataOptions) -> None:
+def _check(
+    frontend: Frontend, engine: str, options: DataOptions, shift_search: Optional[str]
+) -> None:
+    if shift_search is not None and engine != SIMULATOR:
+        raise ConfigError(
+            f"it is {shift_search!r}; after training N is searched in the simulator only.",
+            field="--shift-n-algo",
+            remedy="Add --engine simulator.",
+        )
     if engine != SIMULATOR and not frontend.runs_here():
         raise EnvironmentUnsuitableError(
             f"{frontend.name} is not installed in this Python.",

@@ -13,7 +13,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def calibration_options(command: C) -> C:
-    """Add ``--data``, ``--preprocess``, ``--batch-size`` and ``--engine`` to a command."""
+    """Add the options that say with what data, and in what, a command calibrates."""
     options = (
         click.option(
             "--data",
@@ -34,6 +34,11 @@ def calibration_options(command: C) -> C:
             type=click.Choice(("caffe", "simulator", "both")),
             help="What runs the network.  'both' keeps what Caffe finds, and says how far the "
             "simulator is from it.  Default: Caffe where it is installed.",
+        ),
+        click.option(
+            "--shift-n-algo",
+            help="Search shift N of each layer this way, in the simulator, and record it as "
+            "shift_bit.  Default: N is not searched.",
         ),
     )
     for option in reversed(options):

@@ -39,6 +39,7 @@ def command(
     preprocess: Optional[str],
     batch_size: Optional[int],
     engine: Optional[str],
+    shift_n_algo: Optional[str],
     save_type: str,
     backend: Optional[str],
     as_json: bool,
@@ -65,7 +66,7 @@ def command(
         raise click.UsageError(f"{option} and --config exclude each other.")
     record = os.path.join(folder, "record.txt")
     network = workflow.reopen(config_file, model, weights, record)
-    done = calibrate(network, folder, options, batch_size, engine)
+    done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
     if done.difference is not None:
         click.echo(str(done.difference), err=as_json)
     saved = workflow.save(network, save_type, os.path.join(folder, "result", "model"), backend)

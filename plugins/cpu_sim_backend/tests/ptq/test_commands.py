@@ -13,15 +13,18 @@ from amct_caffe.model.formats.caffemodel import writer
 from amct_core import record as records
 from amct_core.cli.main import cli
 from amct_core.config import ptq_json
+from amct_core.graph import Value
 from amct_core.plugins import registries
 from amct_core.ptq import workflow
 from amct_core.ptq.calibration import calibrate
 from amct_core.ptq.plan import make_plan
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq import SimulatorEngine
 from cpu_sim_backend.ptq.calibrating import difference
 from cpu_sim_backend.verify import verify
 
 FILES = "net.prototxt", "net.caffemodel"
+DEPLOYED = "model.prototxt", "weights.caffemodel"
 
 NETWORK = """
 layer { name: "data" type: "Input" top: "data"
@@ -158,3 +161,43 @@ def test_the_difference_of_two_records_names_the_layer(folder: Path) -> None:
     found = difference(record, calibrate(plan, louder, SimulatorEngine("reference")))
     assert found.layer in ("conv", "ip")
     assert found.largest > 0.3
+
+
+def outliers() -> np.ndarray:
+    """Return samples with a few values far from the others."""
+    x = samples(6)
+    x[np.random.default_rng(6).random(x.shape) < 0.003] *= 12
+    return x
+
+
+@pytest.mark.parametrize("data", [samples(6), outliers()], ids=["even", "outliers"])
+def test_best_takes_what_disturbs_the_layer_least_in_integers(folder: Path, data) -> None:
+    np.savez("x.npz", data=data)
+    errors = {}
+    for algorithm in ("best", "hfmg", "min_max", "percentile", "mse", "kl"):
+        choices = ("--act-algo", algorithm, "--skip-layer", "ip", "--batch-num", "3")
+        run = ("-o", algorithm, "--data", "x.npz", "--engine", "simulator", *choices)
+        assert amct("ptq", "run", *FILES, *run)[0] == 0
+        errors[algorithm] = error_of_the_convolution(algorithm, data)
+    assert errors.pop("best") == min(errors.values())
+    assert len(set(errors.values())) > 1
+
+
+def error_of_the_convolution(folder: str, data: np.ndarray) -> float:
+    """Return the squared error of the blob ``conv`` before its ReLU, from the saved integers."""
+    network = workflow.reopen(f"{folder}/config.json", *FILES, f"{folder}/record.txt")
+    exact = SimulatorEngine().prepare(network.graph, [Value("conv")])({"data": data})
+    saved = Simulator(*(f"{folder}/result/model_deploy_{end}" for end in DEPLOYED))
+    found = saved.run_values({"data": data}, [Value("conv")])[Value("conv")]
+    return float(np.square(found.astype(np.float64) - exact[Value("conv")]).sum())
+
+
+def test_shift_n_is_recorded_on_request(folder: Path) -> None:
+    assert calibrated("--data", "x.npz")[0] == 0
+    assert records.read("out/record.txt").get("conv").shift_bit == ()
+    assert calibrated("--data", "x.npz", "--shift-n-algo", "search_n")[0] == 0
+    record = records.read("out/record.txt")
+    assert (len(record.get("conv").shift_bit), len(record.get("ip").shift_bit)) == (4, 1)
+    save = ("ptq", "save", *FILES, "-c", "c.json", "--record", "out/record.txt")
+    assert amct(*save, "--save-path", "m")[0] == 0
+    assert verify("m", {"data": samples(3)}, against="reference").passed
