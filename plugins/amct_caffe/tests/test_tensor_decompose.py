@@ -98,9 +98,9 @@ def test_at_full_rank_outputs_equal_those_of_the_original(
     files: tuple[str, str], tmp_path: Path
 ) -> None:
     network = read_network(*files)
-    network.weights["square"][0] = np.random.default_rng(5).normal(
-        size=network.weights["square"][0].shape
-    ).astype(np.float32)
+    network.weights["square"][0] = (
+        np.random.default_rng(5).normal(size=network.weights["square"][0].shape).astype(np.float32)
+    )
     names = ("sided", "square")
     kernels = {}
     for name in names:
@@ -128,9 +128,7 @@ def test_what_saves_no_multiplications_stays(files: tuple[str, str], tmp_path: P
     network = read_network(*files)
     for name in ("sided", "square"):
         shape = network.weights[name][0].shape
-        network.weights[name][0] = (
-            np.random.default_rng(1).normal(size=shape).astype(np.float32)
-        )
+        network.weights[name][0] = np.random.default_rng(1).normal(size=shape).astype(np.float32)
     noise = write(network, tmp_path / "noise")
     new = str(tmp_path / "new.prototxt"), str(tmp_path / "new.caffemodel")
     auto_decomposition(*noise, *new)
@@ -163,7 +161,7 @@ def test_nan_is_refused_with_the_layer_and_nothing_is_written(
     network.weights["sided"][0] = broken
     bad = write(network, tmp_path / "bad")
     new = tmp_path / "new.prototxt"
-    with pytest.raises(QuantizationError, match="layer 'sided'.*NaN or infinity"):
+    with pytest.raises(QuantizationError, match=r"layer 'sided'.*NaN or infinity"):
         auto_decomposition(*bad, str(new), str(tmp_path / "new.caffemodel"))
     assert not new.exists()
 

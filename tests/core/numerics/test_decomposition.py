@@ -44,9 +44,7 @@ def test_what_is_left_out_is_within_the_energy_and_one_rank_less_is_not(
 
 @given(st.integers(0, 999), shapes)
 @settings(max_examples=30, deadline=None)
-def test_at_full_rank_the_kernel_comes_back(
-    seed: int, shape: tuple[int, int, int, int]
-) -> None:
+def test_at_full_rank_the_kernel_comes_back(seed: int, shape: tuple[int, int, int, int]) -> None:
     weights = kernel(seed, shape)
     found = decompose(weights)
     first, second = found.kernels(found.rank(1.0))
