@@ -268,6 +268,15 @@ def test_a_shift_in_the_record_is_taken_over_and_the_log_says_so(files, caplog) 
     assert Path("plain_deploy_weights.caffemodel").read_bytes() != text
 
 
+def test_joint_quant_is_accepted_with_a_warning(files, caplog) -> None:
+    network = calibrated(files, joint_quant=True)
+    assert "joint_quant is true" in caplog.text
+    joint = Path(RECORD).read_text()
+    calibrated(files)
+    assert Path(RECORD).read_text() == joint
+    workflow.save(network, "Fakequant", "m")
+
+
 def test_a_graph_of_something_else_is_refused(files) -> None:
     import amct_caffe as amct
     from amct_core.errors import ConfigError

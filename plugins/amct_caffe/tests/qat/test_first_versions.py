@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
+from amct_core import record as records
+from amct_core.config import json_format
 from amct_core.errors import FileFormatError
 
 FIRST = {
@@ -53,3 +56,59 @@ def test_what_no_version_wrote_is_still_refused() -> None:
         from_param_str(WeightParameters, '{"channel_axes": 0}', "conv1_weight_qat")
     with pytest.raises(FileFormatError, match="cannot be read as WeightParameters"):
         from_param_str(WeightParameters, "[1]", "conv1_weight_qat")
+
+
+CONFIG = """{
+    "version": 1,
+    "batch_num": 1,
+    "conv1": {
+        "retrain_enable": true,
+        "retrain_data_config": {
+            "algo": "ulq_quantize"
+        },
+        "retrain_weight_config": {
+            "algo": "arq_retrain",
+            "channel_wise": true
+        }
+    },
+    "pool2": {
+        "retrain_enable": true,
+        "retrain_data_config": {
+            "algo": "ulq_quantize"
+        }
+    }
+}
+"""
+
+RECORD = """record {
+  key: "conv1"
+  value {
+    scale_d: 0.00447069528
+    offset_d: -128
+    scale_w: 0.00781318452
+    scale_w: 0.00490864972
+    offset_w: 0
+    offset_w: 0
+    shift_bit: 1
+    shift_bit: 2
+    channels: 1
+    height: 8
+    width: 8
+  }
+}
+"""
+
+
+def test_a_configuration_of_theirs_is_read() -> None:
+    config = json_format.parse(CONFIG)
+    assert list(config.layers) == ["conv1", "pool2"]
+    assert config.layers["conv1"].weight.channel_wise is True
+    assert config.layers["pool2"].weight is None
+
+
+def test_a_record_of_theirs_is_read_and_written_byte_for_byte(tmp_path: Path) -> None:
+    file = tmp_path / "record.txt"
+    file.write_text(RECORD)
+    record = records.read(str(file))
+    assert record.get("conv1").shift_bit == (1, 2)
+    assert records.format(record) == RECORD
