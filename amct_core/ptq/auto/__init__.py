@@ -1,4 +1,4 @@
-"""Searches the cheapest quantization whose accuracy holds a target: pure decisions, and a journal."""
+"""Searches for the cheapest quantization that holds a target: decisions, and a journal."""
 
 from __future__ import annotations
 
