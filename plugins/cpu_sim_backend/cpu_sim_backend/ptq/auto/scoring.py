@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ConfigError, FileFormatError
 from amct_core.files import read_text
+from amct_core.extensions import Role
 from amct_core.graph import Graph, Node, Value
 
 Array = NDArray[Any]
@@ -71,13 +72,13 @@ def scoring_for(graph: Graph, metric: Optional[str], blob: Optional[str]) -> Sco
 
 
 def _outputs(graph: Graph) -> Sequence[Value]:
-    """Return the outputs that are not losses or accuracies."""
+    """Return the outputs; in place of a loss or an accuracy, what it judges."""
     found: Dict[Value, None] = {}
     for value in graph.outputs:
         node = graph.producer(value)
-        if node is not None and node.type.role is None:
-            found[value] = None
-    return tuple(found) or graph.outputs
+        judges = node is not None and node.type.role in (Role.LOSS, Role.SCORE)
+        found[node.inputs[0] if node is not None and judges else value] = None
+    return tuple(found)
 
 
 @attrs.frozen
