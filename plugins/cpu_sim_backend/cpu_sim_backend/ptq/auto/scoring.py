@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ConfigError, FileFormatError
-from amct_core.files import read_text
 from amct_core.extensions import Role
+from amct_core.files import read_text
 from amct_core.graph import Graph, Node, Value
 
 Array = NDArray[Any]
@@ -76,7 +76,7 @@ def _outputs(graph: Graph) -> Sequence[Value]:
     found: Dict[Value, None] = {}
     for value in graph.outputs:
         node = graph.producer(value)
-        judges = node is not None and node.type.role in (Role.LOSS, Role.SCORE)
+        judges = node is not None and node.type.role_of(node.source) in (Role.LOSS, Role.SCORE)
         found[node.inputs[0] if node is not None and judges else value] = None
     return tuple(found)
 
