@@ -1,9 +1,9 @@
 """``amct ptq auto`` on SqueezeNet beside a naive loop, which evaluates each candidate in Caffe.
 
-The naive loop takes the candidates that the search has tried, except those with equalization: for
+The naive loop takes the first candidates that the search has tried, except those with equalization: for
 each it writes the model to calibrate, calibrates it in Caffe, saves, and runs the fake-quant model
-in Caffe on the same images.  With ``--kill-after`` the search is run a second time, killed after so
-many seconds, run again, and its files are compared.  The script prints one JSON object.
+in Caffe on the same images.  Then the search is run a second time, killed, run again, and its files
+are compared.  The script prints one JSON object.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "2")
@@ -75,7 +75,7 @@ def resumed(files: List[str], data: str, whole: Path, folder: Path, after: float
     return {
         "killed_after_seconds": after,
         "results_before": len(done),
-        "same_files": {name: each for name, each in zip(names, same)},
+        "same_files": dict(zip(names, same)),
     }
 
 
@@ -127,7 +127,7 @@ def scores_of(net: Any, images: Any) -> Any:
     return np.concatenate(found)
 
 
-def measure(shared: Path, limit: Optional[int], kill_after: Optional[float]) -> Dict[str, Any]:
+def measure(shared: Path, limit: int, kill_after: float) -> Dict[str, Any]:
     """Return the measurement; the working folder is a new one."""
     network = networks.NETWORKS[NETWORK]
     files = [str(shared / "models" / str(each)) for each in (network.model, network.weights)]
@@ -137,8 +137,6 @@ def measure(shared: Path, limit: Optional[int], kill_after: Optional[float]) -> 
     result: Dict[str, Any] = {"load_before": os.getloadavg(), "search": {}}
     result["search"] = search(files, "data.npz", folder)
     result["load_after_search"] = os.getloadavg()
-    if kill_after is not None:
-        result["resumed"] = resumed(files, "data.npz", folder, Path("killed"), kill_after)
     candidates = [
         each for each in result["search"]["candidates"] if "equalization" not in each["recipe"]
     ]
@@ -146,6 +144,8 @@ def measure(shared: Path, limit: Optional[int], kill_after: Optional[float]) -> 
         files, images, labels, str(folder / "config.json"), candidates[:limit]
     )
     result["load_after_naive_loop"] = os.getloadavg()
+    if kill_after:
+        result["resumed"] = resumed(files, "data.npz", folder, Path("killed"), kill_after)
     return result
 
 
@@ -153,8 +153,8 @@ def main() -> None:
     """Print the measurement as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
-    parser.add_argument("--naive-candidates", type=int, help="how many of them; default: all")
-    parser.add_argument("--kill-after", type=float, help="seconds; default: no second search")
+    parser.add_argument("--naive-candidates", type=int, default=3, help="how many of them")
+    parser.add_argument("--kill-after", type=float, default=60, help="seconds; 0: never")
     arguments = parser.parse_args()
     shared = Path(arguments.shared or ROOT.parent / "shared").resolve()
     with tempfile.TemporaryDirectory() as folder:
