@@ -1,9 +1,9 @@
 """``amct ptq auto`` on SqueezeNet beside a naive loop, which evaluates each candidate in Caffe.
 
-The naive loop takes the first candidates that the search has tried, except those with equalization: for
-each it writes the model to calibrate, calibrates it in Caffe, saves, and runs the fake-quant model
-in Caffe on the same images.  Then the search is run a second time, killed, run again, and its files
-are compared.  The script prints one JSON object.
+The naive loop takes the first candidates that the search has tried, except those with equalization:
+for each it writes the model to calibrate, calibrates it in Caffe, saves, and runs the fake-quant
+model in Caffe on the same images.  Then the search is run a second time, killed, run again, and its
+files are compared.  The script prints one JSON object.
 """
 
 from __future__ import annotations
