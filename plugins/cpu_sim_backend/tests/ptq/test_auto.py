@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,17 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ConfigError, FileFormatError
 from amct_core.file_names import deploy_files
+from amct_core.plugins import registries
+from amct_core.workflow import frontend_for
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically
 from cpu_sim_backend.ptq.auto.network import SearchedNetwork
-from cpu_sim_backend.ptq.auto.scoring import checked_labels, checked_scores, read_labels
+from cpu_sim_backend.ptq.auto.scoring import (
+    checked_labels,
+    checked_scores,
+    read_labels,
+    scoring_for,
+)
 
 Array = NDArray[Any]
 
@@ -138,6 +148,46 @@ def test_killed_at_any_candidate_it_ends_with_the_same_files(
         assert contents(folder) == expected
 
 
+DYING_IN_A_WRITE = """
+import os, signal, sys
+from amct_core.files import FileSet
+from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically
+
+writes = 0
+
+def dying(self):
+    global writes
+    writes += 1
+    if writes == int(sys.argv[5]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    commit(self)
+
+commit, FileSet._commit = FileSet._commit, dying
+quantize_automatically(
+    AutoOptions(*sys.argv[1:5], max_drop=-1.0, calibration_images=20, engine="reference")
+)
+"""
+
+
+@pytest.mark.parametrize("write", [1, 3, -1])
+def test_killed_while_it_writes_it_ends_with_the_same_files(
+    files, tmp_path: Path, write: int
+) -> None:
+    def run(folder: Path, dying_write: int) -> int:
+        given = [files["model_file"], files["weights_file"], str(folder), files["data"]]
+        command = [sys.executable, "-c", DYING_IN_A_WRITE, *given, str(dying_write)]
+        return subprocess.run(command, stderr=subprocess.DEVNULL, cwd=tmp_path).returncode
+
+    assert run(tmp_path / "whole", 0) == 0
+    # One write for the first configuration, one for each result, the last is that of the models.
+    results = json.loads((tmp_path / "whole/auto_journal.json").read_text())["results"]
+    number = write if write > 0 else 1 + len(results) + 3
+    assert run(tmp_path / "o", number) == -signal.SIGKILL
+    assert any(each.name.startswith(".") for each in (tmp_path / "o").iterdir())
+    assert run(tmp_path / "o", 0) == 0
+    assert contents(tmp_path / "o") == contents(tmp_path / "whole")
+
+
 def test_other_data_make_the_journal_begin_anew(files, tmp_path: Path) -> None:
     quantize_automatically(options(files, tmp_path / "o", max_drop=100.0))
     with np.load(files["data"]) as data:
@@ -231,3 +281,27 @@ def test_too_few_samples_are_told(files, tmp_path: Path) -> None:
         quantize_automatically(
             AutoOptions(folder=str(tmp_path / "o"), calibration_images=500, **files)
         )
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_a_sample_is_right_where_it_is_to_caffe(tmp_path: Path, top_k: int) -> None:
+    caffe = pytest.importorskip("caffe")
+    generator = np.random.default_rng(5)
+    scores = generator.integers(0, 3, (200, 4)).astype(np.float32)  # many are equal
+    labels = generator.integers(0, 4, 200)
+    model = tmp_path / "accuracy.prototxt"
+    model.write_text(f"""
+layer {{ name: "s" type: "Input" top: "s" input_param {{ shape {{ dim: 1 dim: 4 }} }} }}
+layer {{ name: "label" type: "Input" top: "label" input_param {{ shape {{ dim: 1 }} }} }}
+layer {{ name: "a" type: "Accuracy" bottom: "s" bottom: "label" top: "a"
+  accuracy_param {{ top_k: {top_k} }} }}
+""")
+    net = caffe.Net(str(model), caffe.TEST)
+    expected = [
+        float(net.forward(s=row[None], label=np.asarray([label]))["a"])
+        for row, label in zip(scores, labels)
+    ]
+    graph = frontend_for(str(model), registries()).read(str(model)).test
+    scoring = scoring_for(graph, None, None)
+    np.testing.assert_array_equal(scoring.score({"s": scores}, labels), expected)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import time
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -33,6 +34,16 @@ RECIPES = tuple(
 """What is tried with all layers in integers, in this order."""
 
 PREFIX = "model"
+
+_BASE = "base_config.json"
+_JOURNAL, _REPORT, _CONFIG, _RECORD = (
+    "auto_journal.json",
+    "auto_report.json",
+    "config.json",
+    "record.txt",
+)
+_OWN = "|".join(map(re.escape, (_BASE, _JOURNAL, _REPORT, _CONFIG, _RECORD)))
+_STAGED = re.compile(rf"\.({_OWN}|{PREFIX}_[a-z_]+\.[a-z]+)\.[a-z0-9_]{{8}}(\.old)?")
 
 
 @attrs.frozen
@@ -96,8 +107,9 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
         AmctError: a file cannot be read or written, data do not fit, or labels are missing.
     """
     os.makedirs(options.folder, exist_ok=True)
+    _remove_leftovers(options.folder)
     searched = _searched(options)
-    journal = Journal(os.path.join(options.folder, "auto_journal.json"), _key(options, searched))
+    journal = Journal(os.path.join(options.folder, _JOURNAL), _key(options, searched))
     macs = _macs(searched)
     baseline = np.asarray(journal.remember("float32", lambda: searched.float_scores().tolist()))
     accuracy = float(100 * baseline.mean())
@@ -153,15 +165,22 @@ def _float_macs(macs: Mapping[str, int], candidate: Candidate) -> int:
     return sum(macs[name] for name in candidate.float_layers)
 
 
+def _remove_leftovers(folder: str) -> None:
+    """Remove what a process that was killed had staged for its files (:class:`FileSet`)."""
+    for name in os.listdir(folder):
+        if _STAGED.fullmatch(name):
+            os.unlink(os.path.join(folder, name))
+
+
 def _searched(options: AutoOptions) -> SearchedNetwork:
-    base = os.path.join(options.folder, "base_config.json")
+    base = os.path.join(options.folder, _BASE)
     configuration.create_ptq_config(
         options.model_file,
         options.weights_file,
         base,
         configuration.simplified_config(batch_num=1),
     )
-    record_file = os.path.join(options.folder, "record.txt")
+    record_file = os.path.join(options.folder, _RECORD)
     network = workflow.reopen(base, options.model_file, options.weights_file, record_file)
     os.unlink(base)  # the configuration of what is chosen takes its place
     layer = accuracy_layer(network.graph)
@@ -262,8 +281,7 @@ def _save(
     options: AutoOptions,
 ) -> Tuple[str, ...]:
     record_file, config_file, report_file = (
-        os.path.join(options.folder, name)
-        for name in ("record.txt", "config.json", "auto_report.json")
+        os.path.join(options.folder, name) for name in (_RECORD, _CONFIG, _REPORT)
     )
     config = searched.config(chosen)
     ptq_json.write(config_file, config)
