@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
 from amct_core.errors import ConfigError, FileFormatError
@@ -19,6 +20,7 @@ from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically
+from cpu_sim_backend.ptq.auto.command import command
 from cpu_sim_backend.ptq.auto.network import SearchedNetwork
 from cpu_sim_backend.ptq.auto.scoring import (
     checked_labels,
@@ -305,3 +307,22 @@ layer {{ name: "a" type: "Accuracy" bottom: "s" bottom: "label" top: "a"
     graph = frontend_for(str(model), registries()).read(str(model)).test
     scoring = scoring_for(graph, None, None)
     np.testing.assert_array_equal(scoring.score({"s": scores}, labels), expected)
+
+
+def test_the_command_says_each_candidate_and_exits_by_the_target(files, tmp_path: Path) -> None:
+    given = [files["model_file"], files["weights_file"], "--data", files["data"]]
+    given += ["--calibration-images", "20", "-o", str(tmp_path / "o")]
+    done = CliRunner().invoke(command, [*given, "--max-drop", "100"])
+    assert done.exit_code == 0, done.output
+    assert "MACs in float   0.0 %  ifmr, all layers int8" in done.output
+    assert "The target of at most 100 points is met" in done.output
+    given += ["--metric", "metric_for_test:falling", "--json"]
+    (tmp_path / "metric_for_test.py").write_text(
+        "calls = []\n"
+        "def falling(outputs, labels):\n    calls.append(1)\n    return 1 / len(calls)\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(tmp_path))
+        done = CliRunner().invoke(command, [*given, "--max-drop", "0"])
+    assert done.exit_code == 1, done.output
+    assert not json.loads(done.stdout)["met"]
