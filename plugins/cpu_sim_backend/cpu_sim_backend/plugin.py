@@ -31,10 +31,19 @@ def _verify() -> click.Command:
     return verify
 
 
+def _ptq_auto() -> click.Command:
+    from cpu_sim_backend.ptq.auto.command import command
+
+    return command
+
+
 @hookimpl
 def amct_cli_commands() -> Iterable[CliCommand]:
-    """Register ``amct simulate`` and ``amct verify``."""
+    """Register the commands that run models in the simulator."""
     return [
         CliCommand(name="simulate", help="Run a deployable model in integers.", load=_simulate),
         CliCommand(name="verify", help="Prove that a saved model computes alike.", load=_verify),
+        CliCommand(
+            name="ptq auto", help="Quantize within a limit of lost accuracy.", load=_ptq_auto
+        ),
     ]
