@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -157,7 +157,7 @@ def _width_ratio(graph: Graph, node: Node) -> float:
     from amct_core.graph.attributes import Convolution
     from amct_core.graph.shapes import known_shapes
 
-    shapes: Mapping[object, Tuple[int, ...]] = known_shapes(graph)
+    shapes = known_shapes(graph)
     found = [shapes.get(value) for value in (node.inputs[0], node.outputs[0])]
     widths = [shape[3] for shape in found if shape is not None and len(shape) == 4]
     if len(widths) < 2:
