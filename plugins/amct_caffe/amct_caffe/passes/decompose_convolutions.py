@@ -30,8 +30,8 @@ class DecomposeConvolutions(Pass[CaffeNetwork]):
     """Replace convolutions by two.
 
     1. Each layer in ``kernels``, wherever training or testing has it, becomes one of kh x 1 and,
-       behind it, one of 1 x kw.  The first pads and strides over rows, the second over columns: padding
-       is 0, and what a row of it gives is 0, too, so the order does not matter.
+       behind it, one of 1 x kw.  The first pads and strides over rows, the second over columns:
+       padding is 0, and what a row of it gives is 0, too, so the order does not matter.
     2. The first reads what the layer read; the second writes the blob that it wrote, and has its
        bias.
     3. What the solver is told about the weights holds for both.
