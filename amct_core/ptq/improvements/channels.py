@@ -94,7 +94,7 @@ def _by_input_grouped(node: Node, weights: Weights, channels: int) -> Weights:
 
 def _by_input(node: Node, weights: Weights, channels: int) -> Weights:
     view = _by_input_grouped(node, weights, channels)
-    return view.reshape((channels,) + view.shape[2:])
+    return view.reshape((channels, *view.shape[2:]))
 
 
 def _largest(by_channel: Weights) -> Weights:

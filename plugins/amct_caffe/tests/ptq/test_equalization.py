@@ -134,7 +134,7 @@ def test_4_a_dead_channel_stays_dead_and_finite() -> None:
 
 
 @pytest.mark.parametrize(
-    "model, weights, least",
+    ("model", "weights", "least"),
     [
         ("lenet/lenet.prototxt", "lenet/lenet_iter_10000.caffemodel", 3),
         (
