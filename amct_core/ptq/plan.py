@@ -52,6 +52,17 @@ class CalibrationPlan:
     config: PtqConfig
     record_file: str
 
+    def fake_quantized(self) -> Graph:
+        """Return the graph that is calibrated: quantized weights, float again, where there are."""
+        return self.graph.replace(
+            node
+            if node.name not in self.weights
+            else attrs.evolve(
+                node, weights=(self.weights[node.name].fake_quantized(), *node.weights[1:])
+            )
+            for node in self.graph.nodes
+        )
+
     def record(self) -> Record:
         """Return a record with the factors of the weights; those of activations are missing."""
         entries: Dict[str, LayerRecord] = {}
