@@ -12,7 +12,8 @@ A layer whose correction is large is left as it is: where the largest |correctio
 :data:`LARGEST` times the largest magnitude of the layer's means and deviations in float or more,
 the calibration data do not show what the layer computes.  The log names such layers.
 
-Only sums are kept, so memory does not grow with the data; the data are gone through once per layer.
+Only sums are kept, so memory does not grow with the data.  The data are gone through once in float,
+and once per layer in integers.
 
 Source: Nagel et al., Data-Free Quantization Through Weight Equalization and Bias Correction, 2019;
 the order of layers and the guard follow NNCF's (full) bias correction.
@@ -21,17 +22,17 @@ the order of layers and the guard follow NNCF's (full) bias correction.
 from __future__ import annotations
 
 import logging
-from typing import Iterable, Optional, Tuple
+from typing import Dict, Iterable, Optional, Sequence, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import QuantizationError
-from amct_core.graph import Graph, Node, Value
+from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.numerics import bias as bias_numerics
-from amct_core.ptq.engine import Batch, Engine, Runner
+from amct_core.ptq.engine import Batch, Engine
 from amct_core.quantized_model import QuantizedLayer, QuantizedModel
 
 _log = logging.getLogger("amct_core.ptq")
@@ -55,27 +56,19 @@ def bias_corrected(
         QuantizationError: there are no batches, or a batch gives NaN or infinity.
         ModelError: a layer cannot be run.
     """
-    for name in [layer.name for layer in model.layers if layer.weights is not None]:
-        model = _corrected(model, reference, batches, engine, name)
+    names = [layer.name for layer in model.layers if _has_known_bias(model.graph.node(layer.name))]
+    expected = _moments(engine, reference, reference, names, batches)
+    for name in names:
+        model = _corrected(model, expected[name], batches, engine, name)
     return model
 
 
 def _corrected(
-    model: QuantizedModel, reference: Graph, batches: Iterable[Batch], engine: Engine, name: str
+    model: QuantizedModel, expected: _Moments, batches: Iterable[Batch], engine: Engine, name: str
 ) -> QuantizedModel:
     layer = model.layer(name)
     assert layer is not None
-    reason = _obstacle(model.graph.node(name))
-    if reason is not None:
-        _log.warning("layer '%s': its bias is not corrected: %s", name, reason)
-        return model
-    ours, theirs = (graph.node(name).outputs[0] for graph in (model.graph, reference))
-    expected, found = _means(
-        (engine.prepare(reference, [theirs]), theirs),
-        (engine.prepare(model, [ours]), ours),
-        batches,
-        name,
-    )
+    found = _moments(engine, model, model.graph, [name], batches)[name]
     correction = expected.mean - found.mean
     largest = float(np.abs(correction).max(initial=0.0))
     bound = LARGEST * float(np.hypot(expected.mean, expected.deviation).max(initial=0.0))
@@ -101,30 +94,47 @@ class _Moments:
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
 
+    @classmethod
+    def of(cls, means: NDArray[np.float64]) -> _Moments:
+        """Return them from the means of values and of squares: ``[2, C]``."""
+        mean, square = means
+        return cls(mean, np.sqrt(np.maximum(square - mean**2, 0)))
 
-def _means(
-    expected: Tuple[Runner, Value], found: Tuple[Runner, Value], batches: Iterable[Batch], name: str
-) -> Tuple[_Moments, _Moments]:
-    sums: Optional[NDArray[np.float64]] = None
-    count = 0
+
+def _moments(
+    engine: Engine,
+    network: Union[Graph, QuantizedModel],
+    graph: Graph,
+    names: Sequence[str],
+    batches: Iterable[Batch],
+) -> Dict[str, _Moments]:
+    """Return the moments of what layers of ``network``, whose graph is ``graph``, give."""
+    values = {name: graph.node(name).outputs[0] for name in names}
+    runner = engine.prepare(network, list(values.values()))
+    sums: Dict[str, NDArray[np.float64]] = {}
+    counts = dict.fromkeys(names, 0)
     for batch in batches:
-        arrays = [runner(batch)[value] for runner, value in (expected, found)]
-        each = np.stack([_sums(array) for array in arrays])
-        if not np.isfinite(each).all():
-            raise QuantizationError(
-                "it gives NaN or infinity for the calibration data.",
-                layer=name,
-                remedy="Look at the data and the weights.",
-            )
-        sums = each if sums is None else sums + each
-        count += arrays[0].size // arrays[0].shape[1]
+        arrays = runner(batch)
+        for name, value in values.items():
+            array = arrays[value]
+            sums[name] = sums.get(name, 0.0) + _sums(array)
+            counts[name] += array.size // array.shape[1]
+    for name in names:
+        _check(sums.get(name), counts[name], name)
+    return {name: _Moments.of(sums[name] / counts[name]) for name in names}
+
+
+def _check(sums: Optional[NDArray[np.float64]], count: int, name: str) -> None:
     if sums is None or not count:
         raise QuantizationError(
             "there are no calibration data; expected one batch at least.", layer=name
         )
-    mean, square = sums[:, 0] / count, sums[:, 1] / count
-    deviation = np.sqrt(np.maximum(square - mean**2, 0))
-    return _Moments(mean[0], deviation[0]), _Moments(mean[1], deviation[1])
+    if not np.isfinite(sums).all():
+        raise QuantizationError(
+            "it gives NaN or infinity for the calibration data.",
+            layer=name,
+            remedy="Look at the data and the weights.",
+        )
 
 
 def _sums(array: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -134,11 +144,19 @@ def _sums(array: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.stack([wide.sum(axis=1), (wide * wide).sum(axis=1)])
 
 
-def _obstacle(node: Node) -> Optional[str]:
+def _has_known_bias(node: Node) -> bool:
+    """Return whether ``node`` has, or can have, a bias per channel of axis 1; log why not."""
     attributes = node.attributes
-    if not isinstance(attributes, (Convolution, InnerProduct)):
-        return f"where {node.op} has a bias is not known"
-    return None if attributes.axis == 1 else "its channels are not on axis 1"
+    if node.type.weights is None:
+        return False
+    known = isinstance(attributes, (Convolution, InnerProduct)) and attributes.axis == 1
+    if not known:
+        _log.warning(
+            "layer '%s': its bias is not corrected: how one of %s acts on axis 1 is not known",
+            node.name,
+            node.op,
+        )
+    return known
 
 
 def _with_bias(
