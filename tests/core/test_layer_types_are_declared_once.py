@@ -23,6 +23,9 @@ LABELS = "finds labels before training, which nobody else looks for"
 ONNX = "writes ONNX, one of whose operators has this name"
 
 ELSEWHERE = {
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/auto/scoring.py": "reads what the Accuracy layer reads",
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": "feeds a part of a network through Input layers",
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": "writes Quant and DeQuant around quantized layers",
     "amct_core/cli/checks.py": "names the programming language",
     "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",
     "plugins/amct_caffe/amct_caffe/checks/label_files.py": LABELS,
