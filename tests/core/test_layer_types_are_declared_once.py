@@ -54,7 +54,6 @@ ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/device/rewriting.py": "names it in a report",
     "plugins/cpu_sim_backend/cpu_sim_backend/feeding.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/onnx_export/layers.py": ONNX,
-    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/simulator.py": WRITES,
 }
 
