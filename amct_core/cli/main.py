@@ -64,7 +64,7 @@ def _internal_error(error: Exception) -> str:
         f"{platform.platform()}\n\n{traceback.format_exc()}"
     )
     what = f"Internal error: {type(error).__name__}: {error}"
-    ask = "This is a fault of the program."
+    ask = "This is a fault of the program, or of a module of yours that it ran."
     try:
         handle, path = tempfile.mkstemp(prefix="amct_internal_error_", suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:

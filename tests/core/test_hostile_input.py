@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from amct_caffe.model.formats.caffemodel import writer
 from amct_core.cli.main import INTERNAL_ERROR, cli
 from amct_core.config import json_format
 from amct_core.errors import ConfigError, FileFormatError, ModelError
 from amct_core.textproto import parse
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.data.npz import NpzSource, NpzWriter
 
 
@@ -89,3 +91,47 @@ def test_an_exception_that_is_none_of_ours_leaves_a_report(tmp_path, monkeypatch
 
 def _fail(*_: object) -> None:
     raise IndexError("a fault of ours")
+
+
+CONVOLUTION = """
+layer {{ name: "data" type: "Input" top: "data"
+  input_param {{ shape {{ dim: 1 dim: {channels} dim: 6 dim: 6 }} }} }}
+layer {{ name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param {{ num_output: 4 kernel_size: 3 bias_term: false {fields} }} }}
+"""
+
+
+def _convolution(folder: Path, channels: int, fields: str) -> "tuple[str, str]":
+    model, weights = folder / "net.prototxt", folder / "net.caffemodel"
+    model.write_text(CONVOLUTION.format(channels=channels, fields=fields))
+    with weights.open("wb") as stream:
+        blobs = [np.ones((4, 1, 3, 3), np.float32)]
+        writer.write(stream, "net", [("conv", "Convolution", blobs)])
+    return str(model), str(weights)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+@pytest.mark.parametrize(
+    ("channels", "fields", "words"),
+    [
+        (3, "group: 2", "its group is 2; expected a divisor of 3"),
+        (3, "group: 3", "its group is 3; expected a divisor of 4, the num_output"),
+        (2, "group: 0", "its group is 0"),
+        (1, "stride: 0", "its stride is"),
+        (1, "pad: 4000000", "its pad is"),
+    ],
+)
+def test_no_engine_computes_a_convolution_that_caffe_refuses(
+    tmp_path, engine, channels, fields, words
+):
+    files = _convolution(tmp_path, channels, fields)
+    x = {"data": np.ones((1, channels, 6, 6), np.float32)}
+    with pytest.raises(ModelError, match=words):
+        Simulator(*files, engine=engine).run(x)
+
+
+def test_an_output_of_more_numbers_than_caffe_counts_is_refused(tmp_path):
+    # The padded input has 6e8 numbers; four outputs of this size have more than 2**31 - 1.
+    files = _convolution(tmp_path, 1, "pad: 12000")
+    with pytest.raises(ModelError, match="expected at most 2147483647 numbers"):
+        Simulator(*files).run({"data": np.ones((1, 1, 6, 6), np.float32)})

@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, List
 
 import attrs
 
+from amct_core.config.values import parse_json
 from amct_core.errors import FileFormatError
 from amct_core.files import read_text, write_atomically
 
@@ -36,7 +37,7 @@ class Journal:
         if not os.path.isfile(self.path):
             return
         try:
-            found = json.loads(read_text(self.path))
+            found = parse_json(read_text(self.path))
             if found["key"] == self.key:
                 self._entries = list(found["results"])
                 _log.info("'%s': goes on after %d results", self.path, len(self._entries))

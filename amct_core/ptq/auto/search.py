@@ -91,7 +91,12 @@ class _Search:
         return found
 
     def requantize(self, recipe: Recipe, kept: Sequence[str]) -> None:
-        """Return each layer of ``kept``, worst first, to int8 where the target holds without."""
+        """Return layers to int8, the least sensitive first, where the target holds without.
+
+        Args:
+            recipe: of the layers in integers.
+            kept: the layers in float, the most sensitive first.
+        """
         remaining = list(kept)
         for name in reversed(kept):
             fewer = [each for each in remaining if each != name]

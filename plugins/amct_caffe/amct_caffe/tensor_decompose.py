@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Dict, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from amct_caffe.api import _path
 if TYPE_CHECKING:
     from amct_caffe.model.network import CaffeNetwork
     from amct_caffe.passes.decompose_convolutions import Kernels
-    from amct_core.graph import Graph, Node
+    from amct_core.graph import Graph, Node, Value
+
+    Shapes = Mapping[Value, Tuple[int, ...]]
 
 _log = logging.getLogger("amct_caffe.tensor_decompose")
 
@@ -82,16 +84,17 @@ def _check_energy(energy: float) -> None:
 def _kernels(network: CaffeNetwork, energy: float) -> Dict[str, Kernels]:
     """Return the kernels of the layers to decompose, by layer, in the order of the network."""
     from amct_caffe.model.to_graph import to_graph
+    from amct_core.graph.shapes import known_shapes
 
-    graphs = [to_graph(network, phase) for phase in ("TEST", "TRAIN")]
     found: Dict[str, Kernels] = {}
-    nodes: Dict[str, List[Tuple[Graph, Node]]] = {}
-    for graph in graphs:
+    nodes: Dict[str, List[Tuple[Graph, Shapes, Node]]] = {}
+    for graph in (to_graph(network, phase) for phase in ("TEST", "TRAIN")):
+        shapes = known_shapes(graph)
         for node in graph.nodes:
-            nodes.setdefault(node.name, []).append((graph, node))
+            nodes.setdefault(node.name, []).append((graph, shapes, node))
     sharing = _sharing(network)
     for name, same in nodes.items():
-        if name not in sharing and all(_qualifies(node) for _, node in same):
+        if name not in sharing and all(_qualifies(node) for *_, node in same):
             kernels = _decomposed(*same[0], energy)
             if kernels is not None:
                 found[name] = kernels
@@ -124,7 +127,7 @@ def _qualifies(node: Node) -> bool:
     )
 
 
-def _decomposed(graph: Graph, node: Node, energy: float) -> Optional[Kernels]:
+def _decomposed(graph: Graph, shapes: Shapes, node: Node, energy: float) -> Optional[Kernels]:
     """Return the kernels of the two layers; None if they would save no multiplications."""
     from amct_core.errors import QuantizationError
     from amct_core.numerics.decomposition import decompose, multiplications
@@ -135,10 +138,8 @@ def _decomposed(graph: Graph, node: Node, energy: float) -> Optional[Kernels]:
     except QuantizationError as error:
         raise error.at(file=graph.file, layer=node.name) from error
     rank = decomposition.rank(energy)
-    before, after = (
-        multiplications(decomposition.shape, each, _width_ratio(graph, node))
-        for each in (None, rank)
-    )
+    ratio = _width_ratio(shapes, node)
+    before, after = (multiplications(decomposition.shape, each, ratio) for each in (None, rank))
     if after >= before:
         _log.info(
             "layer '%s' is not decomposed: rank %d, which %g of the energy needs, would take %.2f "
@@ -152,12 +153,10 @@ def _decomposed(graph: Graph, node: Node, energy: float) -> Optional[Kernels]:
     return decomposition.kernels(rank)
 
 
-def _width_ratio(graph: Graph, node: Node) -> float:
+def _width_ratio(shapes: Shapes, node: Node) -> float:
     """Return the input columns per output column; the stride, where the network has no shapes."""
     from amct_core.graph.attributes import Convolution
-    from amct_core.graph.shapes import known_shapes
 
-    shapes = known_shapes(graph)
     found = [shapes.get(value) for value in (node.inputs[0], node.outputs[0])]
     widths = [shape[3] for shape in found if shape is not None and len(shape) == 4]
     if len(widths) < 2:

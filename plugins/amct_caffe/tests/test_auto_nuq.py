@@ -18,7 +18,7 @@ def test_the_evaluator_of_amcts_sample_can_be_made() -> None:
 
 
 def test_the_module_is_the_function_too_and_says_what_to_use() -> None:
-    with pytest.raises(RuntimeError, match=r"not offered.*accuracy_based_auto_calibration"):
+    with pytest.raises(RuntimeError, match=r"not offered.*amct ptq auto"):
         amct.auto_nuq("m", "w", Evaluator(), "c.json", "r.txt", "results/n")
 
 

@@ -34,7 +34,7 @@ def check_simulatable(graph: Graph) -> None:
         ModelError: one cannot, has no weights, or cannot take its input's shape; the message names
             it.
     """
-    known_shapes(graph)
+    known_shapes(graph)  # raises where a layer cannot take its input
     integer = quantized_nodes(graph)
     for node in graph.nodes:
         if not isinstance(node.attributes, _BY_THEMSELVES):

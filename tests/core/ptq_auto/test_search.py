@@ -73,6 +73,14 @@ def test_a_wrong_ranking_is_put_right_by_the_greedy_pass() -> None:
     assert found.chosen.float_layers == ("layer2",)
 
 
+def test_the_greedy_pass_begins_with_the_least_sensitive_layer() -> None:
+    macs, _, evaluate = network([5, 5, 9, 0])
+    ranking = dict(zip(macs, (4.0, 3.0, 2.0, 1.0)))
+    # The first three have to be in float, by this ranking; then one of the first two may return.
+    found = search(RECIPES[-1:], macs, 5, evaluate, lambda _: ranking)
+    assert found.chosen.float_layers == ("layer0", "layer2")
+
+
 def test_the_standard_error_is_that_of_paired_differences() -> None:
     baseline, own = np.array([1, 1, 1, 0]), np.array([1, 0, 1, 0])
     found = compared(own, baseline)

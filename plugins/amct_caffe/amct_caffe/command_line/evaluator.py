@@ -39,8 +39,7 @@ def load_evaluator(path: str) -> Any:
             path,
             f"{VARIABLE}: found {found}; expected an object with calibration(model_file, "
             "weights_file).",
-            f"Derive a class from AutoCalibrationEvaluatorBase and write '{VARIABLE} = "
-            "YourClass()'.",
+            f"Write '{VARIABLE} = YourClass()', where YourClass has the method calibration.",
         )
     return evaluator
 

@@ -148,7 +148,7 @@ def test_4_a_dead_channel_stays_dead_and_finite() -> None:
 def test_real_networks_compute_the_same(model: str, weights: str, least: int) -> None:
     model, weights = (str(SHARED / "models" / each) for each in (model, weights))
     if not Path(model).exists():
-        pytest.skip("no real models")
+        pytest.skip(f"there is no {model}")
     graph = fuse(frontend_for(model, registries()).read(model, weights).test)
     assert len(find_pairs(graph).treated) == least
     before, after = (Simulator.from_graph(rebuilt(each)) for each in (graph, equalized(graph)))

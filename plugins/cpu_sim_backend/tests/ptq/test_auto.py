@@ -14,12 +14,13 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from amct_core.errors import ConfigError, FileFormatError
+from amct_core.errors import ConfigError, FileFormatError, QuantizationError
 from amct_core.file_names import deploy_files
 from amct_core.plugins import registries
+from amct_core.ptq.auto import Recipe
 from amct_core.workflow import frontend_for
 from cpu_sim_backend import Simulator
-from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically
+from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically, run
 from cpu_sim_backend.ptq.auto.command import command
 from cpu_sim_backend.ptq.auto.network import SearchedNetwork
 from cpu_sim_backend.ptq.auto.scoring import (
@@ -33,7 +34,8 @@ Array = NDArray[Any]
 
 MODEL = """
 name: "small"
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 8 dim: 8 } } }
 layer { name: "label" type: "Input" top: "label" input_param { shape { dim: 1 } } }
 layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1"
   convolution_param { num_output: 8 kernel_size: 3 } }
@@ -44,7 +46,7 @@ layer { name: "relu2" type: "ReLU" bottom: "conv2" top: "conv2" }
 layer { name: "ip" type: "InnerProduct" bottom: "conv2" top: "ip"
   inner_product_param { num_output: 4 } }
 layer { name: "accuracy" type: "Accuracy" bottom: "ip" bottom: "label" top: "accuracy" }
-"""  # noqa: E501
+"""
 SHAPES = {"conv1": (8, 3, 3, 3), "conv2": (8, 8, 3, 3), "ip": (4, 128)}
 
 
@@ -115,6 +117,25 @@ def test_the_saved_model_has_the_accuracy_that_is_reported(files, tmp_path: Path
     outputs = Simulator(*deploy_files(str(tmp_path / "o/model"))).run({"data": images})["ip"]
     accuracy = 100 * float((outputs.argmax(1) == labels).mean())
     assert report["candidates"][report["chosen"]]["accuracy"] == pytest.approx(accuracy)
+
+
+def test_an_equalized_network_is_saved_as_it_was_judged(
+    files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "RECIPES", (Recipe("mse", True),))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "metric_that_keeps.py").write_text(
+        "kept = []\ndef score(outputs, labels):\n    kept.append(outputs['ip'])\n    return 1.0\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    given = options(files, tmp_path / "o", metric="metric_that_keeps:score")
+    report = quantize_automatically(given).report
+    assert report["candidates"][report["chosen"]]["recipe"] == "mse+equalization"
+    judged = sys.modules["metric_that_keeps"].kept[-1]
+    with np.load(files["data"]) as data:
+        images = data["data"][20:]
+    saved = Simulator(*deploy_files(str(tmp_path / "o/model"))).run({"data": images})["ip"]
+    np.testing.assert_array_equal(saved, judged)
 
 
 def test_a_target_that_is_not_met_is_said_and_the_best_is_saved(files, tmp_path: Path) -> None:
@@ -266,6 +287,34 @@ def test_a_line_of_a_list_without_a_number_is_told(tmp_path: Path) -> None:
 def test_a_metric_that_is_no_function_is_told(files, tmp_path: Path, metric, words) -> None:
     with pytest.raises(ConfigError, match=words):
         quantize_automatically(options(files, tmp_path / "o", metric=metric))
+
+
+def test_what_a_metric_raises_is_told_as_the_users(
+    files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "metric_that_fails.py").write_text(
+        "def score(outputs, labels):\n    return outputs['no_such_blob']\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = r"'metric_that_fails:score' raised KeyError: 'no_such_blob' .*fails\.py', line 2"
+    with pytest.raises(ConfigError, match=words):
+        quantize_automatically(options(files, tmp_path / "o", metric="metric_that_fails:score"))
+
+
+def test_scores_that_are_nan_are_not_judged_right(files) -> None:
+    model = files["model_file"]
+    graph = frontend_for(model, registries()).read(model, files["weights_file"]).test
+    scores = np.zeros((2, 4), np.float32)
+    scores[1, 2] = np.nan
+    with pytest.raises(QuantizationError, match="holds NaN for sample 1"):
+        scoring_for(graph, None, None).score({"ip": scores}, np.asarray([0, 2]))
+
+
+def test_a_cut_off_file_is_told(files, tmp_path: Path) -> None:
+    whole = Path(files["data"]).read_bytes()
+    Path(files["data"]).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(FileFormatError, match=r"cannot be read as an \.npz file"):
+        quantize_automatically(options(files, tmp_path / "o"))
 
 
 @pytest.mark.parametrize("found", [None, "good", [1.0, 2.0], float("nan"), np.zeros((3, 1))])

@@ -76,9 +76,8 @@ def read_samples(
             file=path,
             remedy="Write one array per input, called like it.",
         )
-    with np.load(path) as stored:
-        arrays = {name: np.asarray(stored[name], np.float32) for name in blobs}
-        found = _labels(stored, path, labels, label_blob)
+    arrays = {name: np.asarray(_whole(source, name), np.float32) for name in blobs}
+    found = _labels(source, path, labels, label_blob)
     count = source.lengths[blobs[0]]
     if found is not None and len(found) != count:
         raise FileFormatError(
@@ -90,11 +89,20 @@ def read_samples(
 
 
 def _labels(
-    stored: Any, path: str, labels: Optional[str], label_blob: Optional[str]
+    source: NpzSource, path: str, labels: Optional[str], label_blob: Optional[str]
 ) -> Optional[Array]:
-    if labels is not None and labels not in stored.files:
+    if labels is not None and labels not in source.lengths:
         return read_labels(labels)
     for name in (labels,) if labels is not None else (label_blob, "label", "labels"):
-        if name is not None and name in stored.files:
-            return checked_labels(stored[name], path)
+        if name is not None and name in source.lengths:
+            return checked_labels(_whole(source, name), path)
     return None
+
+
+def _whole(source: NpzSource, name: str) -> Array:
+    """Return one array of the file; an empty one is an error of who reads it."""
+    count = source.lengths[name]
+    if count == 0:
+        raise ConfigError(f"array '{name}' has no samples.", field="data")
+    (batch,) = source.read_rows({name: count})
+    return batch[name]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.errors import ConfigError, FileFormatError
+from amct_core.errors import AmctError, ConfigError, FileFormatError, QuantizationError
 from amct_core.extensions import Role
 from amct_core.files import read_text
 from amct_core.graph import Graph, Node, Value
@@ -113,6 +114,12 @@ class _TopK:
                 field="labels",
                 remedy="Give class indices that begin with 0.",
             )
+        if np.isnan(scores).any():
+            raise QuantizationError(
+                f"blob '{self.blob}' holds NaN for sample "
+                f"{int(np.flatnonzero(np.isnan(scores).any(axis=1))[0])}; it cannot be judged.",
+                remedy="Check the weights file and the preprocessing of the data.",
+            )
         own = np.take_along_axis(scores, labels[:, None].astype(np.int64), 1)
         right: Array = ((scores >= own).sum(1) <= self.top_k).astype(np.float64)
         return right
@@ -134,8 +141,34 @@ def _function(metric: str) -> Metric:
         ) from error
     if not callable(found):
         raise ConfigError(f"'{metric}' is a {type(found).__name__}, no function.", field="metric")
-    function: Metric = found
-    return function
+    return _UserMetric(metric, found)
+
+
+@attrs.frozen
+class _UserMetric:
+    """A metric of the user's, whose mistakes are told as the user's.
+
+    Attributes:
+        name: ``module:function``.
+        function: it.
+    """
+
+    name: str
+    function: Metric
+
+    def __call__(self, outputs: Mapping[str, Array], labels: Optional[Array]) -> Any:
+        try:
+            return self.function(outputs, labels)
+        except AmctError:
+            raise
+        except Exception as error:  # a user's code may raise anything; its traceback is the cause
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            raise ConfigError(
+                f"'{self.name}' raised {type(error).__name__}: {error} "
+                f"('{where.filename}', line {where.lineno}).",
+                field="metric",
+                remedy="Correct the function; --debug shows the whole traceback.",
+            ) from error
 
 
 def checked_scores(found: Any, samples: int) -> Array:
