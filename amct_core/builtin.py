@@ -61,7 +61,7 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
 @hookimpl
 def amct_calibrators() -> Iterable[Calibrator]:
-    """IFMR, which keeps all values; and those that keep a histogram or less."""
+    """IFMR, which keeps all values; those that keep a histogram or less; and the choice of one."""
     from amct_core.kernels import ifmr
     from amct_core.numerics.hfmg import Hfmg
     from amct_core.numerics.kl import Kl
@@ -76,6 +76,7 @@ def amct_calibrators() -> Iterable[Calibrator]:
         Calibrator(name="percentile", start=Percentile, combine=Percentile.combined),
         Calibrator(name="mse", start=Mse, combine=Mse.combined),
         Calibrator(name="kl", start=Kl, combine=Kl.combined),
+        Calibrator(name="best", chooses=True),
     ]
 
 

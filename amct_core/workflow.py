@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import attrs
 
@@ -23,6 +23,7 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
 from amct_core.file_names import SAVE_TYPES, deploy_files, fake_quant_files
 from amct_core.files import FileSet
+from amct_core.graph import Graph
 from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.input_shapes import InputShapes
 from amct_core.logging import said_by
@@ -37,6 +38,9 @@ _log = logging.getLogger("amct_core.workflow")
 
 
 C = TypeVar("C", QatConfig, PtqConfig)
+
+FirstBounds = Callable[[QatConfig, Graph], QatConfig]
+"""Returns a checked configuration with first clip bounds; the graph is that of testing."""
 
 
 @attrs.frozen
@@ -135,6 +139,7 @@ def insert(
     *,
     solver_file: Optional[str] = None,
     input_shapes: Optional[InputShapes] = None,
+    first_bounds: Optional[FirstBounds] = None,
 ) -> None:
     """Put fake quantization into a model, as the config says.
 
@@ -146,6 +151,8 @@ def insert(
         config_file: the QAT config (JSON).
         modified_model_file, modified_weights_file, record_file: to write.
         solver_file: the solver that will train; None: states are as the config says.
+        first_bounds: what knows first clip bounds beside those of the config, such as
+            :class:`amct_core.ptq.first_bounds.RecordedBounds`; None: they are found from data.
 
     Raises:
         AmctError: a file cannot be read, or the config does not fit the model.
@@ -160,6 +167,7 @@ def insert(
         record_file,
         solver_file=solver_file,
         input_shapes=input_shapes,
+        first_bounds=first_bounds,
     )
 
 
@@ -174,6 +182,7 @@ def insert_by(
     *,
     solver_file: Optional[str] = None,
     input_shapes: Optional[InputShapes] = None,
+    first_bounds: Optional[FirstBounds] = None,
 ) -> None:
     """Do as :func:`insert` by a ``config`` that ``config_file`` holds, or is going to."""
     plugins = registries()
@@ -186,6 +195,8 @@ def insert_by(
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
     config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
+    if first_bounds is not None:
+        config = first_bounds(config, views.test)
     frontend.insert(
         InsertionRequest(
             views=views,

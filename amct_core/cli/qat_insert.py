@@ -19,6 +19,11 @@ from amct_core.file_names import work_files
 )
 @click.option("-o", "--output", "folder", required=True, help="Folder for the three files.")
 @click.option("--solver", help="The solver that will train: the states that it says count.")
+@click.option(
+    "--record",
+    "initial_record_file",
+    help="A complete record of post-training quantization: training begins with its bounds.",
+)
 @input_shape_option
 @json_option
 def command(
@@ -27,6 +32,7 @@ def command(
     config_file: str,
     folder: str,
     solver: str | None,
+    initial_record_file: str | None,
     input_shapes: Mapping[str, Tuple[int, ...]],
     as_json: bool,
 ) -> None:
@@ -35,8 +41,12 @@ def command(
     Writes modified_model.prototxt, modified_model.caffemodel and record.txt, which training fills.
     """
     from amct_core import workflow
+    from amct_core.ptq.first_bounds import RecordedBounds
 
     files = work_files(folder)
+    first_bounds = None
+    if initial_record_file is not None:
+        first_bounds = RecordedBounds.read(initial_record_file)
     workflow.insert(
         model,
         weights,
@@ -45,5 +55,6 @@ def command(
         files.record,
         solver_file=solver,
         input_shapes=input_shapes,
+        first_bounds=first_bounds,
     )
     print_files((*files.modified, files.record), as_json)

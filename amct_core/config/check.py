@@ -58,6 +58,15 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
         look_up(
             plugins.calibrators.get, data.init_algo, file, name, "retrain_data_config.init_algo"
         )
+        if plugins.calibrators.get(data.init_algo).chooses:
+            raise ConfigError(
+                f"'{data.init_algo}' compares what layers compute, which is for post-training "
+                "quantization.",
+                file=file,
+                layer=name,
+                field="retrain_data_config.init_algo",
+                remedy="Name one of the calibrators that it chooses from, such as mse.",
+            )
         if layer.weight is not None:
             look_up(
                 plugins.weight_algorithms.get,

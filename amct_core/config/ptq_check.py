@@ -106,8 +106,7 @@ def _check_parameters(
     if calibrator.name in PARAMETERS:
         return
     function = calibrator.start or calibrator.calibrate
-    assert function is not None
-    taken = inspect.signature(function).parameters
+    taken = {} if function is None else dict(inspect.signature(function).parameters)
     if any(each.kind is each.VAR_KEYWORD for each in taken.values()):
         return
     for key in activation.parameters:

@@ -157,6 +157,10 @@ class Calibrator:
         combine: ``(run, reduction) -> CalibrationRun``, for training on several processes: a run
             that has observed every process's batches, while ``run`` stays what it was.  None:
             every process observes all batches.
+        chooses: True for ``best``, which has neither: it takes, for each blob, the factors of that
+            other streaming calibrator which gives the least error of what the layers compute.  That
+            takes an engine that runs single layers (:mod:`amct_core.ptq.choice`), so it is not for
+            calibration in a framework, nor for QAT.
     """
 
     name: str = attrs.field(validator=plugin_name)
@@ -173,10 +177,11 @@ class Calibrator:
     combine: Optional[Callable[[Any, Reduction], CalibrationRun]] = attrs.field(
         default=None, validator=callable_or_none
     )
+    chooses: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Require one of the two ways."""
-        if self.calibrate is None and self.start is None:
+        if self.calibrate is None and self.start is None and not self.chooses:
             raise PluginError(
                 f"Calibrator '{self.name}' has neither calibrate nor start; expected one of them."
             )

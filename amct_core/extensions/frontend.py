@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, FrozenSet, Iterator, Mapping, Optional, Sequence
+from typing import TYPE_CHECKING, Any, FrozenSet, Iterable, Iterator, Mapping, Optional, Sequence
 
 import attrs
 
@@ -272,6 +272,30 @@ class Frontend(abc.ABC):
 
         Raises:
             EnvironmentUnsuitableError: this frontend knows no post-training quantization.
+        """
+        raise self._knows_no_calibration()
+
+    def runs_here(self) -> bool:
+        """Return whether the framework is installed; one that need not run says no."""
+        return False
+
+    def run_calibration(
+        self,
+        model_file: str,
+        weights_file: str,
+        count: int,
+        batches: Optional[Iterable[Mapping[str, NDArray[np.float32]]]] = None,
+    ) -> None:
+        """Run a model that :meth:`write_calibration` wrote; the record is then complete.
+
+        Args:
+            model_file, weights_file: the model.
+            count: how many batches.
+            batches: arrays by input blob; None: the network's own data layers give them.
+
+        Raises:
+            EnvironmentUnsuitableError: the framework is not installed.
+            ConfigError: there are fewer batches, or none for an input.
         """
         raise self._knows_no_calibration()
 

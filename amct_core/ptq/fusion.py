@@ -51,17 +51,35 @@ def fuse(graph: Graph, skip: AbstractSet[str] = frozenset()) -> Graph:
         ModelError: blobs do not fit each other, or are missing.
         QuantizationError: numbers that cannot be folded.
     """
-    names = [node.name for node in graph.nodes if _can_fuse(graph, node) and node.name not in skip]
-    for name in names:
-        node = graph.node(name)
-        chain = _usable(node, find_chain(graph, node, folds=lambda each: each.name in names))
-        if chain is not None:
-            graph = _fused_behind(graph, node, chain)
+    names = _names_that_fuse(graph, skip)
+    graph = _all_behind(graph, names)
     for name in names:
         node = graph.node(name)
         chain = _usable(node, _before(graph, node))
         if chain is not None:
             graph = _fused_before(graph, node, chain)
+    return graph
+
+
+def layers_fused_before(graph: Graph, skip: AbstractSet[str] = frozenset()) -> Tuple[str, ...]:
+    """Return the layers that :func:`fuse` gives another input: that before a BatchNorm or Scale."""
+    names = _names_that_fuse(graph, skip)
+    graph = _all_behind(graph, names)
+    nodes = (graph.node(name) for name in names)
+    return tuple(node.name for node in nodes if _usable(node, _before(graph, node)) is not None)
+
+
+def _names_that_fuse(graph: Graph, skip: AbstractSet[str]) -> Tuple[str, ...]:
+    nodes = (node for node in graph.nodes if _can_fuse(graph, node))
+    return tuple(node.name for node in nodes if node.name not in skip)
+
+
+def _all_behind(graph: Graph, names: Tuple[str, ...]) -> Graph:
+    for name in names:
+        node = graph.node(name)
+        chain = _usable(node, find_chain(graph, node, folds=lambda each: each.name in names))
+        if chain is not None:
+            graph = _fused_behind(graph, node, chain)
     return graph
 
 

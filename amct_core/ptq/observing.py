@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, Dict, List, Mapping, Protocol, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Protocol, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.config.ptq import PtqActivation
-from amct_core.errors import ConfigError
+from amct_core.errors import ConfigError, QuantizationError
 from amct_core.extensions import Calibrator
 
 Array = NDArray[np.float32]
@@ -64,13 +64,45 @@ def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Obser
         parameters: as :func:`parameters_of` returns them.
 
     Raises:
-        ConfigError: the calibrator knows activations with an offset only, and there is to be none.
+        ConfigError: the calibrator knows activations with an offset only, and there is to be none;
+            or it chooses among others, for which one observer is not enough.
     """
+    if calibrator.chooses:
+        raise ConfigError(
+            f"the calibrator '{calibrator.name}' compares what layers compute; a calibration in "
+            "the framework sees their inputs alone.",
+            field="act_algo",
+            remedy="Calibrate in the simulator (amct ptq calibrate --engine simulator), or name "
+            "one calibrator.",
+        )
     if calibrator.start is not None:
         return calibrator.start(**_accepted(calibrator.name, calibrator.start, parameters))
     assert calibrator.calibrate is not None
     accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
     return KeptBatches(functools.partial(calibrator.calibrate, **accepted))
+
+
+def require_finite(x: Array, number: int, layers: Sequence[str], blob: str) -> None:
+    """Check that a batch can be observed.
+
+    Args:
+        x: the batch.
+        number: which one it is, from 1 on.
+        layers, blob: who reads it, and what it is called.
+
+    Raises:
+        QuantizationError: it holds NaN or infinity.
+    """
+    if np.isfinite(x.sum(dtype=np.float64)):
+        return  # the sum of finite float32 numbers is finite in float64
+    nans, count = int(np.isnan(x).sum()), int((~np.isfinite(x)).sum())
+    raise QuantizationError(
+        f"batch {number} of its input has {count} values of {x.size} that are NaN "
+        f"({nans}) or infinite ({count - nans}); expected finite numbers.",
+        layer=", ".join(layers),
+        field=blob,
+        remedy="Check the weights file, the preprocessing of the data, and the layers before.",
+    )
 
 
 def _accepted(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Tuple
+import contextlib
+from typing import Dict, Iterator, Mapping, Tuple
 
 import attrs
 
 from amct_core.config.ptq import PtqActivation, PtqConfig
-from amct_core.errors import QuantizationError
+from amct_core.errors import AmctError, QuantizationError
 from amct_core.graph import Graph, Value
 from amct_core.plugins import Registries
 from amct_core.record import LayerRecord, Record
@@ -34,6 +35,15 @@ class CalibrationGroup:
         return self.layers[0]
 
 
+@contextlib.contextmanager
+def naming_layers(group: CalibrationGroup) -> Iterator[None]:
+    """Make errors of what is inside name the layers of ``group``."""
+    try:
+        yield
+    except AmctError as error:
+        raise error.at(layer=", ".join(group.layers)) from error
+
+
 @attrs.frozen(eq=False)
 class CalibrationPlan:
     """Everything that a calibration needs.
@@ -51,6 +61,17 @@ class CalibrationPlan:
     weights: Mapping[str, IntegerWeights]
     config: PtqConfig
     record_file: str
+
+    def fake_quantized(self) -> Graph:
+        """Return the graph that is calibrated: quantized weights, float again, where there are."""
+        return self.graph.replace(
+            node
+            if node.name not in self.weights
+            else attrs.evolve(
+                node, weights=(self.weights[node.name].fake_quantized(), *node.weights[1:])
+            )
+            for node in self.graph.nodes
+        )
 
     def record(self) -> Record:
         """Return a record with the factors of the weights; those of activations are missing."""

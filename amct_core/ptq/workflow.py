@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Mapping, Optional, Tuple
+from typing import Iterable, Mapping, Optional, Tuple
 
 import attrs
 
@@ -25,12 +25,13 @@ from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.plugins import Registries, registries
-from amct_core.ptq import progress
+from amct_core.ptq import calibration, progress
 from amct_core.ptq.completeness import check_complete
+from amct_core.ptq.engine import Batch, Engine
 from amct_core.ptq.from_record import has_factors, quantized_model, with_input_shapes
 from amct_core.ptq.fusion import check_statistics, fuse
 from amct_core.ptq.observing import observer_for, parameters_of
-from amct_core.ptq.plan import make_plan
+from amct_core.ptq.plan import make_plan, naming_layers
 from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
@@ -127,15 +128,47 @@ def calibration_network(
         modified_model_file, modified_weights_file: to write.
 
     Raises:
+        ConfigError: a layer's calibrator needs an engine, which the framework is not.
         AmctError: weights that cannot be quantized, or a file that cannot be written.
     """
     plugins = registries()
     frontend = frontend_for(network.model_file, plugins)
     plan = make_plan(network.graph, network.config, network.record_file, plugins)
+    for group in plan.groups:
+        with naming_layers(group):
+            observer_for(
+                plugins.calibrators.get(group.activation.act_algo),
+                parameters_of(group.activation, network.config.activation_offset),
+            )
     with FileSet() as files:
         frontend.write_calibration(plan, modified_model_file, modified_weights_file, files)
         files.update(network.record_file, records.format(plan.record()))
     progress.forget(network.record_file)
+
+
+def calibrate(
+    network: PtqNetwork,
+    batches: Iterable[Batch],
+    engine: Engine,
+    shift_search: Optional[str] = None,
+) -> Record:
+    """Calibrate in an engine, without the framework; write the record, and return it.
+
+    Args:
+        network: what :func:`start` returned.
+        batches: the data.
+        engine: what runs the network.
+        shift_search: name of a search for shift N; None: none is searched.
+
+    Raises:
+        AmctError: see :func:`amct_core.ptq.calibration.calibrate`; nothing is written then.
+    """
+    plan = make_plan(network.graph, network.config, network.record_file, registries())
+    record = calibration.calibrate(plan, batches, engine, shift_search)
+    with FileSet() as files:
+        files.update(network.record_file, records.format(record))
+    progress.forget(network.record_file)
+    return record
 
 
 def save(
@@ -236,6 +269,8 @@ def _check_offset(config: PtqConfig, plugins: Registries, config_file: str) -> N
     """Raise a ConfigError where a calibrator cannot do without an offset, and has to."""
     for name, layer in config.enabled.items():
         calibrator = plugins.calibrators.get(layer.activation.act_algo)
+        if calibrator.chooses:
+            continue
         try:
             observer_for(calibrator, parameters_of(layer.activation, config.activation_offset))
         except ConfigError as error:

@@ -36,7 +36,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["runtime", "saving"],
     ["checks"],
     ["frontend", "layers"],
-    ["training", "calibration"],
+    ["training"],
     ["api", "demo"],
     ["ptq_api"],
     ["cli"],

@@ -24,6 +24,7 @@ ONNX = "writes ONNX, one of whose operators has this name"
 
 ELSEWHERE = {
     "amct_core/cli/checks.py": "names the programming language",
+    "amct_core/ptq/choice.py": WRITES,
     "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",
     "plugins/amct_caffe/amct_caffe/checks/label_files.py": LABELS,
     "plugins/amct_caffe/amct_caffe/checks/labels.py": LABELS,
@@ -48,6 +49,8 @@ ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/device/rewriting.py": "names it in a report",
     "plugins/cpu_sim_backend/cpu_sim_backend/feeding.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/onnx_export/layers.py": ONNX,
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": WRITES,
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
     "plugins/cpu_sim_backend/cpu_sim_backend/simulator.py": WRITES,
 }
 

@@ -53,6 +53,8 @@ def create_quant_retrain_model(
     modified_model_file: str,
     modified_weights_file: str,
     scale_offset_record_file: str,
+    *,
+    initial_record_file: Optional[str] = None,
 ) -> None:
     """Put fake quantization into the network.
 
@@ -62,10 +64,18 @@ def create_quant_retrain_model(
         modified_model_file: prototxt to write; it serves TRAIN and TEST.
         modified_weights_file: caffemodel to write; training starts from it.
         scale_offset_record_file: record file to write; training fills it.
+        initial_record_file: a complete record of post-training quantization (not a parameter of
+            AMCT's): training begins with its clip bounds, not with those that the first batches
+            give.  Another file than the one to write.
 
     Raises:
         AmctError: a file cannot be read, or the config does not fit the network.
     """
+    from amct_core.ptq.first_bounds import RecordedBounds
+
+    first_bounds = None
+    if initial_record_file is not None:
+        first_bounds = RecordedBounds.read(_path(initial_record_file, "initial_record_file"))
     workflow = _workflow()
     workflow.insert(
         _path(model_file, "model_file"),
@@ -74,6 +84,7 @@ def create_quant_retrain_model(
         _path(modified_model_file, "modified_model_file"),
         _path(modified_weights_file, "modified_weights_file"),
         _path(scale_offset_record_file, "scale_offset_record_file"),
+        first_bounds=first_bounds,
     )
 
 

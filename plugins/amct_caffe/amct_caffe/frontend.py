@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import logging
-from typing import IO, List, Mapping, Optional, Sequence
+from typing import IO, Iterable, List, Mapping, Optional, Sequence
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
@@ -185,6 +188,22 @@ class CaffeFrontend(Frontend):
         files.add(model_file, network.document.format())
         with files.open(weights_file) as stream:
             _write_weights(stream, network)
+
+    def runs_here(self) -> bool:
+        """Return whether pycaffe is installed."""
+        return importlib.util.find_spec("caffe") is not None
+
+    def run_calibration(
+        self,
+        model_file: str,
+        weights_file: str,
+        count: int,
+        batches: Optional[Iterable[Mapping[str, NDArray[np.float32]]]] = None,
+    ) -> None:
+        """Run a model that is calibrated in Caffe."""
+        from amct_caffe.runtime.calibration_run import run
+
+        run(model_file, weights_file, count, batches)
 
     def input_shapes(self, graph: Graph) -> Mapping[str, Sequence[int]]:
         """Return the shapes of the inputs, as far as they are known without Caffe."""

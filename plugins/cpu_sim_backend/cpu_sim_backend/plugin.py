@@ -31,10 +31,28 @@ def _verify() -> click.Command:
     return verify
 
 
+def _ptq_calibrate() -> click.Command:
+    from cpu_sim_backend.ptq.calibrate_command import command
+
+    return command
+
+
+def _ptq_run() -> click.Command:
+    from cpu_sim_backend.ptq.run_command import command
+
+    return command
+
+
 @hookimpl
 def amct_cli_commands() -> Iterable[CliCommand]:
-    """Register ``amct simulate`` and ``amct verify``."""
+    """Register the commands that run models in the simulator."""
     return [
         CliCommand(name="simulate", help="Run a deployable model in integers.", load=_simulate),
         CliCommand(name="verify", help="Prove that a saved model computes alike.", load=_verify),
+        CliCommand(
+            name="ptq calibrate",
+            help="Find the factors of a model's activations.",
+            load=_ptq_calibrate,
+        ),
+        CliCommand(name="ptq run", help="Config, calibrate and save in turn.", load=_ptq_run),
     ]

@@ -54,6 +54,7 @@ class TestInsert:
             *self.FILES,
             solver_file=None,
             input_shapes={},
+            first_bounds=None,
         )
         assert (done.status, done.out.split()) == (0, list(self.FILES))
         assert configured == ["configured"]

@@ -28,18 +28,11 @@ def _demo() -> click.Command:
     return command
 
 
-def _calibrate() -> click.Command:
-    from amct_caffe.cli.calibrate import command
-
-    return command
-
-
 COMMANDS: Tuple[CliCommand, ...] = (
     # It opens its log itself: of several processes under mpiexec, one keeps it.
     CliCommand(
         name="qat train", help="Train a modified model in Caffe.", load=_train, writes_log=False
     ),
     CliCommand(name="qat run", help="Config, insert, train and save in turn.", load=_run),
-    CliCommand(name="ptq calibrate", help="Calibrate a model in Caffe.", load=_calibrate),
     CliCommand(name="demo", help="The whole workflow on a small network, in a minute.", load=_demo),
 )

@@ -10,16 +10,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from amct_caffe.qat.parameters import CalibrationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors, records
 from amct_caffe.runtime.pycaffe import Layer
-from amct_core.errors import AmctError, QuantizationError
+from amct_core.errors import AmctError
 from amct_core.plugins import registries
 from amct_core.ptq import progress
-from amct_core.ptq.observing import observer_for
+from amct_core.ptq.observing import observer_for, require_finite
 
 _log = logging.getLogger("amct_caffe.ptq")
 
@@ -45,7 +42,7 @@ class Calibration(Layer):  # type: ignore[misc]
         if self._seen >= parameters.batch_num:
             return
         x = bottom[0].data
-        self._check(x)
+        require_finite(x, self._seen + 1, parameters.layers, parameters.blob)
         self._observer.observe(x)
         self._seen += 1
         _log.info(
@@ -64,18 +61,6 @@ class Calibration(Layer):  # type: ignore[misc]
     @property
     def _names(self) -> str:
         return ", ".join(f'"{name}"' for name in self._parameters.layers)
-
-    def _check(self, x: NDArray[np.float32]) -> None:
-        if np.isfinite(x.sum(dtype=np.float64)):
-            return  # the sum of finite float32 numbers is finite in float64
-        nans, count = int(np.isnan(x).sum()), int((~np.isfinite(x)).sum())
-        raise QuantizationError(
-            f"batch {self._seen + 1} of its input has {count} values of {x.size} that are NaN "
-            f"({nans}) or infinite ({count - nans}); expected finite numbers.",
-            layer=", ".join(self._parameters.layers),
-            field=self._parameters.blob,
-            remedy="Check the weights file, the preprocessing of the data, and the layers before.",
-        )
 
     def _record(self, shape: Any) -> None:
         parameters = self._parameters

@@ -1,0 +1,57 @@
+"""Runs a model that is calibrated: its layers complete the record."""
+
+from __future__ import annotations
+
+from typing import Any, Iterable, Iterator, Mapping, Optional
+
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_caffe.runtime.pycaffe import TEST, caffe
+from amct_core.errors import ConfigError
+
+Batch = Mapping[str, NDArray[np.float32]]
+
+
+def run(
+    model_file: str, weights_file: str, count: int, batches: Optional[Iterable[Batch]] = None
+) -> None:
+    """Run ``count`` forwards in one net.
+
+    Args:
+        model_file, weights_file: the model.
+        count: how many.
+        batches: arrays by input blob; None: the network's own data layers give them.
+
+    Raises:
+        ConfigError: there are fewer batches, or none for an input.
+    """
+    net = caffe.Net(model_file, TEST, weights=weights_file)
+    given: Optional[Iterator[Batch]] = None if batches is None else iter(batches)
+    for seen in range(count):
+        if given is not None:
+            _feed(net, _next(given, seen, count))
+        net.forward()
+
+
+def _next(batches: Iterator[Batch], seen: int, count: int) -> Batch:
+    for batch in batches:
+        return batch
+    raise ConfigError(
+        f"there are {seen} batches of data; batch_num is {count}.",
+        field="batch_num",
+        remedy="Give more samples, smaller batches, or a smaller batch_num.",
+    )
+
+
+def _feed(net: Any, batch: Batch) -> None:
+    for name in net.inputs:
+        if name not in batch:
+            raise ConfigError(
+                f"the data have the arrays {', '.join(batch)}; the network's inputs are "
+                f"{', '.join(net.inputs)}.",
+                remedy="Write one array per input, called like it.",
+            )
+        net.blobs[name].reshape(*batch[name].shape)
+        net.blobs[name].data[...] = batch[name]
+    net.reshape()

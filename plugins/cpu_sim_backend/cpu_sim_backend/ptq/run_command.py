@@ -1,0 +1,73 @@
+"""``amct ptq run``: all steps in turn."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+import click
+
+from amct_core.cli.output import json_option, print_files
+from amct_core.cli.ptq_choices import option_name, ptq_choice_options, said, simplified_config
+from amct_core.file_names import SAVE_TYPES
+from cpu_sim_backend.ptq.options import calibration_options, data_options
+
+
+@click.command("run")
+@click.argument("model")
+@click.argument("weights")
+@click.option("-o", "--output", "folder", required=True, help="Folder for everything written.")
+@click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
+@ptq_choice_options
+@calibration_options
+@click.option(
+    "--save-type",
+    type=click.Choice(SAVE_TYPES),
+    default="Both",
+    show_default=True,
+    help="The model to simulate with, the model to deploy, or both.",
+)
+@click.option("--backend", help="Deploy backend; default: ascend.")
+@json_option
+def command(
+    model: str,
+    weights: str,
+    folder: str,
+    config_file: Optional[str],
+    simple: Optional[str],
+    data: Optional[str],
+    preprocess: Optional[str],
+    batch_size: Optional[int],
+    engine: Optional[str],
+    shift_n_algo: Optional[str],
+    save_type: str,
+    backend: Optional[str],
+    as_json: bool,
+    **choices: Any,
+) -> None:
+    """Quantize MODEL with WEIGHTS after training: config, calibrate, save.
+
+    Writes config.json (unless there is one already: -c), record.txt and result/model_* into the
+    folder, and, in Caffe, modified_model.*.  Needs no Caffe.
+    """
+    from amct_core.ptq import configuration, workflow
+    from cpu_sim_backend.ptq.calibrating import calibrate
+
+    options = data_options(data, preprocess, batch_size)
+    chosen = said(**choices)
+    written = []
+    if config_file is None:
+        config_file = os.path.join(folder, "config.json")
+        simplified = simplified_config(simple, chosen)
+        configuration.create_ptq_config(model, weights, config_file, simplified)
+        written.append(config_file)
+    elif simple is not None or chosen:
+        option = "--simple" if simple is not None else option_name(next(iter(chosen)))
+        raise click.UsageError(f"{option} and --config exclude each other.")
+    record = os.path.join(folder, "record.txt")
+    network = workflow.reopen(config_file, model, weights, record)
+    done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
+    if done.difference is not None:
+        click.echo(str(done.difference), err=as_json)
+    saved = workflow.save(network, save_type, os.path.join(folder, "result", "model"), backend)
+    print_files((*written, *done.files, *saved), as_json)
