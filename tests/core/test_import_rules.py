@@ -39,7 +39,9 @@ UNITS_OF_AMCT_CAFFE = [
     ["training"],
     ["api", "demo"],
     ["ptq_api"],
-    ["cli"],
+    ["auto_nuq", "common", "tensor_decompose"],
+    ["cli", "command_line"],
+    ["__main__"],
     ["plugin"],
 ]
 """From the bottom to the top; ``__init__`` holds the public names alone."""

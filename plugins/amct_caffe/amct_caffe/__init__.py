@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 
+from amct_caffe import auto_nuq
 from amct_caffe.api import (
     check_solver,
     create_quant_retrain_config,
@@ -36,6 +37,7 @@ complete_user_modules()
 
 __all__ = [
     "amct",
+    "auto_nuq",
     "check_solver",
     "convert_model",
     "create_quant_config",

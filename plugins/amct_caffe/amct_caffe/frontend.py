@@ -184,10 +184,7 @@ class CaffeFrontend(Frontend):
         self, plan: CalibrationPlan, model_file: str, weights_file: str, files: FileSet
     ) -> None:
         """Stage the model that is calibrated, and its weights."""
-        network = calibration_network(plan)
-        files.add(model_file, network.document.format())
-        with files.open(weights_file) as stream:
-            _write_weights(stream, network)
+        write_network(calibration_network(plan), model_file, weights_file, files)
 
     def runs_here(self) -> bool:
         """Return whether pycaffe is installed."""
@@ -316,6 +313,15 @@ def _batch_norm_passes(network: CaffeNetwork) -> List[Pass[CaffeNetwork]]:
         reason = reason_to_freeze()
         passes += [FreezeBatchNorm(reason)] if reason is not None else []
     return passes
+
+
+def write_network(
+    network: CaffeNetwork, model_file: str, weights_file: str, files: FileSet
+) -> None:
+    """Stage a network and its weights."""
+    files.add(model_file, network.document.format())
+    with files.open(weights_file) as stream:
+        _write_weights(stream, network)
 
 
 def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:

@@ -1,0 +1,1 @@
+"""``amct_caffe``: the command that AMCT has, beside our own ``amct``."""

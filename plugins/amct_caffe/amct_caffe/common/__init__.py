@@ -1,0 +1,1 @@
+"""AMCT's modules that users' evaluators import by this path."""
