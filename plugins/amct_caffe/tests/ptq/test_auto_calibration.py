@@ -98,7 +98,7 @@ def test_the_fewest_of_the_most_sensitive_layers_stay_in_float(files) -> None:
     assert all(0.9 < score <= 1 for score in scores)
     kept = {layer for layer, _ in ranking[3:]}
     assert quantized() == kept == set(records.read(RECORD))
-    verify(SAVE, arrays(5))
+    assert verify(SAVE, arrays(5)).exact
     history = read(HISTORY)
     assert [sum(step["roll_back_config"].values()) for step in history] == [7, 3, 5, 4]
     assert [step["metric_eval"] for step in history] == [
@@ -131,7 +131,7 @@ def test_a_model_that_is_good_enough_is_quantized_throughout(files, capfd) -> No
     assert quantized() == set(LAYERS)
     assert len(read(HISTORY)) == 1
     assert Path(RANKING).is_file()
-    verify(SAVE, arrays(5))
+    assert verify(SAVE, arrays(5)).exact
 
 
 def test_where_nothing_satisfies_only_files_of_its_own_are_removed(files) -> None:
