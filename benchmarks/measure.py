@@ -34,6 +34,7 @@ MEASUREMENTS = (
     "exactness",
     "qat_speed",
     "mpi_scaling",
+    "auto_quantization",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")

@@ -1,13 +1,18 @@
 """``amct``: the console script, its global options, and what becomes of errors.
 
-Exit status: 0 success, 1 an error or a negative result, 2 wrong usage, 130 interrupted.  Results go
-to standard output, everything else to standard error.
+Exit status: 0 success, 1 an error or a negative result, 2 wrong usage, 70 a fault of the program
+itself, 130 interrupted.  Results go to standard output, everything else to standard error.
 """
 
 from __future__ import annotations
 
+import errno
 import io
+import os
+import platform
+import shlex
 import sys
+import tempfile
 import traceback
 from typing import Any
 
@@ -19,6 +24,9 @@ from amct_core.errors import AmctError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
+
+INTERNAL_ERROR = 70
+"""EX_SOFTWARE of sysexits.h."""
 
 
 class RootGroup(CommandGroup):
@@ -37,6 +45,36 @@ class RootGroup(CommandGroup):
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # whoever read the output has gone; click ends quietly
+            if ctx.params["debug"]:
+                click.echo(traceback.format_exc(), err=True, nl=False)
+            click.echo(_internal_error(error), err=True)
+            ctx.exit(INTERNAL_ERROR)
+
+
+def _internal_error(error: Exception) -> str:
+    """Write a report about an error that is no AmctError; return what the user is told."""
+    report = (
+        f"command: {shlex.join(sys.argv)}\n"
+        f"amct {amct_core.__version__}, Python {platform.python_version()}, "
+        f"{platform.platform()}\n\n{traceback.format_exc()}"
+    )
+    what = f"Internal error: {type(error).__name__}: {error}"
+    ask = "This is a fault of the program."
+    try:
+        handle, path = tempfile.mkstemp(prefix="amct_internal_error_", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write(report)
+    except OSError:
+        return f"{what}\n{report}\n{ask} Send this text to whoever maintains it."
+    return (
+        f"{what}\n{ask} A report is in {path}: send it to whoever maintains it, with the files of "
+        "the command if you may."
+    )
 
 
 @click.group(

@@ -4,13 +4,56 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import Any, Collection, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, List, Optional, Tuple
 
 import attrs
 
 from amct_core.errors import ConfigError, ConfigTypeError
 
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+
+
+_MAX_DEPTH = 100
+_INT64 = 2**63
+_INT64_DIGITS = 20  # with a sign
+
+_Pairs = Callable[[List[Tuple[str, Any]]], Dict[str, Any]]
+
+
+def parse_json(text: str, pairs: Optional[_Pairs] = None) -> Any:
+    """Return what JSON ``text`` holds, where no number or nesting is absurd.
+
+    Args:
+        text: of the whole file.
+        pairs: makes an object of its keys and values; None: the last of equal keys counts.
+
+    Raises:
+        ValueError: it is not valid JSON (then a ``json.JSONDecodeError``), an integer does not fit
+            64 bits, or it is nested more than 100 levels deep.
+    """
+    try:
+        data = json.loads(text, object_pairs_hook=pairs, parse_int=_int64)
+    except RecursionError:
+        raise _too_deep() from None
+    level, depth = [data], 0
+    while level:
+        if depth > _MAX_DEPTH:
+            raise _too_deep()
+        below = [each for each in level if isinstance(each, (dict, list))]
+        level = [v for each in below for v in (each.values() if isinstance(each, dict) else each)]
+        depth += 1
+    return data
+
+
+def _too_deep() -> ValueError:
+    return ValueError(f"it is nested too deep; expected at most {_MAX_DEPTH} levels")
+
+
+def _int64(digits: str) -> int:
+    # More digits are not converted: that takes quadratic time.
+    if len(digits) <= _INT64_DIGITS and -_INT64 <= int(digits) < _INT64:
+        return int(digits)
+    raise ValueError(f"found the integer {digits[:30]}...; expected one of 64 bits")
 
 
 def given(**values: Any) -> Dict[str, Any]:
@@ -53,13 +96,17 @@ class Section:
             ConfigError: it is not valid JSON, is no object, or has a key twice.
         """
         try:
-            data = json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, file))
+            data = parse_json(text, lambda pairs: _unique(pairs, file))
         except json.JSONDecodeError as error:
             raise ConfigError(
                 f"line {error.lineno}, column {error.colno}: not valid JSON: {error.msg}.",
                 file=file,
                 remedy=remedy,
             ) from error
+        except ValueError as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(f"{error}.", file=file, remedy=remedy) from error
         if not isinstance(data, dict):
             raise ConfigError(f"it holds a {type(data).__name__}; expected an object.", file=file)
         return cls(data, file)

@@ -173,6 +173,8 @@ class LayerType:
         needs_every_shape: whether ``shape`` needs all inputs; else the first one's is enough.
         keeps_channels: whether axis 1 keeps its size; what keeps the shape does.
         sign: whether its outputs can be negative, or ``(node) -> Sign``.
+        homogeneous: whether a factor above 0 on one channel (axis 1) of the input comes out as the
+            same factor on that channel, and nowhere else, or ``(node) -> bool``.
         data_inputs: how many of the inputs are data; None: all.
         weights: which axes of the weights count channels; None for a type without.
         folds_batch_norm: whether BatchNorm and Scale behind such a layer are folded into it.
@@ -219,6 +221,7 @@ class LayerType:
         default=attrs.Factory(lambda self: self.shape is same_shape, takes_self=True)
     )
     sign: Union[Sign, Callable[[Node], Sign]] = Sign.ANY
+    homogeneous: Union[bool, Callable[[Node], bool]] = False
     data_inputs: Optional[int] = None
     weights: Optional[WeightAxes] = None
     folds_batch_norm: bool = False
@@ -283,6 +286,11 @@ class LayerType:
     def sign_of(self, node: Node) -> Sign:
         """Return whether the outputs of this layer can be negative."""
         return self.sign(node) if callable(self.sign) else self.sign
+
+    def is_homogeneous(self, node: Node) -> bool:
+        """Return whether factors above 0 on the channels of the input come out on the output's."""
+        same = self.homogeneous
+        return (same(node) if callable(same) else same) or (self.identity and self.keeps_shape)
 
     def joined(self, other: LayerType) -> Optional[LayerType]:
         """Return the type with the parts of both; None if both declare one part."""

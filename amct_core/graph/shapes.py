@@ -7,12 +7,15 @@ those of the layer types (:attr:`amct_core.extensions.LayerType.shape`).
 
 from __future__ import annotations
 
+import math
 from typing import Dict, List, Mapping, Optional, Sequence
 
 from amct_core.errors import ModelError
 from amct_core.extensions.layer_type import Shape
 from amct_core.graph.attributes import Data, Input
 from amct_core.graph.graph import Graph, Node, Value
+
+_MAX_ELEMENTS = 2**31 - 1  # Caffe counts them in an int: "blob size exceeds INT_MAX"
 
 __all__ = ["Shape", "infer_shapes", "known_shapes", "shapes_of_inputs"]
 
@@ -77,6 +80,13 @@ def _output_shapes(
                 file=graph.file,
                 layer=node.name,
                 remedy="Check the input size, and the kernel and stride of this layer.",
+            )
+        if shape is not None and math.prod(shape) > _MAX_ELEMENTS:
+            raise ModelError(
+                f"its output would be {shape}; expected at most {_MAX_ELEMENTS} numbers.",
+                file=graph.file,
+                layer=node.name,
+                remedy="Check the sizes that this layer declares, and the batch size.",
             )
     return found
 

@@ -13,15 +13,20 @@ _TOKEN = re.compile(
     r"""
     (?P<space>(?:[\s]|\#[^\n]*)+)
   | (?P<string>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
-  | (?P<number>-?\s*(?:0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?)
-      (?![A-Za-z0-9_.]))
+  | (?P<number>-?\s*
+      (?=(?P<digits>0[xX][0-9a-fA-F]+|(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[fF]?))
+      (?P=digits)(?![A-Za-z0-9_.]))
   | (?P<negative>-\s*(?:inf|infinity|nan)\b)
   | (?P<identifier>[A-Za-z_][A-Za-z0-9_]*)
   | (?P<extension>\[[A-Za-z_][A-Za-z0-9_./-]*\](?=\s*[:{<]))
   | (?P<symbol>[{}<>:;,\[\]])
+  | (?P<unknown>[\s\S])
     """,
     re.VERBOSE | re.IGNORECASE | re.ASCII,
 )
+# Linear in the length of the text: what a look-ahead has found is not taken apart again, and text
+# that is no token is one, so that nothing is searched for behind it.
+
 _CLOSING = {"{": "}", "<": ">"}
 _MAX_DEPTH = 100
 _BYTE_ORDER_MARK = "\ufeff"
@@ -69,9 +74,9 @@ class _Reader:
                 remedy="Save it as UTF-8 without a byte order mark.",
             )
         for match in _TOKEN.finditer(text):
-            if match.start() != position:
-                break
             kind, token = str(match.lastgroup), match.group()
+            if kind == "unknown":
+                break
             if kind != "space":
                 self._kinds.append("identifier" if kind == "negative" else kind)
                 self._tokens.append(token)

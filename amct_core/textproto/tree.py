@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _TRUE = frozenset({"true", "True", "t", "1"})
 _FALSE = frozenset({"false", "False", "f", "0"})
+_MAX_DIGITS = 100  # 64 bits have 22 octal ones; converting more takes quadratic time
 
 
 class Identifier(str):
@@ -178,6 +179,8 @@ class Message:
         if scalar.kind != "number":
             raise ValueError
         text = scalar.text.lstrip("-")
+        if len(text) > _MAX_DIGITS:
+            raise ValueError
         octal = len(text) > 1 and text[0] == "0" and text.isdigit()
         value = int(text, 8) if octal else int(text, 0)
         return -value if scalar.text.startswith("-") else value
@@ -189,6 +192,8 @@ class Message:
         text = scalar.text.lower()
         if text.lstrip("-") in ("inf", "infinity", "nan") or scalar.kind == "number":
             if text.lstrip("-").startswith("0x"):
+                if len(text) > _MAX_DIGITS:
+                    raise ValueError
                 return float(int(text, 16))
             return float(text[:-1] if text.endswith("f") and "inf" not in text else text)
         raise ValueError

@@ -43,6 +43,12 @@ def _ptq_run() -> click.Command:
     return command
 
 
+def _ptq_auto() -> click.Command:
+    from cpu_sim_backend.ptq.auto.command import command
+
+    return command
+
+
 @hookimpl
 def amct_cli_commands() -> Iterable[CliCommand]:
     """Register the commands that run models in the simulator."""
@@ -55,4 +61,7 @@ def amct_cli_commands() -> Iterable[CliCommand]:
             load=_ptq_calibrate,
         ),
         CliCommand(name="ptq run", help="Config, calibrate and save in turn.", load=_ptq_run),
+        CliCommand(
+            name="ptq auto", help="Quantize within a limit of lost accuracy.", load=_ptq_auto
+        ),
     ]

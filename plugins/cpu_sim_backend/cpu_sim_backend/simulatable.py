@@ -8,6 +8,7 @@ from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import quantized_nodes
+from amct_core.graph.shapes import known_shapes
 from amct_core.plugins import registries
 from cpu_sim_backend.feeding import Fed
 
@@ -30,8 +31,10 @@ def check_simulatable(graph: Graph) -> None:
     """Check that each layer can be simulated.
 
     Raises:
-        ModelError: one cannot, or has no weights; the message names it.
+        ModelError: one cannot, has no weights, or cannot take its input's shape; the message names
+            it.
     """
+    known_shapes(graph)
     integer = quantized_nodes(graph)
     for node in graph.nodes:
         if not isinstance(node.attributes, _BY_THEMSELVES):

@@ -132,12 +132,16 @@ class TestExitStatus:
         assert done.status == 130
         assert done.err.strip() == "Interrupted."
 
-    def test_a_bug_shows_its_traceback(self, amct_process: Amct, tmp_path: Path) -> None:
+    def test_a_bug_leaves_a_report_with_its_traceback(
+        self, amct_process: Amct, tmp_path: Path
+    ) -> None:
         distribution(tmp_path / "site", command_plugin("1 / 0"))
         done = amct_process("test", path=str(tmp_path / "site"))
-        assert done.status == 1
-        assert "Traceback" in done.err
-        assert done.err.endswith("ZeroDivisionError: division by zero\n")
+        assert done.status == 70
+        assert "Internal error: ZeroDivisionError" in done.err
+        report = Path(done.err.split("A report is in ")[1].split(": ")[0])
+        assert "Traceback" in report.read_text()
+        report.unlink()
 
 
 class TestLogging:

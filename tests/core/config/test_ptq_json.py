@@ -57,7 +57,9 @@ OTHER = st.builds(
     PtqActivation,
     st.just("mse"),
     others=st.dictionaries(
-        st.from_regex(r"my_[a-z]{1,5}", fullmatch=True), st.integers() | st.floats(0, 1), max_size=2
+        st.from_regex(r"my_[a-z]{1,5}", fullmatch=True),
+        st.integers(-(2**63), 2**63 - 1) | st.floats(0, 1),
+        max_size=2,
     ).map(lambda parameters: tuple(parameters.items())),
 )
 WEIGHTS = st.none() | st.builds(

@@ -6,10 +6,10 @@ it.  It is kept in ``<save_path>_quant.json``, under the key ``input_shapes`` (o
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any, Dict, Mapping, Optional
 
+from amct_core.config.values import parse_json
 from amct_core.errors import FileFormatError
 from amct_core.extensions.layer_type import Shape
 from amct_core.file_names import name_map_beside
@@ -31,8 +31,8 @@ def recorded_shapes(model_file: Optional[str]) -> Dict[str, Shape]:
     if path is None or not os.path.isfile(path):
         return {}
     try:
-        content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+        content = parse_json(read_text(path))
+    except ValueError as error:
         raise FileFormatError(
             f"it is no JSON: {error}.", file=path, remedy="Save the model again."
         ) from error

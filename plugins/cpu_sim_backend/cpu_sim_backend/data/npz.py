@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import shutil
 import zipfile
@@ -41,14 +43,9 @@ class NpzSource(DataSource):
 
     def __init__(self, path: str) -> None:
         self._path = path
-        try:
-            with zipfile.ZipFile(path) as archive:
-                names = [name for name in archive.namelist() if name.endswith(".npy")]
-                self._members = [self._member(archive, name) for name in names]
-        except FileFormatError:
-            raise
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise self._unreadable(str(error)) from error
+        with self._reading(), zipfile.ZipFile(path) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            self._members = [self._member(archive, name) for name in names]
         if not self._members:
             raise self._unreadable("it holds no array")
 
@@ -64,10 +61,12 @@ class NpzSource(DataSource):
     def read_rows(self, rows: Mapping[str, int]) -> Iterator[Batch]:
         """Yield batches as they come out of the file."""
         members = [member for member in self._members if member.name in rows]
-        with zipfile.ZipFile(self._path) as archive:
-            streams = [archive.open(f"{member.name}.npy") for member in members]
-            for stream in streams:
-                _header(stream)
+        with contextlib.ExitStack() as opened:
+            with self._reading():
+                archive = opened.enter_context(zipfile.ZipFile(self._path))
+                streams = [archive.open(f"{member.name}.npy") for member in members]
+                for stream in streams:
+                    _header(stream)
             for index in range(batch_count(self.lengths, rows)):
                 batch = {}
                 for member, stream in zip(members, streams):
@@ -79,7 +78,8 @@ class NpzSource(DataSource):
     def _rows(self, member: _Member, stream: Any, count: int) -> Array:
         shape = (count, *member.shape[1:])
         size = int(np.prod(shape)) * member.dtype.itemsize
-        content = stream.read(size)
+        with self._reading():
+            content = stream.read(size)
         if len(content) != size:
             raise self._unreadable(f"array '{member.name}' is cut off")
         return np.frombuffer(content, member.dtype).reshape(shape)
@@ -88,12 +88,34 @@ class NpzSource(DataSource):
         name = file[: -len(".npy")]
         with archive.open(file) as stream:
             shape, fortran_order, dtype = _header(stream)
+            stored = archive.getinfo(file).file_size - stream.tell()
         if fortran_order or dtype.hasobject or not shape:
             raise self._unreadable(
                 f"array '{name}' is not a plain array of samples in C order",
                 f"Write it with numpy.savez(path, {name}=numpy.ascontiguousarray(array)).",
             )
+        needed = math.prod(shape) * dtype.itemsize
+        if needed != stored or min(shape) < 0 or not dtype.itemsize:
+            raise self._unreadable(
+                f"array '{name}' has {stored} bytes; its header says {dtype} of shape {shape}, "
+                f"which are {needed}"
+            )
         return _Member(name, shape, dtype)
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what goes wrong inside into a FileFormatError.
+
+        A damaged file makes zipfile, its decompressors and NumPy raise almost any exception:
+        NotImplementedError, EOFError, SyntaxError, zlib.error, tokenize.TokenError among them.
+        """
+        try:
+            yield
+        except FileFormatError:
+            raise
+        except Exception as error:
+            reason = str(error) or type(error).__name__
+            raise self._unreadable(reason.rstrip(".")) from error
 
     def _unreadable(self, reason: str, remedy: str = _REMEDY) -> FileFormatError:
         return FileFormatError(
@@ -150,6 +172,7 @@ class NpzWriter:
         for name, rows in batch.items():
             waiting = self._arrays.get(name)
             if waiting is None:
+                _check_member(name)
                 path = os.path.join(self._folder, str(len(self._arrays)))
                 waiting = _Waiting(open(path, "wb"), path, rows.shape[1:], rows.dtype)  # noqa: SIM115
                 self._arrays[name] = waiting
@@ -178,6 +201,16 @@ class NpzWriter:
                     with open(waiting.path, "rb") as rows:
                         shutil.copyfileobj(rows, member, _COPIED_AT_ONCE)
         return {name: waiting.shape for name, waiting in self._arrays.items()}
+
+
+def _check_member(name: str) -> None:
+    """Check that whoever unpacks the file gets an array of this name inside a folder."""
+    parts = name.replace("\\", "/").split("/")
+    if ".." in parts or not parts[0] or "\0" in name:
+        raise ModelError(
+            f"blob {name!r} cannot be a member of an .npz file: unpacked, it would lie outside.",
+            remedy="Rename the blob, or ask for others with --outputs.",
+        )
 
 
 def _archive(stream: IO[bytes]) -> zipfile.ZipFile:

@@ -282,7 +282,14 @@ def _swish_onnx(
 
 
 LAYER_TYPES = (
-    LayerType("AbsVal", shape=same_shape, run=absolute, by_sample=True, onnx=_unary("Abs")),
+    LayerType(
+        "AbsVal",
+        shape=same_shape,
+        homogeneous=True,
+        run=absolute,
+        by_sample=True,
+        onnx=_unary("Abs"),
+    ),
     LayerType("BNLL", shape=same_shape, run=bnll, exact=False, onnx=_unary("Softplus")),
     LayerType(
         "ELU",
@@ -311,6 +318,7 @@ LAYER_TYPES = (
         attributes=_read_prelu,
         blobs=_prelu_blobs,
         shape=same_shape,
+        homogeneous=True,
         run=prelu,
         by_sample=True,
         onnx=_prelu_onnx,
@@ -330,6 +338,7 @@ LAYER_TYPES = (
         attributes=_numbers(ReLU, "relu_param", "negative_slope"),
         shape=same_shape,
         sign=_relu_sign,
+        homogeneous=True,
         run=relu,
         by_sample=True,
         selects_values=lambda node: node.typed(ReLU).negative_slope == 0,

@@ -41,6 +41,7 @@ from amct_core.numerics import exactness, products
 from amct_core.numerics.windows import convolved_size, deconvolved_size
 
 _DEFAULT_SPATIAL_AXES = 2
+_MAX_PADDED = 2**31 - 1
 
 
 def read(layer: Layer) -> Convolution:
@@ -107,12 +108,41 @@ def _split(node: Node, shape: Shape) -> Optional[Tuple[Convolution, Shape, Shape
     return None if a is None else (a, shape[:axis], shape[axis + 1 :])
 
 
+def _check_sizes(a: Convolution, shape: Shape, leading: Shape, sizes: Shape) -> None:
+    """Check what Caffe checks in ``LayerSetUp``, and that the padded input can be held."""
+    channels = shape[len(leading)]
+    for field, count in (("channels of its input", channels), ("num_output", a.num_output)):
+        if a.group < 1 or count % a.group:
+            raise ModelError(
+                f"its group is {a.group}; expected a divisor of {count}, the {field}.",
+                field="convolution_param.group",
+                remedy="Correct the group.",
+            )
+    for field in ("kernel", "stride", "dilation"):
+        if any(value < 1 for value in getattr(a, field)):
+            raise ModelError(
+                f"its {field} is {getattr(a, field)}; expected integers above 0.",
+                field=f"convolution_param.{field}",
+                remedy="Correct it.",
+            )
+    padded = math.prod(shape[: len(leading) + 1]) * math.prod(
+        size + 2 * pad for size, pad in zip(sizes, a.pad)
+    )
+    if padded > _MAX_PADDED or any(pad < 0 for pad in a.pad):
+        raise ModelError(
+            f"its pad is {a.pad} around {sizes}; expected at most {_MAX_PADDED} padded numbers.",
+            field="convolution_param.pad",
+            remedy="Correct the padding.",
+        )
+
+
 def _shape(node: Node, inputs: Shapes) -> Outputs:
     """Return (..., num_output, sizes rounded down)."""
     split = _split(node, inputs[0])
     if split is None:
         return unknown(node)
     a, leading, sizes = split
+    _check_sizes(a, inputs[0], leading, sizes)
     spatial = map(convolved_size, sizes, a.kernel, a.stride, a.pad, a.dilation)
     return [(*leading, a.num_output, *spatial)] * len(node.tops)
 
@@ -123,6 +153,7 @@ def _deconvolution_shape(node: Node, inputs: Shapes) -> Outputs:
     if split is None:
         return unknown(node)
     a, leading, sizes = split
+    _check_sizes(a, inputs[0], leading, sizes)
     spatial = map(deconvolved_size, sizes, a.kernel, a.stride, a.pad, a.dilation)
     return [(*leading, a.num_output, *spatial)] * len(node.tops)
 

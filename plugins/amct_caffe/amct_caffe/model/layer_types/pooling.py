@@ -228,6 +228,7 @@ LAYER_TYPES = (
         shape=_shape,
         keeps_channels=True,
         sign=Sign.KEPT,
+        homogeneous=lambda node: node.typed(Pooling).method in ("MAX", "AVE"),
         quantization=Quantization(check_pooling, searches_shift=False, divisor=divisor),
         run=run,
         cannot_run=cannot_run,

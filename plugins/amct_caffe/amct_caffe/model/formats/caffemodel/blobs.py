@@ -103,7 +103,7 @@ def _joined(parts: List[NDArray[Any]]) -> NDArray[Any]:
 def _shape(buffer: Buffer, found: Dict[str, List[WireField]], place: BlobPlace) -> Tuple[int, ...]:
     if any(name in found for name in _LEGACY_SHAPE):
         return tuple(
-            int(_integers(buffer, found[name][-1], place)[-1]) if name in found else 0
+            _last_integer(buffer, found[name][-1], place) if name in found else 0
             for name in _LEGACY_SHAPE
         )
     dims: List[int] = []
@@ -112,6 +112,13 @@ def _shape(buffer: Buffer, found: Dict[str, List[WireField]], place: BlobPlace) 
             if field.number == field_number("BlobShape", "dim"):
                 dims.extend(int(dim) for dim in _integers(buffer, field, place))
     return tuple(dims)
+
+
+def _last_integer(buffer: Buffer, field: WireField, place: BlobPlace) -> int:
+    values = _integers(buffer, field, place)
+    if not values.size:
+        raise place.error(f"byte {field.begin}: field {field.number} is empty; expected a size.")
+    return int(values[-1])
 
 
 def _integers(buffer: Buffer, field: WireField, place: BlobPlace) -> NDArray[np.int64]:

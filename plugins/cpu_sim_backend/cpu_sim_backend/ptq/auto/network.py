@@ -1,0 +1,143 @@
+"""The network that is searched: what it gives with any candidate."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, Mapping, Tuple
+
+import attrs
+import numpy as np
+from numpy.typing import NDArray
+
+from amct_core.config.ptq import PtqActivation, PtqConfig
+from amct_core.graph import Graph, Value
+from amct_core.plugins import registries
+from amct_core.ptq.auto import Candidate, Recipe
+from amct_core.ptq.calibration import calibrate
+from amct_core.ptq.engine import Engine
+from amct_core.ptq.from_record import quantized_model
+from amct_core.ptq.improvements.equalization import equalized
+from amct_core.ptq.plan import make_plan
+from amct_core.ptq.workflow import PtqNetwork
+from amct_core.quantized_model import QuantizedModel
+from amct_core.record import Record
+from cpu_sim_backend.ptq.auto.samples import Samples
+from cpu_sim_backend.ptq.auto.scoring import Scoring, checked_scores
+
+_log = logging.getLogger("cpu_sim_backend.ptq")
+
+Array = NDArray[Any]
+
+
+@attrs.define(eq=False)
+class SearchedNetwork:
+    """A network with the data it is calibrated and judged with.
+
+    Attributes:
+        network: as read, fused.
+        engine: runs it.
+        calibration, evaluation: samples.
+        scoring: how outputs are judged.
+        batch_size: of the evaluation, and of the calibration.
+    """
+
+    network: PtqNetwork
+    engine: Engine
+    calibration: Samples
+    evaluation: Samples
+    scoring: Scoring
+    batch_size: int
+    _graphs: Dict[bool, Graph] = attrs.field(factory=dict, init=False)
+    _records: Dict[Recipe, Record] = attrs.field(factory=dict, init=False)
+
+    def float_scores(self) -> Array:
+        """Return the scores in float32."""
+        return self._scores(self.network.graph)
+
+    def scores(self, candidate: Candidate) -> Array:
+        """Return the scores of a candidate, computed in exact integers."""
+        return self._scores(self.model(candidate.recipe, self.record(candidate)))
+
+    def sensitivities(self, recipe: Recipe, samples: int) -> Dict[str, float]:
+        """Return by layer the error of the outputs with only that layer in integers.
+
+        It is the sum of squared differences from float32 over the sum of squares, on the first
+        ``samples`` samples of the calibration.
+        """
+        few = self.calibration.part(0, samples)
+        graph, record = self.graph(recipe), self._record(recipe)
+        reference = self._outputs(graph, few)
+        power = sum(float(np.square(each, dtype=np.float64).sum()) for each in reference.values())
+        found = {}
+        for name, entry in record.layers.items():
+            outputs = self._outputs(self.model(recipe, Record({name: entry})), few)
+            error = sum(
+                float(np.square(outputs[key] - each, dtype=np.float64).sum())
+                for key, each in reference.items()
+            )
+            found[name] = error / power if power else error
+            _log.info("sensitivity of layer %s: %.6g", name, found[name])
+        return found
+
+    def graph(self, recipe: Recipe) -> Graph:
+        """Return the network in float, as the recipe prepares it."""
+        if recipe.equalized not in self._graphs:
+            graph = self.network.graph
+            self._graphs[recipe.equalized] = equalized(graph) if recipe.equalized else graph
+        return self._graphs[recipe.equalized]
+
+    def config(self, candidate: Candidate) -> PtqConfig:
+        """Return the configuration that says what a candidate is."""
+        activation = PtqActivation(candidate.recipe.act_algo)
+        config = self.network.config
+        return config.with_layers(
+            {
+                name: attrs.evolve(
+                    layer,
+                    enabled=layer.enabled and name not in candidate.float_layers,
+                    activation=activation,
+                )
+                for name, layer in config.layers.items()
+            }
+        )
+
+    def record(self, candidate: Candidate) -> Record:
+        """Return the factors of a candidate: those of all layers, less those left in float."""
+        layers = self._record(candidate.recipe).layers
+        return Record({k: v for k, v in layers.items() if k not in candidate.float_layers})
+
+    def model(self, recipe: Recipe, record: Record) -> QuantizedModel:
+        """Return the network with the layers of ``record`` in integers."""
+        algorithms = {
+            name: registries().weight_algorithms.get(layer.weight.algorithm)
+            for name, layer in self.network.config.enabled.items()
+            if layer.weight is not None
+        }
+        return quantized_model(self.graph(recipe), record, algorithms, self.network.record_file)
+
+    def _record(self, recipe: Recipe) -> Record:
+        if recipe not in self._records:
+            plan = make_plan(
+                self.graph(recipe),
+                self.config(Candidate(recipe)),
+                self.network.record_file,
+                registries(),
+            )
+            batches = self.calibration.batches(self.batch_size)
+            self._records[recipe] = calibrate(plan, batches, self.engine)
+        return self._records[recipe]
+
+    def _scores(self, network: Any) -> Array:
+        outputs = self._outputs(network, self.evaluation)
+        return checked_scores(
+            self.scoring.score(outputs, self.evaluation.labels), len(self.evaluation)
+        )
+
+    def _outputs(self, network: Any, samples: Samples) -> Mapping[str, Array]:
+        wanted: Tuple[Value, ...] = tuple(self.scoring.values.values())
+        run = self.engine.prepare(network, wanted)
+        found = [run(batch) for batch in samples.batches(self.batch_size)]
+        return {
+            name: np.concatenate([each[value] for each in found])
+            for name, value in self.scoring.values.items()
+        }
