@@ -12,6 +12,8 @@ from amct_core.extensions import (
     ActivationAlgorithm,
     Calibrator,
     CliCommand,
+    FallbackStrategy,
+    Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -85,6 +87,22 @@ def _ifmr(
     from amct_core.numerics import ifmr
 
     return ifmr.calibrate(batches, faster_errors=squared_errors, reduction=reduction, **parameters)
+
+
+@hookimpl
+def amct_sensitivities() -> Iterable[Sensitivity]:
+    """AMCT's: the angle between a layer's output in float and quantized."""
+    from amct_core.numerics.similarity import cosine
+
+    return [Sensitivity(name="CosineSimilarity", compare=cosine)]
+
+
+@hookimpl
+def amct_fallback_strategies() -> Iterable[FallbackStrategy]:
+    """AMCT's: binary search over the ranking."""
+    from amct_core.ptq.auto_calibration.binary_search import BinarySearch
+
+    return [FallbackStrategy(name="BinarySearch", start=BinarySearch)]
 
 
 @hookimpl

@@ -99,6 +99,10 @@ class TrainingError(AmctError, RuntimeError):
     """Training has not produced what the next step needs, or a solver would not produce it."""
 
 
+class AutoCalibrationError(AmctError, RuntimeError):
+    """An evaluator, a strategy or a sensitivity of a user's own breaks its contract."""
+
+
 class PluginError(AmctError, RuntimeError):
     """A plugin is missing, conflicts with another, failed to load, or returned nonsense."""
 

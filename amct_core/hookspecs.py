@@ -22,9 +22,11 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    FallbackStrategy,
     Frontend,
     LayerType,
     ProcessorFamily,
+    Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -259,6 +261,63 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.ShiftSearch`.
+    """
+    return ()
+
+
+@hookspec
+def amct_sensitivities() -> Iterable[Sensitivity]:
+    """Register measures of what quantization does to one layer; ``sensitivity`` names one.
+
+    Example, the signal-to-noise ratio::
+
+        import numpy as np
+        from amct_core.extensions import Sensitivity
+        from amct_core.hookspecs import hookimpl
+
+        def signal_to_noise(reference, quantized):
+            noise = float(np.square(reference - quantized, dtype=np.float64).sum())
+            signal = float(np.square(reference, dtype=np.float64).sum())
+            return signal / noise if noise > 0 else float("inf")
+
+        @hookimpl
+        def amct_sensitivities():
+            return [Sensitivity(name="SignalToNoise", compare=signal_to_noise)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Sensitivity`.
+    """
+    return ()
+
+
+@hookspec
+def amct_fallback_strategies() -> Iterable[FallbackStrategy]:
+    """Register searches for the layers that stay in float; ``strategy`` names one.
+
+    Example, one layer more at each step::
+
+        from amct_core.extensions import FallbackStrategy
+        from amct_core.hookspecs import hookimpl
+
+        class OneByOne:
+            def __init__(self, ranking):
+                self.layers = [layer for layer, score in ranking]
+                self.count, self.over = 1, False
+
+            def propose(self):
+                if self.over or self.count >= len(self.layers):
+                    return None
+                return frozenset(self.layers[: self.count])
+
+            def judge(self, satisfied, loss):
+                self.count, self.over = self.count + 1, satisfied
+
+        @hookimpl
+        def amct_fallback_strategies():
+            return [FallbackStrategy(name="OneByOne", start=OneByOne)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.FallbackStrategy`.
     """
     return ()
 

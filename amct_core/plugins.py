@@ -23,9 +23,11 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    FallbackStrategy,
     Frontend,
     LayerType,
     ProcessorFamily,
+    Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
 )
@@ -169,6 +171,16 @@ class Registries:
     def shift_searches(self) -> Registry[ShiftSearch]:
         """Values of ``shift_n_algo``."""
         return self._host.collect("amct_shift_searches", ShiftSearch, "shift-N search")
+
+    @functools.cached_property
+    def sensitivities(self) -> Registry[Sensitivity]:
+        """Values of ``sensitivity`` in auto calibration."""
+        return self._host.collect("amct_sensitivities", Sensitivity, "sensitivity")
+
+    @functools.cached_property
+    def fallback_strategies(self) -> Registry[FallbackStrategy]:
+        """Values of ``strategy`` in auto calibration."""
+        return self._host.collect("amct_fallback_strategies", FallbackStrategy, "fallback strategy")
 
     @functools.cached_property
     def deploy_backends(self) -> Registry[DeployBackend]:

@@ -14,6 +14,7 @@ from amct_core.extensions.algorithms import (
 from amct_core.extensions.backend import DeployBackend
 from amct_core.extensions.capability import Capability
 from amct_core.extensions.command import CliCommand
+from amct_core.extensions.fallback import FallbackStrategy, Sensitivity
 from amct_core.extensions.frontend import Frontend
 from amct_core.extensions.layer_type import (
     LayerType,
@@ -34,6 +35,7 @@ __all__ = [
     "CliCommand",
     "DeployBackend",
     "Fact",
+    "FallbackStrategy",
     "Frontend",
     "LayerType",
     "Merged",
@@ -43,6 +45,7 @@ __all__ = [
     "Quantization",
     "Role",
     "RolledBack",
+    "Sensitivity",
     "ShiftSearch",
     "Sign",
     "WeightAlgorithm",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Dict, Iterator, Mapping, Tuple
+from typing import Dict, Iterator, Mapping, Optional, Tuple
 
 import attrs
 
@@ -54,6 +54,8 @@ class CalibrationPlan:
         weights: by layer, for the quantized layers that have weights.
         config: the configuration.
         record_file: absolute path of the record.
+        inputs_folder: where calibration keeps what each group reads, batch by batch
+            (:mod:`amct_core.ptq.kept_batches`); None: it keeps nothing.
     """
 
     graph: Graph
@@ -61,6 +63,7 @@ class CalibrationPlan:
     weights: Mapping[str, IntegerWeights]
     config: PtqConfig
     record_file: str
+    inputs_folder: Optional[str] = None
 
     def fake_quantized(self) -> Graph:
         """Return the graph that is calibrated: quantized weights, float again, where there are."""

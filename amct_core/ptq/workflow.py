@@ -119,13 +119,18 @@ def reopen_with(
 
 
 def calibration_network(
-    network: PtqNetwork, modified_model_file: str, modified_weights_file: str
+    network: PtqNetwork,
+    modified_model_file: str,
+    modified_weights_file: str,
+    inputs_folder: Optional[str] = None,
 ) -> None:
     """Write the model that is calibrated, and the factors of the weights into the record.
 
     Args:
         network: what :func:`start` returned.
         modified_model_file, modified_weights_file: to write.
+        inputs_folder: an existing folder, where calibration keeps what the quantized layers read;
+            None: it keeps nothing.
 
     Raises:
         ConfigError: a layer's calibrator needs an engine, which the framework is not.
@@ -133,7 +138,10 @@ def calibration_network(
     """
     plugins = registries()
     frontend = frontend_for(network.model_file, plugins)
-    plan = make_plan(network.graph, network.config, network.record_file, plugins)
+    plan = attrs.evolve(
+        make_plan(network.graph, network.config, network.record_file, plugins),
+        inputs_folder=inputs_folder,
+    )
     for group in plan.groups:
         with naming_layers(group):
             observer_for(

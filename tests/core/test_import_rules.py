@@ -40,6 +40,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["api", "demo"],
     ["ptq_api"],
     ["auto_nuq", "common", "tensor_decompose"],
+    ["auto_calibration"],
     ["cli", "command_line"],
     ["__main__"],
     ["plugin"],

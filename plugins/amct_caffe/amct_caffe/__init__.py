@@ -19,6 +19,7 @@ from amct_caffe.api import (
     set_cpu_mode,
     set_gpu_mode,
 )
+from amct_caffe.auto_calibration import accuracy_based_auto_calibration
 from amct_caffe.ptq_api import (
     convert_model,
     create_quant_config,
@@ -36,6 +37,7 @@ amct = sys.modules[__name__]
 complete_user_modules()
 
 __all__ = [
+    "accuracy_based_auto_calibration",
     "amct",
     "auto_nuq",
     "check_solver",

@@ -15,6 +15,7 @@ from amct_caffe.qat.parameters import CalibrationParameters
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Convolution, InnerProduct
 from amct_core.graph.names import UniqueNames
+from amct_core.ptq.kept_batches import prefix
 from amct_core.ptq.observing import parameters_of
 from amct_core.ptq.plan import CalibrationGroup, CalibrationPlan
 from amct_core.textproto import Message
@@ -71,12 +72,12 @@ def calibration_network(plan: CalibrationPlan) -> CaffeNetwork:
 def _calibrations(plan: CalibrationPlan) -> Dict[str, Layer]:
     names = UniqueNames(plan.graph)
     return {
-        group.name: _calibration(group, plan, names.unique(f"{group.name}_calibration"))
-        for group in plan.groups
+        group.name: _calibration(group, number, plan, names.unique(f"{group.name}_calibration"))
+        for number, group in enumerate(plan.groups)
     }
 
 
-def _calibration(group: CalibrationGroup, plan: CalibrationPlan, name: str) -> Layer:
+def _calibration(group: CalibrationGroup, number: int, plan: CalibrationPlan, name: str) -> Layer:
     parameters = CalibrationParameters(
         layers=group.layers,
         blob=group.value.name,
@@ -84,5 +85,6 @@ def _calibration(group: CalibrationGroup, plan: CalibrationPlan, name: str) -> L
         options=parameters_of(group.activation, plan.config.activation_offset),
         batch_num=plan.config.batch_num,
         record_file=plan.record_file,
+        kept_as=None if plan.inputs_folder is None else prefix(plan.inputs_folder, number),
     )
     return python_layer(name, "Calibration", [group.value.name], [], parameters)

@@ -188,6 +188,8 @@ class CalibrationParameters:
         options: its parameters by name, as :func:`amct_core.ptq.observing.parameters_of` has them.
         batch_num: forwards that complete the factors.
         record_file: where they go; an absolute path.
+        kept_as: prefix of the files in which the batches are kept
+            (:mod:`amct_core.ptq.kept_batches`); None: they are not.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings)
@@ -196,6 +198,7 @@ class CalibrationParameters:
     options: Mapping[str, Any] = attrs.field(converter=_options)
     batch_num: int
     record_file: str
+    kept_as: Optional[str] = None
 
 
 @attrs.frozen

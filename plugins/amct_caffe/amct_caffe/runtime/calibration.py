@@ -15,7 +15,7 @@ from amct_caffe.qat.recording import activation_factors, records
 from amct_caffe.runtime.pycaffe import Layer
 from amct_core.errors import AmctError
 from amct_core.plugins import registries
-from amct_core.ptq import progress
+from amct_core.ptq import kept_batches, progress
 from amct_core.ptq.observing import observer_for, require_finite
 
 _log = logging.getLogger("amct_caffe.ptq")
@@ -45,6 +45,8 @@ class Calibration(Layer):  # type: ignore[misc]
         require_finite(x, self._seen + 1, parameters.layers, parameters.blob)
         self._observer.observe(x)
         self._seen += 1
+        if parameters.kept_as is not None:
+            kept_batches.keep(parameters.kept_as, self._seen, x)
         _log.info(
             "Doing layer: %s calibration, already store %d/%d data.",
             self._names,
