@@ -13,6 +13,7 @@ Both run in onnxruntime.  The script prints one JSON object.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
@@ -184,17 +185,18 @@ def by_onnxruntime(
 ) -> Dict[str, float]:
     """Return the accuracy of onnxruntime's static quantization."""
     prepared, quantized = model.with_name("prepared.onnx"), model.with_name("quantized.onnx")
-    quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
-    quantize_static(
-        str(prepared),
-        str(quantized),
-        _Reader(task.network.data, task.batches),
-        quant_format=QuantFormat.QDQ,
-        activation_type=ACTIVATIONS[activations],
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        calibrate_method=method,
-    )
+    with contextlib.redirect_stdout(sys.stderr):  # standard output is for the JSON alone
+        quant_pre_process(str(model), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(quantized),
+            _Reader(task.network.data, task.batches),
+            quant_format=QuantFormat.QDQ,
+            activation_type=ACTIVATIONS[activations],
+            weight_type=QuantType.QInt8,
+            per_channel=True,
+            calibrate_method=method,
+        )
     return in_onnxruntime(task, quantized)
 
 
