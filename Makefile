@@ -13,7 +13,7 @@ PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure schema lock lock-peers changelog clean
+.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure schema lock lock-peers lock-nncf changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,11 @@ lock-peers: setup  ## Resolve what the benchmark of other QAT tools needs; PIP_F
 	$(BIN)/uv pip compile --no-config --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	  --generate-hashes --find-links "$(PIP_FIND_LINKS)" \
 	  --no-emit-index-url --no-header --no-annotate --upgrade requirements/peers.in -o requirements/peers.txt
+
+lock-nncf: setup  ## Resolve what the benchmark of post-training quantization needs for NNCF.
+	$(BIN)/uv pip compile --no-config --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade \
+	  requirements/nncf.in -o requirements/nncf.txt
 
 changelog: setup  ## Show the change log as the next release would have it.
 	$(BIN)/towncrier build --draft

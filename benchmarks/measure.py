@@ -3,8 +3,9 @@
 Writes ``benchmarks/results/<measurement>.json``: what the measurement printed, with the commit, the
 machine and the versions it ran on.  Without the real models and data it stops and says so.
 
-``float_parity``, ``exactness`` and ``qat_speed`` run once per network, and what one network gave is
-kept at once; ``exactness:lenet`` measures one and leaves the others in the file as they are.
+``float_parity``, ``exactness``, ``qat_speed`` and ``ptq_accuracy`` run once per network, and what
+one network gave is kept at once; ``exactness:lenet`` measures one and leaves the others in the file
+as they are.
 """
 
 from __future__ import annotations
@@ -35,10 +36,17 @@ MEASUREMENTS = (
     "qat_speed",
     "mpi_scaling",
     "auto_quantization",
+    "ptq_accuracy",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
-PER_NETWORK = {"float_parity": NETWORKS, "exactness": NETWORKS, "qat_speed": TRAINED}
+CLASSIFIERS = ("lenet", "resnet20", "mobilenet_v2_cifar", "squeezenet")
+PER_NETWORK = {
+    "float_parity": NETWORKS,
+    "exactness": NETWORKS,
+    "qat_speed": TRAINED,
+    "ptq_accuracy": CLASSIFIERS,
+}
 """The networks of those measurements that are kept network by network."""
 
 DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe", "onnxruntime", "numba")

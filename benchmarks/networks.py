@@ -158,18 +158,25 @@ REAL_NETWORKS: Dict[str, Network] = {
 
 
 def load_images(
-    shared: Path, network: Network, samples: Optional[int]
+    shared: Path, network: Network, samples: Optional[int], split: str = "test"
 ) -> Tuple[Array, NDArray[np.int64]]:
-    """Return the first images (None: all), float32 (N, channels, height, width), and labels."""
+    """Return the first images (None: all), float32 (N, channels, height, width), and labels.
+
+    Args:
+        shared: folder of the data.
+        network: says which images, and how they are preprocessed.
+        samples: how many.
+        split: ``test`` or ``train``; of ImageNet there is one part only.
+    """
     if str(shared / "data") not in sys.path:
         sys.path.insert(0, str(shared / "data"))
     import load
 
     if network.dataset == "mnist":
-        images, labels = load.mnist("test")
+        images, labels = load.mnist(split)
         inputs = images[:samples, None].astype(np.float32) * np.float32(0.00390625)
     elif network.dataset == "cifar10":
-        images, labels = load.cifar10("test")
+        images, labels = load.cifar10(split)
         normalised = (images[:samples].astype(np.float32) / 255 - CIFAR_MEAN) / CIFAR_DEVIATION
         inputs = np.ascontiguousarray(normalised.transpose(0, 3, 1, 2))
     else:
