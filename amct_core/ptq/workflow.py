@@ -30,6 +30,7 @@ from amct_core.ptq.completeness import check_complete
 from amct_core.ptq.engine import Batch, Engine
 from amct_core.ptq.from_record import has_factors, quantized_model, with_input_shapes
 from amct_core.ptq.fusion import check_statistics, fuse
+from amct_core.ptq.improvements.steps import Improvements
 from amct_core.ptq.observing import observer_for, parameters_of
 from amct_core.ptq.plan import make_plan, naming_layers
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -118,6 +119,17 @@ def reopen_with(
     return PtqNetwork(graph, config, os.path.realpath(record_file), model_file, weights_file)
 
 
+def prepared(network: PtqNetwork, improvements: Improvements) -> PtqNetwork:
+    """Return the network as ``improvements`` want it to be calibrated.
+
+    Its record fits it alone: one that was calibrated otherwise, or is to be saved otherwise, is
+    another network's.
+    """
+    frontend = frontend_for(network.model_file, registries())
+    graph = frontend.rebuilt(improvements.before_calibration(network.graph))
+    return attrs.evolve(network, graph=graph)
+
+
 def calibration_network(
     network: PtqNetwork,
     modified_model_file: str,
@@ -204,6 +216,22 @@ def save(
         AmctError: numbers that cannot be quantized, or a file that cannot be written.
     """
     _check_save(save_type)
+    model = quantized(network)
+    return save_quantized(
+        network, model, save_type, save_path, backend, default_backend=default_backend
+    )
+
+
+def quantized(network: PtqNetwork) -> QuantizedModel:
+    """Return the network in integers, from a complete record.
+
+    Args:
+        network: what :func:`start` or :func:`prepared` returned.
+
+    Raises:
+        RecordError: calibration is not complete; the message says how far each layer is.
+        QuantizationError: numbers that cannot be quantized.
+    """
     plugins = registries()
     file = network.record_file
     record = records.read(file)
@@ -215,9 +243,38 @@ def save(
         for name, layer in network.config.enabled.items()
         if layer.weight is not None
     }
-    model = quantized_model(network.graph, record, algorithms, file)
+    return quantized_model(network.graph, record, algorithms, file)
+
+
+def save_quantized(
+    network: PtqNetwork,
+    model: QuantizedModel,
+    save_type: str,
+    save_path: str,
+    backend: Optional[str] = None,
+    *,
+    default_backend: DeployChoice = COMMANDS_DEFAULT,
+) -> Tuple[str, ...]:
+    """Write the fake-quant and the deployable model of a network that is in integers already.
+
+    Args:
+        network: where it came from.
+        model: what :func:`quantized` returned, or what improvements have made of it: what they have
+            changed is in both models.
+        save_type, save_path, backend, default_backend: see :func:`save`.
+
+    Returns:
+        The files written.
+
+    Raises:
+        AmctError: a file cannot be written.
+    """
+    _check_save(save_type)
+    plugins = registries()
     frontend = frontend_for(network.model_file, plugins)
     choice = deploy_choice(backend, None, None, default_backend)
+    # A layer may have got a bias that the file it was read from does not declare.
+    model = attrs.evolve(model, graph=frontend.rebuilt(model.graph))
     return _write(model, frontend, save_type, save_path, choice, plugins)
 
 

@@ -8,6 +8,8 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
+from amct_core.ptq.improvements.steps import Improvements
+
 
 @attrs.frozen
 class Recipe:
@@ -16,13 +18,23 @@ class Recipe:
     Attributes:
         act_algo: the calibrator of all layers.
         equalized: whether the ranges of channels are evened out across layers first.
+        bias_corrected: whether the biases of the quantized layers are corrected afterwards.
     """
 
     act_algo: str
     equalized: bool = False
+    bias_corrected: bool = False
 
     def __str__(self) -> str:
-        return f"{self.act_algo}+equalization" if self.equalized else self.act_algo
+        words = [self.act_algo]
+        words += ["equalization"] if self.equalized else []
+        words += ["bias correction"] if self.bias_corrected else []
+        return "+".join(words)
+
+    @property
+    def improvements(self) -> Improvements:
+        """What is done before and after calibration."""
+        return Improvements(equalize=self.equalized, bias_correction=self.bias_corrected)
 
 
 @attrs.frozen

@@ -31,6 +31,11 @@ class Improvements:
     equalize: bool = False
     bias_correction: bool = False
 
+    @property
+    def need_data(self) -> bool:
+        """Whether :meth:`after_calibration` goes through the data."""
+        return self.bias_correction
+
     def before_calibration(self, graph: Graph) -> Graph:
         """Return the fused network ``graph`` as it is to be calibrated.
 
@@ -54,6 +59,6 @@ class Improvements:
         Raises:
             AmctError: see :func:`bias_corrected`.
         """
-        if not self.bias_correction:
+        if not self.need_data:
             return model
         return bias_corrected(model, reference, batches, engine)

@@ -56,6 +56,13 @@ def test_no_candidate_is_tried_twice_and_all_recipes_come_before_fallback(costs)
         assert first == len(RECIPES)
 
 
+def test_a_recipe_says_what_it_does() -> None:
+    assert str(Recipe("kl")) == "kl"
+    both = Recipe("kl", equalized=True, bias_corrected=True)
+    assert str(both) == "kl+equalization+bias correction"
+    assert (both.improvements.equalize, both.improvements.bias_correction) == (True, True)
+
+
 def test_a_recipe_that_is_enough_ends_the_search() -> None:
     macs, _, evaluate = network([0, 0])
 

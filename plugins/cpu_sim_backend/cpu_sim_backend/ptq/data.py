@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Dict, Iterator, Optional, Tuple
 
 import attrs
@@ -22,12 +23,18 @@ from cpu_sim_backend.data.source import Array, Batch, DataSource
 
 @attrs.frozen(eq=False)
 class CalibrationData:
-    """Batches of float32 arrays by input blob; may be iterated any number of times."""
+    """Batches of float32 arrays by input blob; may be iterated any number of times.
+
+    Attributes:
+        batches: of the source.
+        count: how many of them there are; what the source has beyond is ignored.
+    """
 
     batches: Batches
+    count: int
 
     def __iter__(self) -> Iterator[Dict[str, Array]]:
-        for batch in self.batches:
+        for batch in itertools.islice(self.batches, self.count):
             yield _in_float32(batch)
 
 
@@ -38,7 +45,7 @@ def _in_float32(batch: Batch) -> Dict[str, Array]:
 def calibration_data(
     network: PtqNetwork, options: DataOptions, batch_size: Optional[int]
 ) -> CalibrationData:
-    """Return the data of a calibration.
+    """Return the data of a calibration: at most ``batch_num`` batches.
 
     Args:
         network: what is calibrated.
@@ -58,7 +65,7 @@ def calibration_data(
     if lengths and len(set(lengths.values())) == 1:
         size = _batch_size(next(iter(lengths.values())), batch_size, count, str(options.data))
     divisible = not any(node.type.needs_whole_batch for node in network.graph.nodes)
-    return CalibrationData(batches(source, shapes, size, divisible))
+    return CalibrationData(batches(source, shapes, size, divisible), count)
 
 
 def _source(network: PtqNetwork, options: DataOptions, inputs: Tuple[str, ...]) -> DataSource:

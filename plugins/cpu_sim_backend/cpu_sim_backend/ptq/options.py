@@ -46,6 +46,26 @@ def calibration_options(command: C) -> C:
     return command
 
 
+def improvement_options(command: C) -> C:
+    """Add the options that say what is improved; off unless they are given."""
+    options = (
+        click.option(
+            "--equalize",
+            is_flag=True,
+            help="Even out the ranges of channels across layers before calibration.",
+        ),
+        click.option(
+            "--bias-correction",
+            is_flag=True,
+            help="Take away the mean error of each quantized layer's channels over --data, in the "
+            "simulator.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def data_options(
     data: Optional[str], preprocess: Optional[str], batch_size: Optional[int]
 ) -> DataOptions:

@@ -10,7 +10,11 @@ import click
 from amct_core.cli.output import json_option, print_files
 from amct_core.cli.ptq_choices import option_name, ptq_choice_options, said, simplified_config
 from amct_core.file_names import SAVE_TYPES
-from cpu_sim_backend.ptq.options import calibration_options, data_options
+from cpu_sim_backend.ptq.options import (
+    calibration_options,
+    data_options,
+    improvement_options,
+)
 
 
 @click.command("run")
@@ -20,6 +24,7 @@ from cpu_sim_backend.ptq.options import calibration_options, data_options
 @click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
 @ptq_choice_options
 @calibration_options
+@improvement_options
 @click.option(
     "--save-type",
     type=click.Choice(SAVE_TYPES),
@@ -40,6 +45,8 @@ def command(
     batch_size: Optional[int],
     engine: Optional[str],
     shift_n_algo: Optional[str],
+    equalize: bool,
+    bias_correction: bool,
     save_type: str,
     backend: Optional[str],
     as_json: bool,
@@ -49,11 +56,18 @@ def command(
 
     Writes config.json (unless there is one already: -c), record.txt and result/model_* into the
     folder, and, in Caffe, modified_model.*.  Needs no Caffe.
+
+    What --equalize and --bias-correction change is in the saved models alone: 'amct ptq save' with
+    the original weights and the record does not give the same.
     """
     from amct_core.ptq import configuration, workflow
+    from amct_core.ptq.improvements.steps import Improvements
+    from cpu_sim_backend.ptq import improving
     from cpu_sim_backend.ptq.calibrating import calibrate
 
     options = data_options(data, preprocess, batch_size)
+    improvements = Improvements(equalize=equalize, bias_correction=bias_correction)
+    improving.check_data(improvements, options)
     chosen = said(**choices)
     written = []
     if config_file is None:
@@ -66,8 +80,11 @@ def command(
         raise click.UsageError(f"{option} and --config exclude each other.")
     record = os.path.join(folder, "record.txt")
     network = workflow.reopen(config_file, model, weights, record)
+    network = workflow.prepared(network, improvements)
     done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
     if done.difference is not None:
         click.echo(str(done.difference), err=as_json)
-    saved = workflow.save(network, save_type, os.path.join(folder, "result", "model"), backend)
+    quantized = improving.quantized(network, improvements, options, batch_size)
+    prefix = os.path.join(folder, "result", "model")
+    saved = workflow.save_quantized(network, quantized, save_type, prefix, backend)
     print_files((*written, *done.files, *saved), as_json)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from amct_core.errors import ConfigError, FileFormatError, QuantizationError
 from amct_core.file_names import deploy_files
 from amct_core.plugins import registries
-from amct_core.ptq.auto import Recipe
+from amct_core.ptq.auto import Candidate, Recipe
 from amct_core.workflow import frontend_for
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically, run
@@ -119,10 +119,21 @@ def test_the_saved_model_has_the_accuracy_that_is_reported(files, tmp_path: Path
     assert report["candidates"][report["chosen"]]["accuracy"] == pytest.approx(accuracy)
 
 
-def test_an_equalized_network_is_saved_as_it_was_judged(
-    files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("recipe", "name"),
+    [
+        (Recipe("mse", equalized=True), "mse+equalization"),
+        (Recipe("best", bias_corrected=True), "best+bias correction"),
+        (
+            Recipe("mse", equalized=True, bias_corrected=True),
+            "mse+equalization+bias correction",
+        ),
+    ],
+)
+def test_an_improved_network_is_saved_as_it_was_judged(
+    files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: Recipe, name: str
 ) -> None:
-    monkeypatch.setattr(run, "RECIPES", (Recipe("mse", True),))
+    monkeypatch.setattr(run, "RECIPES", (recipe,))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "metric_that_keeps.py").write_text(
         "kept = []\ndef score(outputs, labels):\n    kept.append(outputs['ip'])\n    return 1.0\n"
@@ -130,12 +141,37 @@ def test_an_equalized_network_is_saved_as_it_was_judged(
     monkeypatch.syspath_prepend(str(tmp_path))
     given = options(files, tmp_path / "o", metric="metric_that_keeps:score")
     report = quantize_automatically(given).report
-    assert report["candidates"][report["chosen"]]["recipe"] == "mse+equalization"
+    assert report["candidates"][report["chosen"]]["recipe"] == name
     judged = sys.modules["metric_that_keeps"].kept[-1]
     with np.load(files["data"]) as data:
         images = data["data"][20:]
     saved = Simulator(*deploy_files(str(tmp_path / "o/model"))).run({"data": images})["ip"]
     np.testing.assert_array_equal(saved, judged)
+
+
+def test_bias_correction_and_best_come_before_any_fallback() -> None:
+    assert Recipe("best") in run.RECIPES
+    assert any(recipe.bias_corrected for recipe in run.RECIPES)
+
+
+def test_a_layer_in_float_has_its_own_bias_again(
+    files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "RECIPES", (Recipe("mse", bias_corrected=True),))
+    quantize_automatically(options(files, tmp_path / "o", max_drop=-1.0))
+    report = json.loads((tmp_path / "o/auto_report.json").read_text())
+    in_float = next(each["float_layers"] for each in report["candidates"] if each["float_layers"])
+    searched = run._searched(options(files, tmp_path / "o"))
+    candidate = Candidate(Recipe("mse", bias_corrected=True), tuple(in_float))
+    model, whole = searched.model(candidate), searched.model(Candidate(candidate.recipe))
+    for node in searched.network.graph.nodes:
+        now, all_int8 = model.layer(node.name), whole.layer(node.name)
+        if node.name in in_float:
+            assert now is None
+            np.testing.assert_array_equal(model.graph.node(node.name).weights[1], node.weights[1])
+        elif all_int8 is not None:
+            np.testing.assert_array_equal(now.bias, all_int8.bias)
+            assert not np.array_equal(model.graph.node(node.name).weights[1], node.weights[1])
 
 
 def test_a_target_that_is_not_met_is_said_and_the_best_is_saved(files, tmp_path: Path) -> None:

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from amct_core.errors import QuantizationError
-from amct_core.files import FileSet
-from amct_core.graph import Graph
+from amct_core.file_names import deploy_files
+from amct_core.graph import Graph, Value
 from amct_core.plugins import registries
 from amct_core.ptq import workflow
 from amct_core.ptq.calibration import calibrate
-from amct_core.ptq.from_record import quantized_model, with_input_shapes
+from amct_core.ptq.from_record import quantized_model
 from amct_core.ptq.improvements import bias_correction
 from amct_core.ptq.improvements.bias_correction import bias_corrected
 from amct_core.ptq.improvements.steps import Improvements
 from amct_core.ptq.plan import make_plan
 from amct_core.quantized_model import QuantizedModel
-from amct_core.workflow import frontend_for
+from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq import SimulatorEngine
 from cpu_sim_backend.verify import verify
 from plugins.amct_caffe.tests.ptq import networks
@@ -126,17 +126,18 @@ def test_without_data_nothing_is_corrected(model, network) -> None:
 
 @pytest.mark.parametrize("equalize", [False, True])
 def test_saved_models_have_the_correction_and_agree_to_the_last_bit(network, equalize) -> None:
-    frontend = frontend_for(network.model_file, registries())
     improvements = Improvements(equalize=equalize, bias_correction=True)
-    graph = frontend.rebuilt(improvements.before_calibration(network.graph))
-    result = improvements.after_calibration(quantized(network, graph), graph, BATCHES, ENGINE)
-    result = attrs.evolve(result, graph=frontend.rebuilt(result.graph))
-    shapes = {blob: tuple(s) for blob, s in frontend.input_shapes(result.graph).items()}
-    result = with_input_shapes(result, shapes)
-    with FileSet() as files:
-        frontend.write_fake_quant(result, "m", files)
-        registries().deploy_backends.get("ascend").write(result, "m", files)
+    network = workflow.prepared(network, improvements)
+    workflow.calibrate(network, BATCHES, ENGINE)
+    model = workflow.quantized(network)
+    result = improvements.after_calibration(model, network.graph, BATCHES, ENGINE)
+    workflow.save_quantized(network, result, "Both", "m")
     assert verify("m", arrays(7)).exact
+    found = Simulator(*deploy_files("m")).run(arrays(7))["prob"]
+    judged = ENGINE.prepare(result, [Value("prob")])(arrays(7))[Value("prob")]
+    np.testing.assert_allclose(found, judged, rtol=1e-5)
+    uncorrected = ENGINE.prepare(model, [Value("prob")])(arrays(7))[Value("prob")]
+    assert not np.allclose(found, uncorrected, rtol=1e-5)
 
 
 def test_nothing_is_improved_unless_somebody_asks(model, network) -> None:

@@ -192,6 +192,67 @@ def error_of_the_convolution(folder: str, data: np.ndarray) -> float:
     return float(np.square(found.astype(np.float64) - exact[Value("conv")]).sum())
 
 
+def test_improvements_are_off_unless_they_are_asked_for(folder: Path) -> None:
+    run = ("ptq", "run", *FILES, "--data", "x.npz", "-c", "c.json", "--engine", "simulator")
+    assert amct(*run, "-o", "plain")[0] == 0
+    for options in (("--bias-correction",), ("--equalize",), ("--equalize", "--bias-correction")):
+        status, out = amct(*run, "-o", "improved", *options)
+        assert status == 0, out
+        for end in ("fake_quant_weights.caffemodel", "deploy_weights.caffemodel"):
+            plain, improved = (
+                Path(f"{name}/result/model_{end}").read_bytes() for name in ("plain", "improved")
+            )
+            assert plain != improved
+        assert verify("improved/result/model", {"data": samples(3)}, against="reference").passed
+
+
+def test_bias_correction_takes_the_mean_error_away(folder: Path) -> None:
+    errors = {}
+    for name, options in (("plain", ()), ("corrected", ("--bias-correction",))):
+        run = ("-o", name, "--data", "x.npz", "-c", "c.json", "--engine", "simulator", *options)
+        assert amct("ptq", "run", *FILES, *run)[0] == 0
+        errors[name] = mean_errors_of_the_last_layer(name)
+    assert errors["corrected"].max() < 0.1 * errors["plain"].max()
+    plain, corrected = (records.read(f"{name}/record.txt") for name in errors)
+    assert plain == corrected
+
+
+def mean_errors_of_the_last_layer(folder: str) -> np.ndarray:
+    """Return the error of each channel's mean over the calibration data."""
+    ip = Value("ip")
+    network = workflow.reopen("c.json", *FILES, f"{folder}/record.txt")
+    exact = SimulatorEngine().prepare(network.graph, [ip])({"data": samples(6)})[ip]
+    saved = Simulator(*(f"{folder}/result/model_deploy_{end}" for end in DEPLOYED))
+    found = saved.run_values({"data": samples(6)}, [ip])[ip]
+    return np.abs(found.astype(np.float64).mean(axis=0) - exact.mean(axis=0))
+
+
+def test_bias_correction_without_data_is_refused_before_anything_is_written(folder: Path) -> None:
+    status, out = amct("ptq", "run", *FILES, "-o", "all", "--bias-correction")
+    assert status == 1
+    assert "bias correction runs in the simulator" in out
+    assert not Path("all").exists()
+
+
+def test_what_is_beyond_batch_num_corrects_nothing(folder: Path) -> None:
+    more = np.concatenate([samples(6), 1000 * samples(1)])
+    run = ("ptq", "run", *FILES, "-c", "c.json", "--engine", "simulator", "--bias-correction")
+    assert amct(*run, "--data", "x.npz", "-o", "six", "--batch-size", "2")[0] == 0
+    np.savez("more.npz", data=more)
+    assert amct(*run, "--data", "more.npz", "-o", "seven", "--batch-size", "2")[0] == 0
+    name = "result/model_deploy_weights.caffemodel"
+    assert Path("six", name).read_bytes() == Path("seven", name).read_bytes()
+
+
+@pytest.mark.caffe
+def test_models_with_improvements_agree_in_caffe_to_the_last_bit(folder: Path) -> None:
+    pytest.importorskip("caffe")
+    run = ("ptq", "run", *FILES, "-o", "o", "--data", "x.npz", "-c", "c.json")
+    options = ("--engine", "simulator", "--equalize", "--bias-correction")
+    assert amct(*run, *options)[0] == 0
+    assert verify("o/result/model", {"data": samples(3)}).exact
+
+
 def test_shift_n_is_recorded_on_request(folder: Path) -> None:
     assert calibrated("--data", "x.npz")[0] == 0
     assert records.read("out/record.txt").get("conv").shift_bit == ()

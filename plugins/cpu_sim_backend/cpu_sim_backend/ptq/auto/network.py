@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.graph import Graph, Value
 from amct_core.plugins import registries
-from amct_core.ptq.auto import Candidate, Recipe
+from amct_core.ptq.auto import Candidate, Recipe, rolled_back
 from amct_core.ptq.calibration import calibrate
 from amct_core.ptq.engine import Engine
 from amct_core.ptq.from_record import quantized_model
-from amct_core.ptq.improvements.equalization import equalized
 from amct_core.ptq.plan import make_plan
 from amct_core.ptq.workflow import PtqNetwork
 from amct_core.quantized_model import QuantizedModel
@@ -49,6 +48,7 @@ class SearchedNetwork:
     batch_size: int
     _graphs: Dict[bool, Graph] = attrs.field(factory=dict, init=False)
     _records: Dict[Recipe, Record] = attrs.field(factory=dict, init=False)
+    _models: Dict[Recipe, QuantizedModel] = attrs.field(factory=dict, init=False)
 
     def float_scores(self) -> Array:
         """Return the scores in float32."""
@@ -56,7 +56,7 @@ class SearchedNetwork:
 
     def scores(self, candidate: Candidate) -> Array:
         """Return the scores of a candidate, computed in exact integers."""
-        return self._scores(self.model(candidate.recipe, self.record(candidate)))
+        return self._scores(self.model(candidate))
 
     def sensitivities(self, recipe: Recipe, samples: int) -> Dict[str, float]:
         """Return by layer the error of the outputs with only that layer in integers.
@@ -65,12 +65,13 @@ class SearchedNetwork:
         ``samples`` samples of the calibration.
         """
         few = self.calibration.part(0, samples)
-        graph, record = self.graph(recipe), self._record(recipe)
-        reference = self._outputs(graph, few)
+        names = tuple(self._record(recipe))
+        reference = self._outputs(self.graph(recipe), few)
         power = sum(float(np.square(each, dtype=np.float64).sum()) for each in reference.values())
         found = {}
-        for name, entry in record.layers.items():
-            outputs = self._outputs(self.model(recipe, Record({name: entry})), few)
+        for name in names:
+            others = tuple(each for each in names if each != name)
+            outputs = self._outputs(self.model(Candidate(recipe, others)), few)
             error = sum(
                 float(np.square(outputs[key] - each, dtype=np.float64).sum())
                 for key, each in reference.items()
@@ -82,8 +83,8 @@ class SearchedNetwork:
     def graph(self, recipe: Recipe) -> Graph:
         """Return the network in float, as the recipe prepares it."""
         if recipe.equalized not in self._graphs:
-            graph = self.network.graph
-            self._graphs[recipe.equalized] = equalized(graph) if recipe.equalized else graph
+            graph = recipe.improvements.before_calibration(self.network.graph)
+            self._graphs[recipe.equalized] = graph
         return self._graphs[recipe.equalized]
 
     def config(self, candidate: Candidate) -> PtqConfig:
@@ -106,26 +107,40 @@ class SearchedNetwork:
         layers = self._record(candidate.recipe).layers
         return Record({k: v for k, v in layers.items() if k not in candidate.float_layers})
 
-    def model(self, recipe: Recipe, record: Record) -> QuantizedModel:
-        """Return the network with the layers of ``record`` in integers."""
+    def model(self, candidate: Candidate) -> QuantizedModel:
+        """Return the network as a candidate has it.
+
+        Improvements are made once, with all layers in integers; layers in float lose theirs.
+        """
+        recipe = candidate.recipe
+        if recipe not in self._models:
+            self._models[recipe] = self._all_in_integers(recipe)
+        return rolled_back(self._models[recipe], self.graph(recipe), candidate.float_layers)
+
+    def _all_in_integers(self, recipe: Recipe) -> QuantizedModel:
         algorithms = {
             name: registries().weight_algorithms.get(layer.weight.algorithm)
             for name, layer in self.network.config.enabled.items()
             if layer.weight is not None
         }
-        return quantized_model(self.graph(recipe), record, algorithms, self.network.record_file)
+        graph, file = self.graph(recipe), self.network.record_file
+        model = quantized_model(graph, self._record(recipe), algorithms, file)
+        batches = tuple(self.calibration.batches(self.batch_size))
+        return recipe.improvements.after_calibration(model, graph, batches, self.engine)
 
     def _record(self, recipe: Recipe) -> Record:
-        if recipe not in self._records:
+        """Return the factors of all layers; improvements after calibration leave them alone."""
+        plain = attrs.evolve(recipe, bias_corrected=False)
+        if plain not in self._records:
             plan = make_plan(
                 self.graph(recipe),
                 self.config(Candidate(recipe)),
                 self.network.record_file,
                 registries(),
             )
-            batches = self.calibration.batches(self.batch_size)
-            self._records[recipe] = calibrate(plan, batches, self.engine)
-        return self._records[recipe]
+            batches = tuple(self.calibration.batches(self.batch_size))  # "best" takes them twice
+            self._records[plain] = calibrate(plan, batches, self.engine)
+        return self._records[plain]
 
     def _scores(self, network: Any) -> Array:
         outputs = self._outputs(network, self.evaluation)

@@ -28,8 +28,12 @@ from cpu_sim_backend.ptq.engine import SimulatorEngine
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 
-RECIPES = tuple(
-    [Recipe(name) for name in ("ifmr", "mse", "percentile", "kl")] + [Recipe("mse", True)]
+RECIPES = (
+    *(Recipe(name) for name in ("ifmr", "mse", "percentile", "kl", "best")),
+    Recipe("mse", bias_corrected=True),
+    Recipe("best", bias_corrected=True),
+    Recipe("mse", equalized=True),
+    Recipe("mse", equalized=True, bias_corrected=True),
 )
 """What is tried with all layers in integers, in this order."""
 
@@ -290,5 +294,6 @@ def _save(
         files.add(report_file, json.dumps(report, indent=1) + "\n")
     network = attrs.evolve(searched.network, graph=searched.graph(chosen.recipe), config=config)
     prefix = os.path.join(options.folder, PREFIX)
-    saved = workflow.save(network, "Both", prefix, options.backend)
+    model = searched.model(chosen)
+    saved = workflow.save_quantized(network, model, "Both", prefix, options.backend)
     return (config_file, record_file, report_file, *saved)
