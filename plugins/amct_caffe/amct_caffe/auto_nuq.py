@@ -53,7 +53,8 @@ def auto_nuq(
         "smaller nor faster.",
         remedy="Quantize uniformly: create_quant_config (without nuq_config), init, quantize_model "
         "and save_model; where accuracy has a target, accuracy_based_auto_calibration or the "
-        "command amct ptq auto; where it is missed, quantization-aware training with create_quant_retrain_model.",
+        "command amct ptq auto; where it is missed, quantization-aware training "
+        "with create_quant_retrain_model.",
     )
 
 
