@@ -27,6 +27,7 @@ FEEDS_PART = "feeds a part of a network through Input layers"
 ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/auto/scoring.py": READS_SCORES,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
+    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
     "amct_core/cli/checks.py": "names the programming language",
     "amct_core/ptq/choice.py": WRITES,
     "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",

@@ -33,6 +33,8 @@ AMCT = {
     "quantize_model": "graph modified_model_file modified_weights_file",
     "save_model": "graph save_type save_path",
     "convert_model": "model_file weights_file scale_offset_record_file save_path",
+    "accuracy_based_auto_calibration": "model_file weights_file model_evaluator config_file "
+    "record_file save_dir strategy sensitivity",
     "auto_decomposition": "model_file weights_file new_model_file new_weights_file",
 }
 

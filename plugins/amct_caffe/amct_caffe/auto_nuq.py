@@ -52,8 +52,9 @@ def auto_nuq(
         "it, by AMCT's own documentation, so its models are less accurate there, and neither "
         "smaller nor faster.",
         remedy="Quantize uniformly: create_quant_config (without nuq_config), init, quantize_model "
-        "and save_model; where accuracy has a target, the command amct ptq auto; where it is "
-        "missed, quantization-aware training with create_quant_retrain_model.",
+        "and save_model; where accuracy has a target, accuracy_based_auto_calibration or the "
+        "command amct ptq auto; where it is missed, quantization-aware training "
+        "with create_quant_retrain_model.",
     )
 
 
