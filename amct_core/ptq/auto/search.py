@@ -1,9 +1,9 @@
 """The search: recipes first, then layers in float, as few as hold the target.
 
 1. All layers int8 with each recipe in turn; the first that holds the target ends the search.
-2. With the best recipe: layers ranked by the error of the network's output with only that layer in
-   integers, and binary search for the shortest prefix of the worst whose return to float holds.
-3. Greedy: each layer of that prefix, least sensitive first, returns to int8 if the target holds.
+2. With the best recipe: layers ranked by sensitivity, and binary search for the shortest prefix of
+   the worst whose return to float holds; or a strategy of a plugin instead of binary search.
+3. Greedy: each of the layers found, least sensitive first, returns to int8 if the target holds.
 
 Every decision is a function of measured values, so a search that is repeated with the same values
 takes the same steps.
@@ -15,7 +15,10 @@ from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_core.extensions.fallback import FallbackStrategy, Ranking
 from amct_core.ptq.auto.candidate import Candidate, Measurement, Recipe
+from amct_core.ptq.auto_calibration.search import RolledBack, Verdict
+from amct_core.ptq.auto_calibration.search import search as search_layers
 
 Evaluate = Callable[[Candidate], Measurement]
 Rank = Callable[[Recipe], Mapping[str, float]]
@@ -43,6 +46,7 @@ def search(
     max_drop: float,
     evaluate: Evaluate,
     rank: Rank,
+    strategy: Optional[FallbackStrategy] = None,
 ) -> Outcome:
     """Search.
 
@@ -52,8 +56,13 @@ def search(
         max_drop: how many points of accuracy may be lost.
         evaluate: measures a candidate; called once for each.
         rank: sensitivity of each layer, larger is worse; called only if no recipe is enough.
+        strategy: proposes which layers stay in float; None: binary search.  It is told the points
+            of accuracy that a candidate loses.
+
+    Raises:
+        AutoCalibrationError: the strategy proposes what is no layer, or something twice.
     """
-    return _Search(tuple(recipes), macs, max_drop, evaluate).run(rank)
+    return _Search(tuple(recipes), macs, max_drop, evaluate).run(rank, strategy)
 
 
 @attrs.define(eq=False)
@@ -64,17 +73,38 @@ class _Search:
     evaluate: Evaluate
     tried: Dict[Candidate, Measurement] = attrs.field(factory=dict)
 
-    def run(self, rank: Rank) -> Outcome:
+    def run(self, rank: Rank, strategy: Optional[FallbackStrategy]) -> Outcome:
         for recipe in self.recipes:
             if self.holds(recipe, ()):
                 return self.outcome()
         best = min(self.recipes, key=lambda each: self.tried[Candidate(each)].drop)
         sensitivity = rank(best)
         order = sorted(self.macs, key=lambda name: -sensitivity[name])
-        count = self.shortest_prefix(best, order)
-        if count is not None:
-            self.requantize(best, order[:count])
+        kept: Sequence[str]
+        if strategy is None:
+            kept = order[: self.shortest_prefix(best, order) or 0]
+        else:
+            kept = self.proposed(best, [(name, -sensitivity[name]) for name in order], strategy)
+        self.requantize(best, kept)
         return self.outcome()
+
+    def proposed(
+        self, recipe: Recipe, ranking: Ranking, strategy: FallbackStrategy
+    ) -> Sequence[str]:
+        """Return the layers that a strategy leaves in float, most sensitive first; none: none do.
+
+        Args:
+            recipe: of the layers in integers.
+            ranking: layers with scores, the most sensitive first: scores ascend.
+            strategy: what proposes.
+        """
+
+        def judge(names: RolledBack) -> Verdict:
+            holds = self.holds(recipe, tuple(names))
+            return Verdict(holds, self.tried[self.candidate(recipe, tuple(names))].drop)
+
+        found = search_layers(strategy.start(ranking), tuple(self.macs), judge) or frozenset()
+        return [name for name, _ in ranking if name in found]
 
     def shortest_prefix(self, recipe: Recipe, order: Sequence[str]) -> Optional[int]:
         """Return how many of the worst layers have to be in float; None: no number is enough.
@@ -104,10 +134,13 @@ class _Search:
                 remaining = fewer
 
     def holds(self, recipe: Recipe, float_layers: Sequence[str]) -> bool:
-        candidate = Candidate(recipe, tuple(name for name in self.macs if name in float_layers))
+        candidate = self.candidate(recipe, float_layers)
         if candidate not in self.tried:
             self.tried[candidate] = self.evaluate(candidate)
         return self.tried[candidate].drop <= self.max_drop
+
+    def candidate(self, recipe: Recipe, float_layers: Sequence[str]) -> Candidate:
+        return Candidate(recipe, tuple(name for name in self.macs if name in float_layers))
 
     def outcome(self) -> Outcome:
         good = [each for each, found in self.tried.items() if found.drop <= self.max_drop]

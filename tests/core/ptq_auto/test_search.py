@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amct_core.errors import FileFormatError
+from amct_core.errors import AutoCalibrationError, FileFormatError
+from amct_core.extensions import FallbackStrategy
 from amct_core.ptq.auto import Candidate, Journal, Measurement, Recipe, compared, search
 
 RECIPES = (Recipe("ifmr"), Recipe("mse"), Recipe("mse", equalized=True))
@@ -86,6 +87,52 @@ def test_the_greedy_pass_begins_with_the_least_sensitive_layer() -> None:
     # The first three have to be in float, by this ranking; then one of the first two may return.
     found = search(RECIPES[-1:], macs, 5, evaluate, lambda _: ranking)
     assert found.chosen.float_layers == ("layer0", "layer2")
+
+
+@given(costs, st.integers(0, 60))
+def test_a_strategy_proposes_in_place_of_binary_search(costs, target) -> None:
+    macs, loss, evaluate = network(costs)
+    seen: list[Candidate] = []
+
+    class OneByOne:
+        """One layer more in float at each step; its scores are those of the ranking."""
+
+        def __init__(self, ranking) -> None:
+            assert [score for _, score in ranking] == sorted(-loss[name] for name in macs)
+            self.layers, self.count = [name for name, _ in ranking], 1
+            self.judged: list[tuple[bool, float]] = []
+
+        def propose(self):
+            over = self.judged and self.judged[-1][0]
+            return None if over else frozenset(self.layers[: self.count])
+
+        def judge(self, satisfied, lost) -> None:
+            assert (satisfied, lost) == (lost <= target, evaluate(seen[-1]).drop)
+            self.judged.append((satisfied, lost))
+            self.count += 1
+
+    def measured(candidate: Candidate) -> Measurement:
+        seen.append(candidate)
+        return evaluate(candidate)
+
+    strategy = FallbackStrategy("OneByOne", OneByOne)
+    found = search(RECIPES, macs, target, measured, lambda _: loss, strategy)
+    expected = search(RECIPES, macs, target, evaluate, lambda _: loss)
+    assert (found.met, found.chosen) == (expected.met, expected.chosen)
+
+
+def test_a_strategy_that_proposes_no_layer_of_the_network_is_told() -> None:
+    macs, loss, evaluate = network([9, 9])
+
+    class Wrong:
+        def __init__(self, ranking) -> None:
+            pass
+
+        def propose(self):
+            return frozenset({"nothing"})
+
+    with pytest.raises(AutoCalibrationError, match=r"roll back \['nothing'\]"):
+        search(RECIPES, macs, 0, evaluate, lambda _: loss, FallbackStrategy("Wrong", Wrong))
 
 
 def test_the_standard_error_is_that_of_paired_differences() -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from amct_core.errors import ConfigError, FileFormatError, QuantizationError
+from amct_core.errors import ConfigError, FileFormatError, PluginError, QuantizationError
 from amct_core.file_names import deploy_files
 from amct_core.plugins import registries
 from amct_core.ptq.auto import Candidate, Recipe
@@ -245,6 +245,23 @@ def test_killed_while_it_writes_it_ends_with_the_same_files(
     assert any(each.name.startswith(".") for each in (tmp_path / "o").iterdir())
     assert run(tmp_path / "o", 0) == 0
     assert contents(tmp_path / "o") == contents(tmp_path / "whole")
+
+
+def test_registered_sensitivities_and_strategies_can_be_chosen(files, tmp_path: Path) -> None:
+    chosen = {"sensitivity": "CosineSimilarity", "strategy": "BinarySearch"}
+    folder = tmp_path / "o"
+    report = quantize_automatically(options(files, folder, max_drop=-1.0, **chosen)).report
+    assert any(each["float_layers"] for each in report["candidates"])
+    results = json.loads((folder / "auto_journal.json").read_text())["results"]
+    (ranking,) = (each for each in results if each["what"].startswith("sensitivity"))
+    assert ranking["what"].startswith("sensitivity CosineSimilarity: ")
+    # A cosine of nearly 1 is a score of nearly 1; larger is worse here.
+    assert set(ranking["value"]) == set(SHAPES)
+    assert all(-1 <= score < -0.99 for score in ranking["value"].values())
+    other = {"sensitivity": "CosineSimilarity", "strategy": "nothing"}
+    with pytest.raises(PluginError, match="nothing"):
+        quantize_automatically(options(files, tmp_path / "p", **other))
+    assert not (tmp_path / "p").exists()
 
 
 def test_other_data_make_the_journal_begin_anew(files, tmp_path: Path) -> None:

@@ -58,6 +58,16 @@ _COUNT = click.IntRange(min=1)
     type=_COUNT,
     help="The first so many of the calibration's samples rank the layers.",
 )
+@click.option(
+    "--sensitivity",
+    help="What ranks the layers, a name of 'amct plugins': it compares what a layer gives in float "
+    "and quantized.  Default: the error of the network's output with only that layer in int8.",
+)
+@click.option(
+    "--strategy",
+    help="What proposes the layers that stay in float, a name of 'amct plugins'.  Default: binary "
+    "search.",
+)
 @click.option("--batch-size", default=50, show_default=True, type=_COUNT, help="Samples per batch.")
 @click.option("--engine", type=click.Choice(ENGINES), default="auto", show_default=True)
 @click.option("--backend", help="Who writes the deployable model.  Default: ascend.")

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.config.ptq import PtqActivation, PtqConfig
+from amct_core.extensions import Sensitivity
 from amct_core.graph import Graph, Value
 from amct_core.plugins import registries
 from amct_core.ptq.auto import Candidate, Recipe, rolled_back
-from amct_core.ptq.calibration import calibrate
+from amct_core.ptq.auto_calibration.ranking import rank
+from amct_core.ptq.calibration import calibrate, inputs_of_groups
 from amct_core.ptq.engine import Engine
 from amct_core.ptq.from_record import quantized_model
 from amct_core.ptq.plan import make_plan
@@ -57,6 +59,27 @@ class SearchedNetwork:
     def scores(self, candidate: Candidate) -> Array:
         """Return the scores of a candidate, computed in exact integers."""
         return self._scores(self.model(candidate))
+
+    def similarities(self, recipe: Recipe, samples: int, measure: Sensitivity) -> Dict[str, float]:
+        """Return by layer how much its own output suffers, as a plugin measures it; more is worse.
+
+        Each layer runs in float and with quantized weights and input, as in AMCT's auto
+        calibration, on what it reads of the first ``samples`` samples of the calibration.
+        """
+        few = tuple(self.calibration.part(0, samples).batches(self.batch_size))
+        config = attrs.evolve(self.config(Candidate(recipe)), batch_num=len(few))
+        plan = make_plan(self.graph(recipe), config, self.network.record_file, registries())
+        inputs = tuple(inputs_of_groups(plan, plan.groups, few, self.engine))
+        ranking = rank(
+            plan,
+            self._record(recipe),
+            lambda group: (each[group.name] for each in inputs),
+            measure,
+        )
+        for name, score in ranking:
+            _log.info("%s of layer %s: %.6g", measure.name, name, score)
+        largest = float(np.finfo(np.float64).max)  # JSON has no infinity
+        return {name: max(-largest, min(-score, largest)) for name, score in ranking}
 
     def sensitivities(self, recipe: Recipe, samples: int) -> Dict[str, float]:
         """Return by layer the error of the outputs with only that layer in integers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import logging
@@ -16,8 +17,10 @@ import numpy as np
 from amct_core import record as records
 from amct_core.config import ptq_json
 from amct_core.errors import ConfigError
+from amct_core.extensions import FallbackStrategy, Sensitivity
 from amct_core.files import FileSet
 from amct_core.graph.shapes import shapes_of_inputs
+from amct_core.plugins import registries
 from amct_core.ptq import configuration, workflow
 from amct_core.ptq.auto import Candidate, Journal, Measurement, Outcome, Recipe, compared, search
 from amct_core.ptq.auto.macs import macs_of
@@ -66,6 +69,10 @@ class AutoOptions:
         scores: the blob that is judged.
         calibration_images: samples of ``data`` that calibrate: the first.
         sensitivity_images: of those, how many rank the layers.
+        sensitivity: name of a registered sensitivity that ranks the layers; None: the error of the
+            network's output with only that layer in integers.
+        strategy: name of a registered strategy that proposes the layers in float; None: binary
+            search.
         batch_size: samples per batch.
         engine: of the simulator.
         backend: deploy backend; None: the default of the commands.
@@ -82,6 +89,8 @@ class AutoOptions:
     scores: Optional[str] = None
     calibration_images: int = 100
     sensitivity_images: int = 16
+    sensitivity: Optional[str] = None
+    strategy: Optional[str] = None
     batch_size: int = 50
     engine: str = "auto"
     backend: Optional[str] = None
@@ -108,8 +117,10 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
     written here, that differs from one run to another.
 
     Raises:
+        PluginError: there is no such sensitivity or strategy.
         AmctError: a file cannot be read or written, data do not fit, or labels are missing.
     """
+    measure, strategy = _plugins(options)
     os.makedirs(options.folder, exist_ok=True)
     _remove_leftovers(options.folder)
     searched = _searched(options)
@@ -137,16 +148,31 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
 
     def rank(recipe: Recipe) -> Mapping[str, float]:
         count = min(options.sensitivity_images, len(searched.calibration))
-        ranking: Dict[str, float] = journal.remember(
-            f"sensitivity: {recipe}, {count} samples", lambda: searched.sensitivities(recipe, count)
-        )
+        if measure is None:
+            what = "sensitivity"
+            compute = functools.partial(searched.sensitivities, recipe, count)
+        else:
+            what = f"sensitivity {measure.name}"
+            compute = functools.partial(searched.similarities, recipe, count, measure)
+        ranking: Dict[str, float] = journal.remember(f"{what}: {recipe}, {count} samples", compute)
         return ranking
 
-    outcome = search(RECIPES, macs, options.max_drop, evaluate, rank)
+    outcome = search(RECIPES, macs, options.max_drop, evaluate, rank, strategy)
     report = _report(outcome, macs, accuracy, options, searched)
     files = _save(searched, outcome.chosen, report, options)
     _log.info("%s", verdict(report))
     return AutoResult(report, files)
+
+
+def _plugins(
+    options: AutoOptions,
+) -> Tuple[Optional[Sensitivity], Optional[FallbackStrategy]]:
+    found = registries()
+    sensitivity, strategy = options.sensitivity, options.strategy
+    return (
+        None if sensitivity is None else found.sensitivities.get(sensitivity),
+        None if strategy is None else found.fallback_strategies.get(strategy),
+    )
 
 
 def verdict(report: Mapping[str, Any]) -> str:
