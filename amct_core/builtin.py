@@ -16,6 +16,7 @@ from amct_core.extensions import (
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
+    WeightRounding,
 )
 from amct_core.hookspecs import hookimpl
 
@@ -57,6 +58,14 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
             prepare=in_place.prepare,
         )
     ]
+
+
+@hookimpl
+def amct_weight_roundings() -> Iterable[WeightRounding]:
+    """AdaRound: whether a weight is rounded up or down is learned."""
+    from amct_core.numerics.adaround import AdaRound
+
+    return [WeightRounding(name="adaround", start=AdaRound)]
 
 
 @hookimpl

@@ -29,6 +29,7 @@ from amct_core.extensions import (
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
+    WeightRounding,
 )
 
 PROJECT = "amct"
@@ -194,6 +195,38 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.WeightAlgorithm`.
+    """
+    return ()
+
+
+@hookspec
+def amct_weight_roundings() -> Iterable[WeightRounding]:
+    """Register ways to round weights by what their layer reads; ``--weight-rounding`` names one.
+
+    Example, weights of inputs that are always 0 become 0 if they are near it::
+
+        import numpy as np
+        from amct_core.extensions import WeightRounding
+        from amct_core.hookspecs import hookimpl
+
+        class WithoutDeadInputs:
+            def __init__(self, weights, scale_w, nearest):
+                self.nearest = nearest
+                self.alive = np.zeros((weights.shape[0], 1, weights.shape[2]), bool)
+
+            def observe(self, columns):
+                self.alive |= columns.any(axis=2)[:, np.newaxis, :]
+
+            def result(self):
+                near = np.abs(self.nearest) <= 1
+                return np.where(near & ~self.alive, np.int8(0), self.nearest)
+
+        @hookimpl
+        def amct_weight_roundings():
+            return [WeightRounding(name="without_dead_inputs", start=WithoutDeadInputs)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.WeightRounding`.
     """
     return ()
 

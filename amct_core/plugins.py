@@ -30,6 +30,7 @@ from amct_core.extensions import (
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
+    WeightRounding,
 )
 from amct_core.registry import Named, Registry
 
@@ -161,6 +162,11 @@ class Registries:
     def weight_algorithms(self) -> Registry[WeightAlgorithm]:
         """Values of ``retrain_weight_config.algo``."""
         return self._host.collect("amct_weight_algorithms", WeightAlgorithm, "weight algorithm")
+
+    @functools.cached_property
+    def weight_roundings(self) -> Registry[WeightRounding]:
+        """Values of ``--weight-rounding``."""
+        return self._host.collect("amct_weight_roundings", WeightRounding, "weight rounding")
 
     @functools.cached_property
     def calibrators(self) -> Registry[Calibrator]:

@@ -10,6 +10,7 @@ from amct_core.extensions.algorithms import (
     Calibrator,
     ShiftSearch,
     WeightAlgorithm,
+    WeightRounding,
 )
 from amct_core.extensions.backend import DeployBackend
 from amct_core.extensions.capability import Capability
@@ -50,5 +51,6 @@ __all__ = [
     "Sign",
     "WeightAlgorithm",
     "WeightAxes",
+    "WeightRounding",
     "same_shape",
 ]

@@ -45,6 +45,23 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
         def result(self) -> NDArray[np.uint8]:
             """Return N per output channel, each in 1..16 (or one entry for the whole layer)."""
 
+    class RoundingRun(Protocol):
+        """What :attr:`WeightRounding.start` returns: the rounding of one layer's weights."""
+
+        def observe(self, columns: Array) -> None:
+            """Take in columns of what the layer reads in the quantized network.
+
+            Args:
+                columns: ``(q - offset) * scale_d``, float32 ``[G, K, N]``.
+            """
+
+        def result(self) -> NDArray[np.int8]:
+            """Return the integers, int8 ``[G, M, K]``, each at most 1 from the nearest one.
+
+            Raises:
+                QuantizationError: nothing was observed, or it was not finite.
+            """
+
 
 @attrs.frozen
 class ActivationAlgorithm:
@@ -131,6 +148,27 @@ class WeightAlgorithm:
     fake_quantize_into: Optional[Callable[..., Any]] = attrs.field(
         default=None, validator=callable_or_none
     )
+    prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+
+
+@attrs.frozen
+class WeightRounding:
+    """A way to round weights by what their layer reads, in place of to the nearest integer.
+
+    It is for post-training quantization, after calibration; scales stay as they are.  A layer is a
+    product of matrices here: with ``G`` groups of ``M`` outputs and ``K`` inputs (channels of the
+    group by places of the kernel), rows ``[G, M, K]`` by columns ``[G, K, N]``.
+
+    Attributes:
+        name: what ``--weight-rounding`` says.
+        start: ``(weights, scale_w, nearest) -> RoundingRun``, once per layer: weights float32
+            ``[G, M, K]``, scales float32 ``[G, M, 1]``, and the integers of the weight algorithm,
+            int8 ``[G, M, K]``.
+        prepare: optional; called before the first layer, for what takes time once.
+    """
+
+    name: str = attrs.field(validator=plugin_name)
+    start: Callable[[Any, Any, Any], RoundingRun] = attrs.field(validator=is_callable)
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import ArrayLike
 
+from amct_core.plugins import registries
 from amct_core.ptq.improvements.steps import Improvements
 
 
@@ -19,22 +20,39 @@ class Recipe:
         act_algo: the calibrator of all layers.
         equalized: whether the ranges of channels are evened out across layers first.
         bias_corrected: whether the biases of the quantized layers are corrected afterwards.
+        weight_rounding: name of what rounds their weights before that; None: to the nearest.
     """
 
     act_algo: str
     equalized: bool = False
     bias_corrected: bool = False
+    weight_rounding: Optional[str] = None
 
     def __str__(self) -> str:
         words = [self.act_algo]
         words += ["equalization"] if self.equalized else []
+        words += [self.weight_rounding] if self.weight_rounding else []
         words += ["bias correction"] if self.bias_corrected else []
         return "+".join(words)
 
     @property
     def improvements(self) -> Improvements:
-        """What is done before and after calibration."""
-        return Improvements(equalize=self.equalized, bias_correction=self.bias_corrected)
+        """What is done before and after calibration.
+
+        Raises:
+            PluginError: there is no such rounding of weights.
+        """
+        roundings, name = registries().weight_roundings, self.weight_rounding
+        return Improvements(
+            equalize=self.equalized,
+            bias_correction=self.bias_corrected,
+            weight_rounding=None if name is None else roundings.get(name),
+        )
+
+    @property
+    def calibration(self) -> Recipe:
+        """The recipe without what is done after calibration: those of one calibration are equal."""
+        return Recipe(self.act_algo, self.equalized)
 
 
 @attrs.frozen

@@ -125,6 +125,16 @@ def test_weight_algorithms(provided: Provided) -> None:
     assert np.abs(quantized * scale[:, None] - weights).max() <= scale.max() / 2
 
 
+def test_weight_roundings(provided: Provided) -> None:
+    nearest = np.array([[[1, 5, -1]]], np.int8)
+    start = provided("amct_weight_roundings", "without_dead_inputs").start
+    run = start(nearest.astype(np.float32), np.ones((1, 1, 1), np.float32), nearest)
+    columns = np.array([[[0.0, 0.0], [0.0, 0.0], [0.0, 2.0]]], np.float32)
+    run.observe(columns)
+    assert run.result().tolist() == [[[0, 5, -1]]]
+    assert run.result().dtype == np.int8
+
+
 def test_calibrators(provided: Provided) -> None:
     run = provided("amct_calibrators", "mean_of_extremes").start()
     for batch in ([-1.5, 1.1], [-0.5, 2.0]):

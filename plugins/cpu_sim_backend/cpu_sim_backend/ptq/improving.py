@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from amct_core.errors import ConfigError
+from amct_core.plugins import registries
 from amct_core.ptq import workflow
 from amct_core.ptq.improvements.steps import Improvements
 from amct_core.ptq.workflow import PtqNetwork
@@ -14,19 +15,32 @@ from cpu_sim_backend.ptq.data import calibration_data
 from cpu_sim_backend.ptq.engine import SimulatorEngine
 
 
-def check_data(improvements: Improvements, options: DataOptions) -> None:
-    """Check, before anything is written, that improvements have the data that they need.
+def choose(
+    equalize: bool, bias_correction: bool, weight_rounding: Optional[str], options: DataOptions
+) -> Improvements:
+    """Return the improvements that the options name, before anything is written.
+
+    Args:
+        equalize, bias_correction: whether they are asked for.
+        weight_rounding: name of a registered rounding of weights; None: to the nearest.
+        options: the data of the calibration.
 
     Raises:
-        ConfigError: there are none.
+        PluginError: there is no such rounding.
+        ConfigError: there are no data, and what is asked for needs them.
     """
+    roundings = registries().weight_roundings
+    rounding = None if weight_rounding is None else roundings.get(weight_rounding)
+    improvements = Improvements(equalize, bias_correction, rounding)
     if improvements.need_data and options.data is None:
+        what = "bias correction" if rounding is None else "the rounding of weights"
         raise ConfigError(
-            "there are no data; bias correction runs in the simulator, which does not run the "
-            "network's data layers.",
+            f"there are no data; {what} runs in the simulator, which does not run the network's "
+            "data layers.",
             field="--data",
             remedy="Give an .npz file with one array per input, or a folder of images.",
         )
+    return improvements
 
 
 def quantized(

@@ -60,6 +60,11 @@ def improvement_options(command: C) -> C:
             help="Take away the mean error of each quantized layer's channels over --data, in the "
             "simulator.",
         ),
+        click.option(
+            "--weight-rounding",
+            help="What rounds the weights up or down by what their layers read of --data, in the "
+            "simulator: 'adaround', or another name of 'amct plugins'.  Default: to the nearest.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

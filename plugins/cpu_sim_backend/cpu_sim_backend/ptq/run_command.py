@@ -47,6 +47,7 @@ def command(
     shift_n_algo: Optional[str],
     equalize: bool,
     bias_correction: bool,
+    weight_rounding: Optional[str],
     save_type: str,
     backend: Optional[str],
     as_json: bool,
@@ -57,17 +58,15 @@ def command(
     Writes config.json (unless there is one already: -c), record.txt and result/model_* into the
     folder, and, in Caffe, modified_model.*.  Needs no Caffe.
 
-    What --equalize and --bias-correction change is in the saved models alone: 'amct ptq save' with
-    the original weights and the record does not give the same.
+    What --equalize, --bias-correction and --weight-rounding change is in the saved models alone:
+    'amct ptq save' with the original weights and the record does not give the same.
     """
     from amct_core.ptq import configuration, workflow
-    from amct_core.ptq.improvements.steps import Improvements
     from cpu_sim_backend.ptq import improving
     from cpu_sim_backend.ptq.calibrating import calibrate
 
     options = data_options(data, preprocess, batch_size)
-    improvements = Improvements(equalize=equalize, bias_correction=bias_correction)
-    improving.check_data(improvements, options)
+    improvements = improving.choose(equalize, bias_correction, weight_rounding, options)
     chosen = said(**choices)
     written = []
     if config_file is None:

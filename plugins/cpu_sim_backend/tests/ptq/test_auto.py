@@ -128,6 +128,10 @@ def test_the_saved_model_has_the_accuracy_that_is_reported(files, tmp_path: Path
             Recipe("mse", equalized=True, bias_corrected=True),
             "mse+equalization+bias correction",
         ),
+        (
+            Recipe("mse", bias_corrected=True, weight_rounding="adaround"),
+            "mse+adaround+bias correction",
+        ),
     ],
 )
 def test_an_improved_network_is_saved_as_it_was_judged(

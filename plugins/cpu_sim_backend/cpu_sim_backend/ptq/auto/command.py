@@ -75,9 +75,10 @@ _COUNT = click.IntRange(min=1)
 def command(as_json: bool, **options: Any) -> None:
     """Quantize MODEL with WEIGHTS, losing at most --max-drop points of accuracy.
 
-    Tries all layers in int8 with several calibrators, with bias correction and with equalization
-    first.  Where none is enough, it ranks the layers by the error of the output, finds by binary
-    search how many of the worst have to stay in float, and returns those to int8 that need not.
+    Tries all layers in int8 with several calibrators, with bias correction, with equalization and
+    with learned rounding of weights first.  Where none is enough, it ranks the layers by the error
+    of the output, finds by binary search how many of the worst have to stay in float, and returns
+    those to int8 that need not.
 
     Each candidate is told in the log and in auto_report.json with its accuracy and the standard
     error of what is lost.  The best one is saved either way.  Stopped and called again, it goes on.

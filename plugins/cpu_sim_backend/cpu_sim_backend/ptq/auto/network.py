@@ -153,7 +153,7 @@ class SearchedNetwork:
 
     def _record(self, recipe: Recipe) -> Record:
         """Return the factors of all layers; improvements after calibration leave them alone."""
-        plain = attrs.evolve(recipe, bias_corrected=False)
+        plain = recipe.calibration
         if plain not in self._records:
             plan = make_plan(
                 self.graph(recipe),
