@@ -22,6 +22,8 @@ independent of each other, and only ``G`` is kept, so memory does not grow with 
 3. The nearest integers go through step 2, too, and each row has the better of both: E is not larger
    than with the nearest integers.
 
+The time grows with the number of weights times the inputs of a row.
+
 There is nothing random: G is that of all data, where the authors draw batches.
 
 Source: Nagel et al., Up or Down? Adaptive Rounding for Post-Training Quantization, 2020 (equations
@@ -53,6 +55,9 @@ WARM_UP = 0.2
 """The share of the steps without it."""
 
 BETA_FIRST, BETA_LAST = 20.0, 2.0
+
+_WEIGHTS_AT_ONCE = 2**18
+"""Rows are independent; so many weights need little memory and stay in the processor's cache."""
 
 _ZETA, _GAMMA = 1.1, -0.1
 _MOMENTUM, _SQUARES, _TINY = 0.9, 0.999, 1e-8
@@ -93,12 +98,15 @@ class AdaRound:
                 "the data to learn the rounding of weights from hold NaN or infinity.",
                 remedy="Look at the data and the weights.",
             )
-        problem = _Problem.of(self._u, self._gram)
-        relaxed = _descended(problem, _relaxed(problem))
-        plain = _descended(problem, np.clip(self._nearest, problem.low, problem.high))
-        better = problem.errors(relaxed) < problem.errors(plain)
-        found = np.where(better[..., np.newaxis], relaxed, plain)
-        return found.astype(np.int8)
+        power = np.einsum("gkk->g", self._gram)[:, np.newaxis, np.newaxis] / self._gram.shape[1]
+        gram = self._gram / np.where(power > 0, power, 1.0)
+        found = np.empty(self._u.shape, np.int8)
+        groups, outputs, inputs = found.shape
+        count = max(1, _WEIGHTS_AT_ONCE // (groups * inputs))
+        for start in range(0, outputs, count):
+            part = slice(start, start + count)
+            found[:, part] = _rounded(_Problem.of(self._u[:, part], gram), self._nearest[:, part])
+        return found
 
 
 @attrs.frozen(eq=False)
@@ -107,7 +115,7 @@ class _Problem:
 
     Attributes:
         u: ``[G, M, K]``, the weights in steps.
-        gram: ``[G, K, K]``, divided by the mean of its diagonal.
+        gram: ``[G, K, K]``, with a diagonal whose mean is 1 (0 where all inputs are 0).
         low, high: the two integers that each weight may be; one, at the ends of int8.
     """
 
@@ -118,12 +126,10 @@ class _Problem:
 
     @classmethod
     def of(cls, u: Float64Array, gram: Float64Array) -> _Problem:
-        power = np.einsum("gkk->g", gram)[:, np.newaxis, np.newaxis] / gram.shape[1]
-        power = np.where(power > 0, power, 1.0)
         low = np.floor(u)
         return cls(
             u=u,
-            gram=gram / power,
+            gram=gram,
             low=np.clip(low, QUANT_MIN, QUANT_MAX),
             high=np.clip(low + 1, QUANT_MIN, QUANT_MAX),
         )
@@ -133,6 +139,14 @@ class _Problem:
         off = q - self.u
         found: Float64Array = np.sum(np.matmul(off, self.gram) * off, axis=2)
         return found
+
+
+def _rounded(problem: _Problem, nearest: Int8Array) -> Float64Array:
+    """Return the integers of all three steps."""
+    relaxed = _descended(problem, _relaxed(problem))
+    plain = _descended(problem, np.clip(nearest, problem.low, problem.high))
+    better = problem.errors(relaxed) < problem.errors(plain)
+    return np.where(better[..., np.newaxis], relaxed, plain)
 
 
 def _relaxed(problem: _Problem) -> Float64Array:

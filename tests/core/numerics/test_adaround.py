@@ -105,6 +105,13 @@ def test_groups_are_rounded_apart() -> None:
     np.testing.assert_array_equal(found[1], learned(*second))
 
 
+def test_rows_in_parts_are_what_they_are_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    u, x = layer(7, 5, 12, 60)
+    whole = learned(u, x)
+    monkeypatch.setattr(adaround, "_WEIGHTS_AT_ONCE", 24)
+    np.testing.assert_array_equal(learned(u, x), whole)
+
+
 def test_the_same_data_give_the_same_integers() -> None:
     given_layer = layer(5, 4, 20, 100)
     np.testing.assert_array_equal(learned(*given_layer), learned(*given_layer))

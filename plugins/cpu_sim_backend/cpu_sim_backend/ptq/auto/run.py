@@ -33,7 +33,6 @@ _log = logging.getLogger("cpu_sim_backend.ptq")
 
 RECIPES = (
     *(Recipe(name) for name in ("ifmr", "mse", "percentile", "kl", "best")),
-    Recipe("mse", bias_corrected=True),
     Recipe("best", bias_corrected=True),
     Recipe("mse", equalized=True),
     Recipe("mse", equalized=True, bias_corrected=True),
