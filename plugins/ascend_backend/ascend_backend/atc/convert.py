@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import IO, Callable, Iterator, Optional
 
 import attrs
 
 from amct_core.errors import AmctError, EnvironmentUnsuitableError
+from amct_core.files import temporary_folder
 from ascend_backend.atc.command import Conversion, arguments, as_shell
 from ascend_backend.atc.error_codes import explain
 from ascend_backend.atc.find import Atc
@@ -79,13 +78,10 @@ def _writable(folder: Path) -> Iterator[Path]:
     """Make ``folder`` if need be, and a temporary one in it that goes with the block."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".amct-atc-", dir=folder))
     except OSError as error:
         raise _cannot_write(str(folder), error) from error
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder(str(folder), "atc") as temporary:
+        yield Path(temporary)
 
 
 def _open_log(path: str) -> IO[bytes]:
