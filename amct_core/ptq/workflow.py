@@ -218,6 +218,7 @@ def save(
     model = quantized_model(network.graph, record, algorithms, file)
     frontend = frontend_for(network.model_file, plugins)
     choice = deploy_choice(backend, None, None, default_backend)
+    model = attrs.evolve(model, made_from=(network.model_file, network.weights_file))
     return _write(model, frontend, save_type, save_path, choice, plugins)
 
 
@@ -260,6 +261,7 @@ def convert(
     algorithms: Mapping[str, WeightAlgorithm] = dict.fromkeys(record, algorithm)
     model = quantized_model(graph, record, algorithms, record_file)
     choice = deploy_choice(backend, None, None, default_backend)
+    model = attrs.evolve(model, made_from=(model_file, weights_file))
     return _write(model, frontend, "Both", save_path, choice, plugins)
 
 
