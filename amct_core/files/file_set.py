@@ -68,12 +68,7 @@ class FileSet:
         """Stage what the block writes into the binary stream for ``path``."""
         destination = os.fspath(path)
         try:
-            with deferred_signals():
-                self._enter_folder(os.path.dirname(os.path.abspath(destination)))
-                previous = self._staged.pop(destination, None)
-                if previous is not None:
-                    previous.discard()
-                stage = self._staged[destination] = Stage(destination)
+            stage = self._stage(destination)
             try:
                 with stage.open() as stream:
                     yield stream
@@ -84,6 +79,18 @@ class FileSet:
                 raise
         except OSError as error:
             raise cannot_write(destination, error) from error
+
+    def move(self, path: Union[str, os.PathLike[str]], made: Union[str, os.PathLike[str]]) -> None:
+        """Stage a file that another program has made, which is moved to ``path``.
+
+        Args:
+            path: where it belongs.
+            made: the file, in the same file system; it goes with the others if the block fails.
+        """
+        try:
+            self._stage(os.fspath(path), os.fspath(made))
+        except OSError as error:
+            raise cannot_write(os.fspath(path), error) from error
 
     def contents(self, path: Union[str, os.PathLike[str]]) -> Union[bytes, mmap.mmap]:
         """Return what has been staged for ``path``."""
@@ -125,6 +132,15 @@ class FileSet:
         for path in existed:
             if self._announce and path not in self._updated:
                 _log.warning("'%s' existed and has been overwritten", path)
+
+    def _stage(self, destination: str, made: Optional[str] = None) -> Stage:
+        with deferred_signals():
+            self._enter_folder(os.path.dirname(os.path.abspath(destination)))
+            previous = self._staged.pop(destination, None)
+            if previous is not None:
+                previous.discard()
+            stage = self._staged[destination] = Stage(destination, made)
+        return stage
 
     def _named(self, error: OSError) -> Optional[str]:
         """Return the destination that ``error`` is about, as the caller has spelled it."""

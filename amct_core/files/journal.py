@@ -29,7 +29,7 @@ import attrs
 from amct_core.errors import AmctError
 from amct_core.files.locks import is_still_at, try_lock, unlock
 from amct_core.files.signals import deferred_signals
-from amct_core.files.stages import SUFFIX, Stage
+from amct_core.files.stages import SUFFIX, Stage, name_beside
 
 NAME = ".amct-commit"
 
@@ -268,7 +268,7 @@ def _is_in_place(move: _Move) -> bool:
 
 
 def _move(stage: Stage) -> _Move:
-    aside = stage.path[: -len(SUFFIX)] + _ASIDE
+    aside = name_beside(stage.destination)[: -len(SUFFIX)] + _ASIDE
     return _Move(stage.path, stage.destination, aside, os.lstat(stage.path).st_ino)
 
 

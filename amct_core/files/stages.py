@@ -11,7 +11,7 @@ import errno
 import logging
 import os
 import shutil
-from typing import IO
+from typing import IO, Optional
 
 from amct_core.files.locks import is_abandoned, is_still_at, try_lock, unlock
 
@@ -26,14 +26,22 @@ _log = logging.getLogger("amct_core.files")
 class Stage:
     """A file that waits, locked.
 
+    Args:
+        destination: where it belongs.
+        made: a file that is complete, in the same file system; None: a new one, to be written.
+
     Attributes:
         path: where it waits.
         destination: absolute path of where it belongs.
     """
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, made: Optional[str] = None) -> None:
         self.destination = os.path.abspath(destination)
-        self.path, self._descriptor = _create(self.destination)
+        if made is None:
+            self.path, self._descriptor = _create(self.destination)
+        else:
+            self.path = os.path.abspath(made)
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
 
     def open(self) -> IO[bytes]:
         """Return a stream that writes it."""

@@ -71,6 +71,16 @@ def test_what_has_been_staged_can_be_read() -> None:
         assert not Path("a").exists()
 
 
+def test_a_file_that_another_program_has_made_is_moved() -> None:
+    Path("made").write_text("new")
+    Path("a").write_text("old")
+    with FileSet(announce=False) as files:
+        files.move("deep/b", "made")
+        files.add("a", "new")
+    assert names() == ["a", "deep", "deep/b"]
+    assert (Path("a").read_text(), Path("deep/b").read_text()) == ("new", "new")
+
+
 def test_modes_are_those_of_the_umask_and_of_the_files_before() -> None:
     Path("a").write_text("old")
     Path("a").chmod(0o640)

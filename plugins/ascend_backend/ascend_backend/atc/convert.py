@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import IO, Callable, Iterator, Optional
 
 import attrs
 
 from amct_core.errors import AmctError, EnvironmentUnsuitableError
-from amct_core.files import temporary_folder
+from amct_core.files import FileSet, temporary_folder
 from ascend_backend.atc.command import Conversion, arguments, as_shell
 from ascend_backend.atc.error_codes import explain
 from ascend_backend.atc.find import Atc
@@ -137,7 +136,7 @@ def _explained(output: str) -> str:
 
 
 def _move(folder: Path, output: Path, log_file: str) -> Path:
-    """Move what ``atc`` made to where it was asked for, the ``.om`` last.
+    """Move what ``atc`` made to where it was asked for, all or none.
 
     The file may be called ``<name>_<system>_<architecture>.om``, and with ``--external_weight`` a
     folder ``weight`` lies beside it (hicann/ge docs, --output and --external_weight).
@@ -150,13 +149,10 @@ def _move(folder: Path, output: Path, log_file: str) -> Path:
             remedy=f"Read {log_file}; an option such as --mode asks for something else.",
         )
     beside = [path for path in folder.rglob("*") if path != made[0] and not path.is_dir()]
-    for path in (*beside, made[0]):
-        destination = output.parent / path.relative_to(folder)
-        try:
-            destination.parent.mkdir(exist_ok=True)
-            os.replace(path, destination)
-        except OSError as error:
-            raise _cannot_write(str(destination), error) from error
+    with FileSet(announce=False) as files:
+        for path in (*beside, made[0]):
+            destination = output.parent / path.relative_to(folder)
+            files.move(destination, path)
     return destination
 
 
