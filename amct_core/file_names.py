@@ -72,6 +72,30 @@ def name_map_beside(deploy_model: str) -> Optional[str]:
     return f"{before}{_NAME_MAP}"
 
 
+class SavedSet(NamedTuple):
+    """Of which saved set a weights file is.
+
+    Attributes:
+        kind: ``deploy`` or ``fake_quant``.
+        name_map: the :func:`name_map_file` of its save path.
+        model: the prototxt that was saved with it.
+    """
+
+    kind: str
+    name_map: str
+    model: str
+
+
+def saved_set_of(weights_file: str) -> Optional[SavedSet]:
+    """Return the set that a weights file called as saving calls it is of; None for another one."""
+    for kind, names in (("deploy", deploy_files), ("fake_quant", fake_quant_files)):
+        ending = names("").weights
+        before = weights_file[: -len(ending)]
+        if weights_file.endswith(ending) and (_has_no_prefix(before) or before.endswith("_")):
+            return SavedSet(kind, f"{before}{_NAME_MAP}", f"{before}{names('').model}")
+    return None
+
+
 class WorkFiles(NamedTuple):
     """What the commands write into one folder on the way from a float model to a saved one.
 

@@ -83,12 +83,15 @@ class QuantizedModel:
         layers: the quantized layers in network order.
         input_shapes: the shapes of network inputs that are known beside those that the graph tells,
             by blob, batch size first; they win over the graph's.
+        made_from: the files of the network and of its weights, if it was read from files; a backend
+            may note what they were.
         steps: the same with Quant and DeQuant around the quantized layers, in execution order.
     """
 
     graph: Graph
     layers: Tuple[QuantizedLayer, ...]
     input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
+    made_from: Tuple[str, ...] = ()
     _by_name: Dict[str, QuantizedLayer] = attrs.field(init=False, repr=False)
     steps: Tuple[Step, ...] = attrs.field(init=False, repr=False)
 

@@ -263,6 +263,7 @@ def save(
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
     model = _with_shapes(model, network, config, input_shapes, config_file)
+    model = attrs.evolve(model, made_from=(model_file, weights_file))
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)

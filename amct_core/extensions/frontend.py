@@ -207,6 +207,12 @@ class Frontend(abc.ABC):
         """
         return self.read(model_file, weights_file).test
 
+    def check_saved_set(self, model_file: str, weights_file: str) -> None:  # noqa: B027 - as above
+        """Raise an AmctError if two files of a saved model were not saved together.
+
+        A frontend need not know.
+        """
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read in which states a solver trains and (first) tests; a frontend need not know how.
 

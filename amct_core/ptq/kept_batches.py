@@ -12,6 +12,8 @@ from typing import Any, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.files import writing
+
 
 def prefix(folder: str, number: int) -> str:
     """Return the prefix of the files of group ``number`` (from 0, in network order)."""
@@ -19,8 +21,14 @@ def prefix(folder: str, number: int) -> str:
 
 
 def keep(kept_as: str, number: int, x: NDArray[Any]) -> None:
-    """Write batch ``number`` (from 1) as float32; one kept earlier is overwritten."""
-    np.save(_file(kept_as, number), np.asarray(x, np.float32))
+    """Write batch ``number`` (from 1) as float32; one kept earlier is overwritten.
+
+    Raises:
+        AmctError: it cannot be written.
+    """
+    path = _file(kept_as, number)
+    with writing(path):
+        np.save(path, np.asarray(x, np.float32))
 
 
 def batches(kept_as: str) -> Iterator[NDArray[np.float32]]:

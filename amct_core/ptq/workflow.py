@@ -274,7 +274,8 @@ def save_quantized(
     frontend = frontend_for(network.model_file, plugins)
     choice = deploy_choice(backend, None, None, default_backend)
     # A layer may have got a bias that the file it was read from does not declare.
-    model = attrs.evolve(model, graph=frontend.rebuilt(model.graph))
+    made_from = (network.model_file, network.weights_file)
+    model = attrs.evolve(model, graph=frontend.rebuilt(model.graph), made_from=made_from)
     return _write(model, frontend, save_type, save_path, choice, plugins)
 
 
@@ -317,6 +318,7 @@ def convert(
     algorithms: Mapping[str, WeightAlgorithm] = dict.fromkeys(record, algorithm)
     model = quantized_model(graph, record, algorithms, record_file)
     choice = deploy_choice(backend, None, None, default_backend)
+    model = attrs.evolve(model, made_from=(model_file, weights_file))
     return _write(model, frontend, "Both", save_path, choice, plugins)
 
 

@@ -26,6 +26,7 @@ from amct_caffe.model.inference_network import (
 from amct_caffe.model.input_shapes import InputShapes, batch_size, input_shapes
 from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.saved_set import check_saved_set
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
 from amct_caffe.passes.backward import warn_of_obstacles
@@ -104,6 +105,10 @@ class CaffeFrontend(Frontend):
         graph = to_graph(network, "TEST")
         check_bottoms([graph], advice(network.document))
         return graph
+
+    def check_saved_set(self, model_file: str, weights_file: str) -> None:
+        """Raise a ModelError if the digests that saving has kept are of other files."""
+        check_saved_set(documents.read(model_file).layers, model_file, weights_file)
 
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""

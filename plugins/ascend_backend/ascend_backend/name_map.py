@@ -2,6 +2,8 @@
 
 Huawei's accuracy comparison tool reads it.  The schema is that of the file which AMCT (ONNX)
 writes; that AMCT (Caffe) writes the same with Caffe's types and names is inferred, not verified.
+Beside it the file holds what is ours: ``input_shapes`` and ``digests``, of
+:mod:`amct_caffe.model.recorded_shapes` and :mod:`amct_caffe.model.saved_set`.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Reads a deployable model back: the inverse of :mod:`ascend_backend.writer`.
 
-Writing what was read gives the same files byte by byte.  What the files do not hold cannot come
-back: scale_d and scale_w themselves (only ``1 / scale_d`` and their product are stored), and the
-weights as they were before they were rounded.
+Writing what was read gives the same files byte by byte, except the digests of other files in the
+map of names.  What the files do not hold cannot come back: scale_d and scale_w themselves (only
+``1 / scale_d`` and their product are stored), and the weights as they were before they were
+rounded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.network import CaffeNetwork, read_network
+from amct_caffe.model.saved_set import check_saved_set
 from amct_caffe.model.to_graph import to_graph
 from amct_core.file_names import deploy_files
 from amct_core.graph import Graph, Node
@@ -28,7 +30,10 @@ def read_deploy_model(save_path: str) -> QuantizedModel:
     Raises:
         AmctError: a file cannot be read, or is no deployable model.
     """
-    return quantized_model(read_network(*deploy_files(save_path)))
+    files = deploy_files(save_path)
+    network = read_network(*files)
+    check_saved_set(network.document.layers, *files)
+    return quantized_model(network)
 
 
 def quantized_model(network: CaffeNetwork) -> QuantizedModel:

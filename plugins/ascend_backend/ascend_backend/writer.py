@@ -1,4 +1,4 @@
-"""Writes the deployable model: prototxt, caffemodel and the map of names.
+"""Writes the deployable model: prototxt, caffemodel, and the map of names with the digests.
 
 Formats: ATC's Caffe parser (Ascend/parser, caffe_parser.cc, caffe_op_parser.cc) and the op plugins
 of canndev.  What an entry of the binary file says is in :mod:`ascend_backend.weights_entries`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Mapping, Sequence, Tuple
 
+from amct_caffe.model import saved_set
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import role_of
@@ -66,6 +67,7 @@ def write_deploy_model(
     if keep_training_layers:
         # Data layers stay, and need not tell what shape their data have.
         names_of_layers.update(as_json(shapes.known(data_blobs(layers))))
+    names_of_layers.update(saved_set.as_json(files, save_path, model.made_from))
     files.add(name_map_file(save_path), json.dumps(names_of_layers, indent=2) + "\n")
 
 

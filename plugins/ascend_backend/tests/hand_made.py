@@ -135,14 +135,23 @@ class InMemory(FileSet):
 
     def __init__(self) -> None:
         super().__init__()
-        self.contents: Dict[str, bytes] = {}
+        self.written: Dict[str, bytes] = {}
+
+    @property
+    def paths(self) -> Tuple[str, ...]:
+        """What has been written."""
+        return tuple(self.written)
+
+    def contents(self, path: Union[str, os.PathLike[str]]) -> bytes:
+        """Return what has been written."""
+        return self.written[os.fspath(path)]
 
     @contextlib.contextmanager
     def open(self, path: Union[str, os.PathLike[str]]) -> Iterator[IO[bytes]]:
         """Keep what the block writes."""
         stream = io.BytesIO()
         yield stream
-        self.contents[os.fspath(path)] = stream.getvalue()
+        self.written[os.fspath(path)] = stream.getvalue()
 
 
 NAMES = ("m_deploy_model.prototxt", "m_deploy_weights.caffemodel", "m_quant.json")
@@ -159,7 +168,7 @@ def written(model: Sequence[QuantizedLayer]) -> Written:
     """Return what would be read of the network with ``model``, without a file."""
     with InMemory() as files:
         write_deploy_model(QuantizedModel(_graph(), tuple(model)), "m", files)
-    return _read(*(files.contents[name] for name in NAMES))
+    return _read(*(files.contents(name) for name in NAMES))
 
 
 def _read(text: bytes, binary: bytes, names: bytes) -> Written:

@@ -174,6 +174,7 @@ def _simulate(
     soc_version: Optional[str],
     as_json: bool,
 ) -> None:
+    from amct_core.files import temporary_folder
     from cpu_sim_backend.data import NpzWriter
     from cpu_sim_backend.simulator import Simulator
 
@@ -182,7 +183,7 @@ def _simulate(
     if device is not None:
         click.echo("\n".join(device.lines()), err=True)
     batches = simulator.batches(source, batch_size)
-    with tempfile.TemporaryDirectory(prefix=".amct-", dir=_folder_of(output)) as folder:
+    with temporary_folder(_folder_of(output), os.path.basename(output)) as folder:
         writer = NpzWriter(output, folder)
         for batch in progress(batches, batches.samples, "simulating"):
             writer.add(simulator.run(batch, outputs or None))
@@ -276,7 +277,7 @@ def _show_departure(
         print_departure(found)
 
 
-def _folder_of(path: str) -> Optional[str]:
-    """Return the folder of ``path`` if it is there already; None for the system's own."""
+def _folder_of(path: str) -> str:
+    """Return the folder of ``path`` if it is there already, else that for temporary files."""
     folder = os.path.dirname(os.path.abspath(path))
-    return folder if os.path.isdir(folder) else None
+    return folder if os.path.isdir(folder) else tempfile.gettempdir()

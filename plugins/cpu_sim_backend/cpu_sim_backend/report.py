@@ -98,6 +98,7 @@ class VerifyReport:
         inexact_float_layers: float layers that equal the framework's only to 1e-6.
         fed_layers: layers that cannot be simulated; the framework's results were taken for theirs.
         fed_inputs: what these read, as the simulation computes it.
+        mixed_files: why files of a model cannot have been saved together, one sentence each.
     """
 
     samples: int
@@ -108,6 +109,7 @@ class VerifyReport:
     inexact_float_layers: Tuple[str, ...] = ()
     fed_layers: Tuple[str, ...] = ()
     fed_inputs: Tuple[OutputReport, ...] = ()
+    mixed_files: Tuple[str, ...] = ()
 
     @property
     def floats(self) -> Tuple[OutputReport, ...]:
@@ -122,10 +124,19 @@ class VerifyReport:
 
     @property
     def exact_integers(self) -> bool:
-        """Whether no int8 input, no accumulator, no stored factor differs, and none is missing."""
-        return not self.missing_layers and not any(
-            layer.input_int8_mismatches or layer.accumulator_mismatches or layer.factor_mismatches
-            for layer in self.layers
+        """Whether no int8 input, no accumulator, no stored factor differs, and none is missing.
+
+        Of files that were not saved together that is not said.
+        """
+        return (
+            not self.missing_layers
+            and not self.mixed_files
+            and not any(
+                layer.input_int8_mismatches
+                or layer.accumulator_mismatches
+                or layer.factor_mismatches
+                for layer in self.layers
+            )
         )
 
     @property
@@ -136,7 +147,8 @@ class VerifyReport:
         equal on the same inputs; float blobs may differ by 1e-6 of their largest magnitude.
         """
         floats_agree = not any(blob.beyond_tolerance for blob in self.floats)
-        return floats_agree and not self.missing_layers and all(each.exact for each in self.layers)
+        whole = not self.missing_layers and not self.mixed_files
+        return floats_agree and whole and all(each.exact for each in self.layers)
 
     @property
     def verdict(self) -> str:
@@ -165,6 +177,7 @@ class VerifyReport:
             "exact": self.exact,
             "exact_integers": self.exact_integers,
             "missing_layers": list(self.missing_layers),
+            "mixed_files": list(self.mixed_files),
             "inexact_float_layers": list(self.inexact_float_layers),
             "fed_layers": list(self.fed_layers),
             "compared": self.compared,

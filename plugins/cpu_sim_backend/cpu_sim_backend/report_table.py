@@ -86,6 +86,7 @@ def _share(part: int, whole: int) -> str:
 
 
 def _remarks(report: VerifyReport) -> Iterator[str]:
+    yield from report.mixed_files
     if report.missing_layers:
         yield f"in one of the two saved models only: {', '.join(report.missing_layers)}"
     for layer in report.layers:

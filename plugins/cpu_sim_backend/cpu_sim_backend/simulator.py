@@ -64,6 +64,7 @@ class Simulator:
             integers that the model says.
         feed_unknown: do not refuse a float layer that cannot be simulated: what it gives is an
             input of :meth:`run` then.
+        check_set: refuse two files that were not saved together.
 
     Attributes:
         graph: what is computed; with a soc version, or fed layers, not the graph that was read.
@@ -84,11 +85,15 @@ class Simulator:
         threads: Optional[int] = None,
         soc_version: Optional[str] = None,
         feed_unknown: bool = False,
+        check_set: bool = True,
     ) -> None:
         from amct_core.workflow import frontend_for
 
         plugins = registries()
-        graph = frontend_for(prototxt, plugins).read_deployed(prototxt, caffemodel)
+        frontend = frontend_for(prototxt, plugins)
+        graph = frontend.read_deployed(prototxt, caffemodel)
+        if check_set:
+            frontend.check_saved_set(prototxt, caffemodel)
         self._prepare(graph, plugins, engine, threads, soc_version, feed_unknown)
 
     @classmethod

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import AmctError, ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
-from amct_core.file_names import deploy_files, fake_quant_files
+from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files
 from amct_core.graph import Node, Value
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
@@ -64,6 +64,8 @@ def verify(
     1e-6 of the blob's largest magnitude, where each layer has the int8 that the counterpart had;
     whether they agree to the last bit is told.
 
+    Files of a model that were not saved together are compared, too, and do not pass.
+
     What a float layer gives that cannot be simulated is taken from the framework; it is named, and
     what it reads is compared as outputs are.
 
@@ -87,6 +89,7 @@ def verify(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
     files = deploy_files(save_path, model_file)
+    mixed = _mixed_files(files, fake_quant_files(save_path))
     fake_quant = fake_quant_files(save_path).model
     if against != "reference":
         frontend = frontend_for(files[0] if against is None else fake_quant, registries())
@@ -101,17 +104,32 @@ def verify(
                 error.problem.rstrip("."),
             )
         else:
-            simulator = Simulator(*files, engine, feed_unknown=True)
+            simulator = Simulator(*files, engine, feed_unknown=True, check_set=False)
             name = frontend.name.capitalize()
             layers = frontend.fake_quant_layers(save_path)
             other = _in_framework(executor, simulator, layers, name)
-            return compare(other, simulator, data, batch_size, layers)
-    simulator = Simulator(*files, "fast" if engine == "auto" else engine)
-    engines = EngineCounterpart(Simulator(*files, "reference"), simulator)
+            report = compare(other, simulator, data, batch_size, layers)
+            return attrs.evolve(report, mixed_files=mixed)
+    simulator = Simulator(*files, "fast" if engine == "auto" else engine, check_set=False)
+    engines = EngineCounterpart(Simulator(*files, "reference", check_set=False), simulator)
     layers = None
     if os.path.isfile(fake_quant):
         layers = frontend_for(fake_quant, registries()).fake_quant_layers(save_path)
-    return compare(engines, simulator, data, batch_size, layers)
+    report = compare(engines, simulator, data, batch_size, layers)
+    return attrs.evolve(report, mixed_files=mixed)
+
+
+def _mixed_files(*models: ModelFiles) -> Tuple[str, ...]:
+    """Return why files were not saved together, as far as they are there; each is logged."""
+    found = []
+    for files in models:
+        if all(map(os.path.isfile, files)):
+            try:
+                frontend_for(files.model, registries()).check_saved_set(*files)
+            except ModelError as error:
+                _log.error("%s", error)
+                found.append(str(error))
+    return tuple(found)
 
 
 def compare(

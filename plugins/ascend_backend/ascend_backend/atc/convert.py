@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import IO, Callable, Iterator, Optional
 
 import attrs
 
 from amct_core.errors import AmctError, EnvironmentUnsuitableError
+from amct_core.files import FileSet, temporary_folder
 from ascend_backend.atc.command import Conversion, arguments, as_shell
 from ascend_backend.atc.error_codes import explain
 from ascend_backend.atc.find import Atc
@@ -79,13 +77,10 @@ def _writable(folder: Path) -> Iterator[Path]:
     """Make ``folder`` if need be, and a temporary one in it that goes with the block."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".amct-atc-", dir=folder))
     except OSError as error:
         raise _cannot_write(str(folder), error) from error
-    try:
-        yield temporary
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with temporary_folder(str(folder), "atc") as temporary:
+        yield Path(temporary)
 
 
 def _open_log(path: str) -> IO[bytes]:
@@ -141,7 +136,7 @@ def _explained(output: str) -> str:
 
 
 def _move(folder: Path, output: Path, log_file: str) -> Path:
-    """Move what ``atc`` made to where it was asked for, the ``.om`` last.
+    """Move what ``atc`` made to where it was asked for, all or none.
 
     The file may be called ``<name>_<system>_<architecture>.om``, and with ``--external_weight`` a
     folder ``weight`` lies beside it (hicann/ge docs, --output and --external_weight).
@@ -154,13 +149,10 @@ def _move(folder: Path, output: Path, log_file: str) -> Path:
             remedy=f"Read {log_file}; an option such as --mode asks for something else.",
         )
     beside = [path for path in folder.rglob("*") if path != made[0] and not path.is_dir()]
-    for path in (*beside, made[0]):
-        destination = output.parent / path.relative_to(folder)
-        try:
-            destination.parent.mkdir(exist_ok=True)
-            os.replace(path, destination)
-        except OSError as error:
-            raise _cannot_write(str(destination), error) from error
+    with FileSet(announce=False) as files:
+        for path in (*beside, made[0]):
+            destination = output.parent / path.relative_to(folder)
+            files.move(destination, path)
     return destination
 
 

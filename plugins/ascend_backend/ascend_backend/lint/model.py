@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from amct_caffe.model.formats.caffemodel.blobs import StoredBlob
 from amct_caffe.model.formats.caffemodel.scan import StoredLayer
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_core.errors import ModelError
 from amct_core.textproto import Message
 from ascend_backend.lint.linking import LinkedLayer, link
 from ascend_backend.lint.weights_file import WeightsFile
@@ -31,6 +32,7 @@ class DeployModel:
         file: path of the prototxt.
         taken_out: layers of AMCT's layout that have to go before ATC takes the model; they are in
             ``declared``, and what takes their place is in ``layers``.
+        mixed: why the two files cannot have been saved together, if that is known.
         wiring: which layer reads what which layer makes.
         linked: what ATC links to the operator of each of ``layers``.
     """
@@ -42,6 +44,7 @@ class DeployModel:
     target: Optional[Target] = None
     file: str = ""
     taken_out: Tuple[Layer, ...] = ()
+    mixed: Optional[ModelError] = None
     wiring: Wiring = attrs.field(init=False)
     linked: Tuple[LinkedLayer, ...] = attrs.field(init=False)
     _stored: Dict[str, StoredLayer] = attrs.field(init=False)

@@ -9,6 +9,8 @@ from typing import Iterator, Optional
 
 from amct_caffe.model.formats.caffemodel.scan import scan
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.saved_set import check_saved_set
+from amct_core.errors import ModelError
 from amct_core.files import map_file, read_text
 from amct_core.textproto import Message, parse
 from ascend_backend.lint.model import DeployModel
@@ -30,14 +32,21 @@ def read_model(model_file: str, weights_file: str, target: Optional[Target] = No
     declared = tuple(Layer(message) for message in net.messages("layer"))
     kept = [layer for layer in declared if not is_dropped(layer)]
     left = without_training_layers(kept, model_file, weights_file)
+    weights = read_weights(weights_file)
+    try:
+        check_saved_set(declared, model_file, weights_file)
+        mixed = None
+    except ModelError as error:
+        mixed = error
     return DeployModel(
         net=net,
         declared=declared,
         layers=(*left.layers, *net_inputs(net)),
-        weights=read_weights(weights_file),
+        weights=weights,
         target=target,
         file=model_file,
         taken_out=tuple(left.taken_out),
+        mixed=mixed,
     )
 
 

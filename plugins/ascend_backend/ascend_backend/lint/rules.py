@@ -21,6 +21,7 @@ from ascend_backend.lint import (
     quantized_rules,
     refusal_rules,
     rounding_rules,
+    saved_set_rules,
     structure,
     target_rules,
     training_rules,
@@ -49,6 +50,7 @@ RULES: Tuple[Rule, ...] = (
     *eltwise_rules.RULES,
     *fusion_rules.RULES,
     *training_rules.RULES,
+    *saved_set_rules.RULES,
 )
 """In the order of their ids."""
 

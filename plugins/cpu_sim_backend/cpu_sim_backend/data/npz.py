@@ -13,7 +13,7 @@ import attrs
 import numpy as np
 
 from amct_core.errors import FileFormatError, ModelError
-from amct_core.files import FileSet
+from amct_core.files import FileSet, writing
 from cpu_sim_backend.data.source import Array, Batch, DataSource, batch_count
 
 _format: Any = np.lib.format  # without types in NumPy 1
@@ -168,13 +168,16 @@ class NpzWriter:
 
         Raises:
             ModelError: rows are not of the shape of those before them.
+            AmctError: there is no space for them.
         """
         for name, rows in batch.items():
             waiting = self._arrays.get(name)
             if waiting is None:
                 _check_member(name)
                 path = os.path.join(self._folder, str(len(self._arrays)))
-                waiting = _Waiting(open(path, "wb"), path, rows.shape[1:], rows.dtype)  # noqa: SIM115
+                with writing(self._path):
+                    stream = open(path, "wb")  # noqa: SIM115
+                waiting = _Waiting(stream, path, rows.shape[1:], rows.dtype)
                 self._arrays[name] = waiting
             if (rows.shape[1:], rows.dtype) != (waiting.row, waiting.dtype):
                 raise ModelError(
@@ -183,7 +186,8 @@ class NpzWriter:
                     remedy="Its shape depends on the batch: choose a --batch-size that divides the "
                     "number of samples, or leave it out.",
                 )
-            waiting.stream.write(np.asarray(rows, order="C").data)
+            with writing(self._path):
+                waiting.stream.write(np.asarray(rows, order="C").data)
             waiting.rows += len(rows)
 
     def close(self) -> Dict[str, Tuple[int, ...]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -134,3 +136,22 @@ def test_a_blob_whose_rows_depend_on_the_batch_is_named(tmp_path: Path) -> None:
     writer.add({"y": np.ones((1, 4))})
     with pytest.raises(ModelError, match=r"blob 'y' .* shape \(1, 2\) after .* shape \(N, 4\)"):
         writer.add({"y": np.ones((1, 2))})
+
+
+def test_results_that_find_no_space_are_an_error_that_names_the_output(tmp_path: Path) -> None:
+    code = f"""
+import resource
+import numpy as np
+from amct_core.errors import AmctError
+from cpu_sim_backend.data import NpzWriter
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+writer = NpzWriter({str(tmp_path / "y.npz")!r}, {str(tmp_path)!r})
+try:
+    for _ in range(100):
+        writer.add({{"y": np.ones((100, 100), np.float32)}})
+except AmctError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "y.npz: cannot be written: File too large." in done.stdout
+    assert not (tmp_path / "y.npz").exists()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.caffemodel import reader, writer
 from amct_core import workflow
+from amct_core.file_names import name_map_file
 from cpu_sim_backend import cli
 from tests.conformance.runner import pretend_training
 from tests.conformance.weights import write_random_weights
@@ -63,7 +64,7 @@ class Saved:
     data: str
 
     def damage(self, change: Damage) -> None:
-        """Change blobs of the deployable model."""
+        """Change blobs of the deployable model, as if they had been saved so."""
         path = Path(f"{self.prefix}_deploy_weights.caffemodel")
         model = reader.read(path)
         layers = [
@@ -72,6 +73,10 @@ class Saved:
         change({name: blobs for name, _, blobs in layers})
         with path.open("wb") as stream:
             writer.write(stream, model.name, layers)
+        names = Path(name_map_file(self.prefix))
+        content = json.loads(names.read_text())
+        content.pop("digests", None)
+        names.write_text(json.dumps(content))
 
     def verify(self, capsys: Any, *options: str) -> Verified:
         """Run ``amct verify --json``; its standard output is one JSON document."""

@@ -76,6 +76,11 @@ def data_layer(m: Model) -> None:
     m.add('name: "labels" type: "Data" top: "label"')
 
 
+@breaks("A120")
+def weights_of_another_save(m: Model) -> None:
+    m.names = '{"digests": {"deploy": {"model": "0", "weights": "0", "layers": {}}}}'
+
+
 @breaks("A013", "code")
 def python_layer(m: Model) -> None:
     m.add('name: "code" type: "Python" bottom: "prob" top: "code"')

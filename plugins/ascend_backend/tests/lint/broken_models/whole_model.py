@@ -85,12 +85,13 @@ class Entry:
 
 @attrs.define
 class Model:
-    """A prototxt, a weights file, and the processor they are linted for."""
+    """A prototxt, a weights file, the map of names, and the processor they are linted for."""
 
     net: str
     entries: list[Entry]
     raw_weights: Optional[bytes] = None
     soc_version: Optional[str] = None
+    names: Optional[str] = None
 
     @classmethod
     def whole(cls) -> Model:
@@ -126,6 +127,8 @@ class Model:
         model.write_text(self.net)
         encoded = b"".join(entry.encoded() for entry in self.entries)
         weights.write_bytes(encoded if self.raw_weights is None else self.raw_weights)
+        if self.names is not None:
+            (folder / "m_quant.json").write_text(self.names)
         return str(model), str(weights)
 
     def read(self, folder: Path) -> DeployModel:

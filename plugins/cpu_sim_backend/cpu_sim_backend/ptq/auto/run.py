@@ -7,7 +7,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import time
 from typing import Any, Dict, Mapping, Optional, Tuple
 
@@ -49,8 +48,6 @@ _JOURNAL, _REPORT, _CONFIG, _RECORD = (
     "config.json",
     "record.txt",
 )
-_OWN = "|".join(map(re.escape, (_BASE, _JOURNAL, _REPORT, _CONFIG, _RECORD)))
-_STAGED = re.compile(rf"\.({_OWN}|{PREFIX}_[a-z_]+\.[a-z]+)\.[a-z0-9_]{{8}}(\.old)?")
 
 
 @attrs.frozen
@@ -122,7 +119,6 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
     """
     measure, strategy = _plugins(options)
     os.makedirs(options.folder, exist_ok=True)
-    _remove_leftovers(options.folder)
     searched = _searched(options)
     journal = Journal(os.path.join(options.folder, _JOURNAL), _key(options, searched))
     macs = _macs(searched)
@@ -193,13 +189,6 @@ def _points(error: Optional[float]) -> str:
 
 def _float_macs(macs: Mapping[str, int], candidate: Candidate) -> int:
     return sum(macs[name] for name in candidate.float_layers)
-
-
-def _remove_leftovers(folder: str) -> None:
-    """Remove what a process that was killed had staged for its files (:class:`FileSet`)."""
-    for name in os.listdir(folder):
-        if _STAGED.fullmatch(name):
-            os.unlink(os.path.join(folder, name))
 
 
 def _searched(options: AutoOptions) -> SearchedNetwork:
