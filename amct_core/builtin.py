@@ -62,20 +62,19 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 @hookimpl
 def amct_calibrators() -> Iterable[Calibrator]:
     """IFMR, which keeps all values; those that keep a histogram or less; and the choice of one."""
-    from amct_core.kernels import ifmr
-    from amct_core.numerics.hfmg import Hfmg
-    from amct_core.numerics.kl import Kl
+    from amct_core.kernels import histogram, ifmr
     from amct_core.numerics.min_max import MinMax
-    from amct_core.numerics.mse import Mse
-    from amct_core.numerics.percentile import Percentile
+
+    def compiled(name: str, start: Any) -> Calibrator:
+        return Calibrator(name=name, start=start, combine=start.combined, prepare=histogram.prepare)
 
     return [
         Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare),
-        Calibrator(name="hfmg", start=Hfmg, combine=Hfmg.combined),
+        compiled("hfmg", histogram.Hfmg),
         Calibrator(name="min_max", start=MinMax, combine=MinMax.combined),
-        Calibrator(name="percentile", start=Percentile, combine=Percentile.combined),
-        Calibrator(name="mse", start=Mse, combine=Mse.combined),
-        Calibrator(name="kl", start=Kl, combine=Kl.combined),
+        compiled("percentile", histogram.Percentile),
+        compiled("mse", histogram.Mse),
+        compiled("kl", histogram.Kl),
         Calibrator(name="best", chooses=True),
     ]
 

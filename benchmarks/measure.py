@@ -37,6 +37,7 @@ MEASUREMENTS = (
     "mpi_scaling",
     "auto_quantization",
     "ptq_accuracy",
+    "ptq_speed",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
