@@ -5,7 +5,7 @@ The numerics are imported inside the hooks: this module is loaded whenever ``amc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amct_core.extensions import (
@@ -65,8 +65,10 @@ def amct_calibrators() -> Iterable[Calibrator]:
     from amct_core.kernels import histogram, ifmr
     from amct_core.numerics.min_max import MinMax
 
-    def compiled(name: str, start: Any) -> Calibrator:
-        return Calibrator(name=name, start=start, combine=start.combined, prepare=histogram.prepare)
+    def compiled(
+        name: str, start: Any, prepare: Callable[[], None] = histogram.prepare
+    ) -> Calibrator:
+        return Calibrator(name=name, start=start, combine=start.combined, prepare=prepare)
 
     return [
         Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare),
@@ -74,7 +76,7 @@ def amct_calibrators() -> Iterable[Calibrator]:
         Calibrator(name="min_max", start=MinMax, combine=MinMax.combined),
         compiled("percentile", histogram.Percentile),
         compiled("mse", histogram.Mse),
-        compiled("kl", histogram.Kl),
+        compiled("kl", histogram.Kl, histogram.prepare_kl),
         Calibrator(name="best", chooses=True),
     ]
 

@@ -8,11 +8,12 @@ numba is missing, the definitions run.
 from __future__ import annotations
 
 import math
-from typing import Callable, List
+from typing import Callable, List, Sequence
 
 import attrs
 import numpy as np
 
+from amct_core.kernels.kl import likely_windows
 from amct_core.kernels.loading import load
 from amct_core.kernels.threads import share_out
 from amct_core.numerics import hfmg, kl, mse, percentile
@@ -30,6 +31,12 @@ Count = Callable[[Float32Array, Int64Array], int]
 def prepare() -> None:
     """Compile, or load what has been compiled."""
     load("histogram")
+
+
+def prepare_kl() -> None:
+    """Do the same with what the calibrator kl takes beyond a histogram."""
+    prepare()
+    load("kl")
 
 
 def observed(histogram: Histogram, batch: Float32Array) -> Histogram:
@@ -100,6 +107,9 @@ class Mse(_Compiled, mse.Mse):
 
 class Kl(_Compiled, kl.Kl):
     """:class:`amct_core.numerics.kl.Kl`, compiled."""
+
+    def _windows(self, counts: Int64Array, levels: int) -> Sequence[int]:
+        return likely_windows(counts, levels)
 
 
 class Hfmg(hfmg.Hfmg):
