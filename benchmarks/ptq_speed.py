@@ -4,7 +4,8 @@ The float32 pass is warmed: one batch runs before.  Post-training quantization i
 configuration to the saved files, calibration included; the start of Python and imports are not.
 Each calibrator, and each pass, runs in a process of its own; a float32 pass runs before and after
 each calibrator, and ``ratio`` is over the mean of the two, so that what else the machine does
-counts for both.  Images come from files, a batch at a time.
+counts for both.  ``cpu_ratio`` is the same of the processors' seconds, all threads together, which
+depend less on what else runs.  Images come from files, a batch at a time.
 
 ``memory`` is the most memory that the process had beyond what it had after its imports.  The growth
 is that of 100 images over 20.  Weights are random: they change neither the work nor the memory.
@@ -18,6 +19,7 @@ import argparse
 import importlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,7 @@ NETWORK = "resnet50"
 BATCH = 10
 IMAGES = (20, 50, 100)
 CALIBRATORS = ("min_max", "hfmg", "percentile", "mse", "kl", "ifmr")
-IN_THE_SIMULATOR = ("min_max", "hfmg", "ifmr")
+IN_THE_SIMULATOR = ("hfmg",)
 MAY_GROW = ("ifmr",)
 CAFFE, SIMULATOR = "caffe", "simulator"
 MOST_RATIO = 3.0
@@ -92,10 +94,15 @@ def float32_pass(model: str, data: Data) -> Dict[str, float]:
 
     net = caffe.Net(model, caffe.TEST, weights=str(data.folder / WEIGHTS))
     forward(net, next(iter(data)))
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     for batch in data:
         forward(net, batch)
-    return {"seconds": round(time.perf_counter() - start, 2)}
+    return {"seconds": seconds_since(start), "cpu_seconds": round(time.process_time() - cpu, 2)}
+
+
+def seconds_since(start: float) -> float:
+    """Return the seconds since ``time.perf_counter()`` was ``start``."""
+    return round(time.perf_counter() - start, 2)
 
 
 class Steps:
@@ -121,7 +128,7 @@ def quantize(model: str, data: Data, calibrator: str, engine: str) -> Dict[str, 
     with tempfile.TemporaryDirectory(dir=data.folder) as name:
         folder = Path(name)
         config, record = str(folder / "config.json"), str(folder / "record.txt")
-        steps = Steps()
+        steps, cpu = Steps(), time.process_time()
         simplified = configuration.simplified_config(batch_num=data.batches, act_algo=calibrator)
         configuration.create_ptq_config(model, weights, config, simplified)
         steps.done("config")
@@ -130,7 +137,11 @@ def quantize(model: str, data: Data, calibrator: str, engine: str) -> Dict[str, 
         calibrate(network, data, folder, steps)
         workflow.save(network, "Both", str(folder / "saved"))
         steps.done("save")
-    return {"seconds": round(sum(steps.seconds.values()), 2), "steps": steps.seconds}
+    return {
+        "seconds": round(sum(steps.seconds.values()), 2),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "steps": steps.seconds,
+    }
 
 
 def in_caffe(network: Any, data: Data, folder: Path, steps: Steps) -> None:
@@ -189,28 +200,34 @@ class Alone:
         return found
 
 
-def measure(alone: Alone, engine: str, calibrators: Sequence[str]) -> Dict[str, Any]:
-    """Return time and memory of each calibrator in one engine."""
-    float32 = [alone("--float32")["seconds"]]
-    runs: Dict[str, Any] = {}
-    for calibrator in calibrators:
+def measure(alone: Alone, calibrator: str) -> Dict[str, Any]:
+    """Return time and memory of a calibrator in each of its engines."""
+    float32 = [alone("--float32")]
+    engines: Dict[str, Any] = {}
+    for engine in (CAFFE, *((SIMULATOR,) if calibrator in IN_THE_SIMULATOR else ())):
         options = ("--calibrator", calibrator, "--engine", engine)
         *fewer, most = IMAGES
         found = alone(*options, "--images", str(most))
-        float32.append(alone("--float32")["seconds"])
-        ratio = found["seconds"] / (sum(float32[-2:]) / 2)
+        float32.append(alone("--float32"))
+        ratio = over_both(found, float32[-2:], "seconds")
         peaks = [alone(*options, "--images", str(count))["memory_mib"] for count in fewer]
         peaks.append(found.pop("memory_mib"))
         growth = round(peaks[-1] - peaks[0], 1)
-        runs[calibrator] = {
+        engines[engine] = {
             **found,
-            "ratio": round(ratio, 2),
+            "ratio": ratio,
+            "cpu_ratio": over_both(found, float32[-2:], "cpu_seconds"),
             "ratio_holds": ratio <= MOST_RATIO,
             "memory_mib": dict(zip(map(str, IMAGES), peaks)),
             "growth_mib": growth,
             "memory_holds": calibrator in MAY_GROW or growth <= MOST_GROWTH_MIB,
         }
-    return {"float32_seconds": float32, "calibrators": runs}
+    return {"float32": float32, **engines}
+
+
+def over_both(found: Dict[str, Any], float32: Sequence[Dict[str, Any]], field: str) -> float:
+    """Return a field over its mean in the float32 passes before and after."""
+    return round(float(found[field] / statistics.mean(each[field] for each in float32)), 2)
 
 
 def parsed(arguments: List[str]) -> argparse.Namespace:
@@ -218,7 +235,7 @@ def parsed(arguments: List[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
     parser.add_argument("--calibrator", action="append", choices=CALIBRATORS, help="default: all")
-    parser.add_argument("--engine", action="append", choices=(CAFFE, SIMULATOR))
+    parser.add_argument("--engine", choices=(CAFFE, SIMULATOR), help="with --folder")
     parser.add_argument("--folder", type=Path, help="run in this process, on the data there")
     parser.add_argument("--images", type=int, default=max(IMAGES), help="with --folder")
     parser.add_argument("--float32", action="store_true", help="with --folder: the pass alone")
@@ -230,19 +247,13 @@ def main() -> None:
     """Measure and print."""
     options = parsed(sys.argv[1:])
     shared = Path(options.shared or ROOT.parent / "shared").resolve()
-    engines = options.engine or (CAFFE, SIMULATOR)
     if options.folder is None:
         with tempfile.TemporaryDirectory() as name:
             alone = Alone(shared, Path(name))
             alone("--write-data")
-            chosen = options.calibrator
-            found = {
-                CAFFE: lambda: measure(alone, CAFFE, chosen or CALIBRATORS),
-                SIMULATOR: lambda: measure(alone, SIMULATOR, chosen or IN_THE_SIMULATOR),
-            }
-            results = {engine: found[engine]() for engine in engines}
-        limits = {"most_ratio": MOST_RATIO, "most_growth_mib": MOST_GROWTH_MIB}
-        print(json.dumps({"images": max(IMAGES), "batch": BATCH, **limits, **results}, indent=2))
+            chosen = options.calibrator or CALIBRATORS
+            found = {calibrator: measure(alone, calibrator) for calibrator in chosen}
+        print(json.dumps({"images": max(IMAGES), "batch": BATCH, "calibrators": found}, indent=2))
         return
     data, model = Data(options.folder, options.images // BATCH), model_file(shared)
     if options.write_data:
@@ -250,7 +261,7 @@ def main() -> None:
     elif options.float32:
         run_alone(lambda: float32_pass(model, data), CAFFE)
     else:
-        (calibrator,), (engine,) = options.calibrator, engines
+        (calibrator,), engine = options.calibrator, options.engine
         run_alone(lambda: quantize(model, data, calibrator, engine), engine)
 
 
