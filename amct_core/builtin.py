@@ -5,7 +5,7 @@ The numerics are imported inside the hooks: this module is loaded whenever ``amc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from amct_core.extensions import (
@@ -71,20 +71,21 @@ def amct_weight_roundings() -> Iterable[WeightRounding]:
 @hookimpl
 def amct_calibrators() -> Iterable[Calibrator]:
     """IFMR, which keeps all values; those that keep a histogram or less; and the choice of one."""
-    from amct_core.kernels import ifmr
-    from amct_core.numerics.hfmg import Hfmg
-    from amct_core.numerics.kl import Kl
+    from amct_core.kernels import histogram, ifmr
     from amct_core.numerics.min_max import MinMax
-    from amct_core.numerics.mse import Mse
-    from amct_core.numerics.percentile import Percentile
+
+    def compiled(
+        name: str, start: Any, prepare: Callable[[], None] = histogram.prepare
+    ) -> Calibrator:
+        return Calibrator(name=name, start=start, combine=start.combined, prepare=prepare)
 
     return [
         Calibrator(name="ifmr", calibrate=_ifmr, calibrate_shares=_ifmr, prepare=ifmr.prepare),
-        Calibrator(name="hfmg", start=Hfmg, combine=Hfmg.combined),
+        compiled("hfmg", histogram.Hfmg),
         Calibrator(name="min_max", start=MinMax, combine=MinMax.combined),
-        Calibrator(name="percentile", start=Percentile, combine=Percentile.combined),
-        Calibrator(name="mse", start=Mse, combine=Mse.combined),
-        Calibrator(name="kl", start=Kl, combine=Kl.combined),
+        compiled("percentile", histogram.Percentile),
+        compiled("mse", histogram.Mse),
+        compiled("kl", histogram.Kl, histogram.prepare_kl),
         Calibrator(name="best", chooses=True),
     ]
 

@@ -5,7 +5,7 @@ machine and the versions it ran on.  Without the real models and data it stops a
 
 ``float_parity``, ``exactness``, ``qat_speed`` and ``ptq_accuracy`` run once per network, and what
 one network gave is kept at once; ``exactness:lenet`` measures one and leaves the others in the file
-as they are.
+as they are.  ``ptq_speed`` does the same per calibrator.
 """
 
 from __future__ import annotations
@@ -37,17 +37,22 @@ MEASUREMENTS = (
     "mpi_scaling",
     "auto_quantization",
     "ptq_accuracy",
+    "ptq_speed",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
 CLASSIFIERS = ("lenet", "resnet20", "mobilenet_v2_cifar", "squeezenet")
-PER_NETWORK = {
+CALIBRATORS = ("min_max", "hfmg", "percentile", "mse", "kl", "ifmr")
+PART_BY_PART = {
     "float_parity": NETWORKS,
     "exactness": NETWORKS,
     "qat_speed": TRAINED,
     "ptq_accuracy": CLASSIFIERS,
+    "ptq_speed": CALIBRATORS,
 }
-"""The networks of those measurements that are kept network by network."""
+"""The parts of those measurements that are kept part by part."""
+PARTS = {"ptq_speed": "calibrator"}
+"""What a part is, where it is not a network."""
 
 DISTRIBUTIONS = ("numpy", "protobuf", "kendryte-caffe", "onnxruntime", "numba")
 
@@ -93,19 +98,19 @@ def measured(script: str, *options: str) -> dict[str, object] | None:
     }
 
 
-def measure_per_network(name: str, networks: Sequence[str]) -> bool:
-    """Measure network by network and keep each as soon as it is there; return whether all were."""
-    path = RESULTS / f"{name}.json"
+def measure_part_by_part(name: str, parts: Sequence[str]) -> bool:
+    """Measure part by part and keep each as soon as it is there; return whether all were."""
+    path, kind = RESULTS / f"{name}.json", PARTS.get(name, "network")
     complete = True
-    for network in networks:
-        found = measured(name, "--network", network)
+    for part in parts:
+        found = measured(name, f"--{kind}", part)
         if found is None:
             complete = False
             continue
         kept = json.loads(path.read_text()) if path.exists() else {}
-        found["results"] = found["results"]["networks"][network]  # type: ignore[index]
-        kept[network] = found
-        ordered = {key: kept[key] for key in PER_NETWORK[name] if key in kept}
+        found["results"] = found["results"][f"{kind}s"][part]  # type: ignore[index]
+        kept[part] = found
+        ordered = {key: kept[key] for key in PART_BY_PART[name] if key in kept}
         path.write_text(json.dumps(ordered, indent=2) + "\n")
     return complete
 
@@ -117,10 +122,10 @@ def main() -> int:
     failed = 0
     for name in names:
         print(f"{name} ...", file=sys.stderr)
-        name, _, network = name.partition(":")
-        if name in PER_NETWORK:
-            networks = (network,) if network else PER_NETWORK[name]
-            failed |= not measure_per_network(name, networks)
+        name, _, part = name.partition(":")
+        if name in PART_BY_PART:
+            parts = (part,) if part else PART_BY_PART[name]
+            failed |= not measure_part_by_part(name, parts)
             continue
         kept = measured(name)
         if kept is None:

@@ -25,6 +25,9 @@ READ_3D, WRITE_3D = READ.copy(ndim=3), WRITE.copy(ndim=3)
 SUMS = types.Array(types.float64, 1, "C")
 SUMS_2D = SUMS.copy(ndim=2)
 REAL, SUM, INTEGER = types.float32, types.float64, types.int64
+COUNTS = types.Array(types.int64, 1, "C")
+ROWS_OF_COUNTS = COUNTS.copy(ndim=2)
+INDICES = types.Array(types.int32, 1, "C")
 INT32 = types.int32
 """Integers beside float32 operations, as wide as these: the widest type of a loop decides how many
 elements its vectors hold.  numba makes results of integers 64 bits wide, so they are cast back."""

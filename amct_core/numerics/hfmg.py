@@ -156,7 +156,7 @@ class Hfmg:
         ValueRange().observed(values)
         if values.size:
             low, high = values.min(), values.max()
-            self._bins = [self._covering(low, high).with_counts_of(values)]
+            self._bins = [self._counted(self._covering(low, high), values)]
 
     def combined(self, reduction: Reduction) -> Hfmg:
         """Return the calibration that has observed every process's batches."""
@@ -181,6 +181,10 @@ class Hfmg:
             left, right = best_window(bins.counts)
             low, high = bins.edges()[[left, right + 1]]
         return factors(max(high, np.float32(0)), min(low, np.float32(0)), self.with_offset)
+
+    def _counted(self, bins: Bins, values: Float32Array) -> Bins:
+        """Return ``bins`` with ``values`` added: the place of a faster count."""
+        return bins.with_counts_of(values)
 
     def _covering(self, low: np.float32, high: np.float32) -> Bins:
         """Return the bins so far, over a range that holds this one, too."""

@@ -72,7 +72,7 @@ class Histogram:
             QuantizationError: the batch holds NaN or infinity.
         """
         values = np.asarray(batch, np.float32)
-        grown = self._covering(self.seen.observed(values))
+        grown = self.covering(self.seen.observed(values))
         counts, zeros = grown.counts.copy(), grown.zeros
         for (chunk,) in flat_chunks(np.ascontiguousarray(values)):
             # float64, or a small negative value would become bin 0 by underflow.
@@ -85,20 +85,20 @@ class Histogram:
 
     def combined(self, reduction: Reduction) -> Histogram:
         """Return the histogram of the values of all processes."""
-        grown = self._covering(self.seen.combined(reduction))
+        grown = self.covering(self.seen.combined(reduction))
         counts = reduction.total(grown.counts).astype(np.int64)
         return attrs.evolve(grown, counts=counts, zeros=int(reduction.total(self.zeros)))
 
     def coarsened(self, limit: int) -> Histogram:
         """Return the histogram with at most ``limit`` bins, at least 2."""
-        return attrs.evolve(self, limit=limit)._covering(self.seen)
+        return attrs.evolve(self, limit=limit).covering(self.seen)
 
     def edges(self) -> NDArray[np.float64]:
         """Return the edges, float64 ``[bins + 1]``, exact in float32."""
         return np.arange(self.first, self.end + 1) * self.width
 
-    def _covering(self, seen: ValueRange) -> Histogram:
-        """Return these counts in a histogram that has room for ``seen``."""
+    def covering(self, seen: ValueRange) -> Histogram:
+        """Return these counts in a histogram that has room for ``seen``, and says so."""
         exponent, first, end = _layout(seen, self.exponent, self.limit)
         shift = min(exponent - self.exponent, _LARGEST_SHIFT)
         counts = np.zeros(end - first, np.int64)

@@ -30,7 +30,7 @@ clipped.  What follows from the smoothing is float64 here and float32 there.
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
@@ -60,19 +60,32 @@ class Kl(HistogramCalibration):
         one_sign = seen.low == 0 or seen.high == 0
         histogram = _narrowed(self.histogram)
         counts = _around_zero(histogram)
-        window = best_window(counts, 2 * LEVELS if one_sign and self.with_offset else LEVELS)
+        levels = 2 * LEVELS if one_sign and self.with_offset else LEVELS
+        window = best_window(counts, levels, self._windows(counts, levels))
         if window is None:
             return factors(seen.high, seen.low, self.with_offset)
         high, low = np.float32(window[1] * histogram.width), np.float32(window[0] * histogram.width)
         return factors(min(high, seen.high), max(low, seen.low), self.with_offset)
 
+    def _windows(self, counts: Int64Array, levels: int) -> Sequence[int]:
+        """Return the windows to compare: the place of a faster choice."""
+        return windows(counts, levels)
 
-def best_window(counts: Int64Array, levels: int) -> Optional[Tuple[int, int]]:
+
+def windows(counts: Int64Array, levels: int) -> Sequence[int]:
+    """Return all windows, each by its ``i``; none where there are fewer bins than levels."""
+    return range(levels // 2, len(counts) // 2 + 1)
+
+
+def best_window(
+    counts: Int64Array, levels: int, among: Optional[Sequence[int]] = None
+) -> Optional[Tuple[int, int]]:
     """Return the first and the end bin of the best window, counted from 0's edge.
 
     Args:
         counts: int64 ``[2 m]``; bin ``m`` begins at 0.
         levels: values of the grid within the window.
+        among: the windows to compare, in order; None: all of them.
 
     Returns:
         None where no window has as many bins as levels, or none has a value.
@@ -80,7 +93,7 @@ def best_window(counts: Int64Array, levels: int) -> Optional[Tuple[int, int]]:
     half, below = len(counts) // 2, np.cumsum(np.pad(counts, (1, 0)))
     found = [
         (divergence(counts, below, half - i, min(half + i + 1, 2 * half), levels), i)
-        for i in range(levels // 2, half + 1)
+        for i in (windows(counts, levels) if among is None else among)
     ]
     if not found or not np.isfinite(min(found)[0]):
         return None

@@ -40,7 +40,7 @@ def calibrated(algorithm, batches, **parameters):
 @pytest.mark.parametrize("name", STREAMING)
 def test_it_is_registered_with_its_start(name):
     calibrator = registries().calibrators.get(name)
-    assert calibrator.start is STREAMING[name]
+    assert issubclass(calibrator.start, STREAMING[name])  # perhaps one that counts faster
     assert calibrator.calibrate is None
 
 
