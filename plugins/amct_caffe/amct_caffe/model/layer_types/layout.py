@@ -387,6 +387,7 @@ def _tile_onnx(
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
+        inputs=(2, 2),
         without_gradient=(1,),
         shape=_batch_reindex_shape,
         needs_every_shape=True,
@@ -405,6 +406,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "Crop",
+        inputs=(2, 2),
         attributes=_read_crop,
         shape=_crop_shape,
         needs_every_shape=True,
