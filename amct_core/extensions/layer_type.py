@@ -147,7 +147,7 @@ OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 _CALLABLES = frozenset(
     {
         *("holds_for", "attributes", "blobs", "shape", "run", "cannot_run", "plain_layer"),
-        *("accumulate", "onnx", "onnx_accumulate"),
+        *("accumulate", "onnx", "onnx_accumulate", "check_inputs"),
     }
 )
 
@@ -179,6 +179,8 @@ class LayerType:
         outputs: how many outputs a layer has; None: at least one, if it brings data in or its
             shapes or numbers are computed.
         shape: the shapes of its outputs; :func:`same_shape` for a type that keeps the shape.
+        check_inputs: ``(node, shapes)``: raises a ModelError if a layer, with the weights that it
+            has, cannot take inputs of these shapes; for what ``shape`` need not look at.
         needs_every_shape: whether ``shape`` needs all inputs; else the first one's is enough.
         keeps_channels: whether axis 1 keeps its size; what keeps the shape does.
         sign: whether its outputs can be negative, or ``(node) -> Sign``.
@@ -227,6 +229,7 @@ class LayerType:
     inputs: Optional[Count] = None
     outputs: Optional[Count] = None
     shape: Optional[ShapeRule] = None
+    check_inputs: Optional[Callable[[Node, Sequence[Shape]], None]] = None
     needs_every_shape: bool = False
     keeps_channels: bool = attrs.field(
         default=attrs.Factory(lambda self: self.shape is same_shape, takes_self=True)

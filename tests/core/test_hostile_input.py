@@ -302,3 +302,105 @@ def test_inserted_layers_without_what_they_work_on_are_refused(tmp_path, blobs, 
     model.write_text(INSERTED.format(blobs=blobs, name=name, text=json.dumps(ACTIVATION)))
     with pytest.raises(ModelError, match=words):
         read_inserted(documents.read(str(model)))
+
+
+def _deployed(folder: Path, *layers: str) -> str:
+    model = folder / "net.prototxt"
+    data = 'layer { name: "d" type: "Input" top: "x" input_param { shape { %s } } }'
+    dims = "dim: 1 dim: 4 dim: 4 dim: 6"
+    model.write_text("\n".join([data % dims, *layers]))
+    return str(model)
+
+
+def _weights(folder: Path, kind: str, *shapes: "tuple[int, ...]") -> str:
+    path = folder / "net.caffemodel"
+    with path.open("wb") as stream:
+        writer.write(stream, "net", [("y", kind, [np.ones(shape, np.float32) for shape in shapes])])
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shapes", "words"),
+    [
+        ('type: "Softmax" softmax_param { axis: 4 }', (), "works along axis 4"),
+        ('type: "Pooling" pooling_param { kernel_size: 2 stride: 0 }', (), "its stride"),
+        ('type: "Pooling" pooling_param { kernel_size: 2 pad: 2 }', (), "pad smaller than"),
+        ('type: "Pooling" pooling_param { global_pooling: true pad: 1 }', (), "pad smaller than"),
+        ('type: "LRN" lrn_param { local_size: 4 }', (), "expected an odd number"),
+        ('type: "LRN" lrn_param { local_size: 2147483647 }', (), "expected an odd number"),
+        ('type: "ArgMax" argmax_param { axis: 1 top_k: 5 }', (), "expected 1 to 4"),
+        ('type: "Reshape" reshape_param { shape { dim: -1 dim: -1 } }', (), "no shape for"),
+        ('type: "Reshape" reshape_param { shape { dim: 4 } axis: 9 }', (), "no axes 9"),
+        ('type: "Flatten" flatten_param { axis: 3 end_axis: 1 }', (), "no axes from 3 to 1"),
+        ('type: "Slice" top: "z" top: "w" slice_param { axis: 1 }', (), "3 equal parts"),
+        ('type: "Slice" top: "z" slice_param { slice_point: 1 slice_point: 2 }', (), "2 outputs"),
+        ('type: "Eltwise" bottom: "x" eltwise_param { coeff: 1 }', (), "1 coefficients for 2"),
+        ('type: "Crop" bottom: "x" crop_param { offset: 1 offset: 1 offset: 1 }', (), "3 offsets"),
+        ('type: "ShuffleChannel" shuffle_channel_param { group: 3 }', (), "multiple of 3"),
+        ('type: "PriorBox" prior_box_param { min_size: inf }', (), "expected finite numbers"),
+        ('type: "ReLU" top: "z"', (), "2 outputs"),
+        ('type: "PReLU"', ((3,),), "has 4 channels; blob 0 is for 3"),
+        ('type: "BatchNorm"', ((3,), (3,), (1,)), "its statistics are for 3"),
+        ('type: "Scale" scale_param { axis: 1 }', ((3,),), "is to be combined from axis 1"),
+        ('type: "Scale" scale_param { axis: 1 num_axes: -1 }', ((4,),), "combined from axis 1"),
+        ('type: "Scale"', (), "no weights for it"),
+        ('type: "PReLU"', (), "no weights for it"),
+        ('type: "InnerProduct" inner_product_param { num_output: 2 }', ((2, 9), (2,)), "9 values"),
+        (
+            'type: "Deconvolution" convolution_param { num_output: 2 kernel_size: 1 '
+            "bias_term: false }",
+            ((3, 2, 1, 1),),
+            "3 channels",
+        ),
+    ],
+)
+def test_a_layer_that_does_not_fit_its_input_is_refused_by_both_engines(
+    tmp_path, layer, shapes, words
+):
+    kind = layer.split('"')[1]
+    model = _deployed(tmp_path, f'layer {{ name: "y" bottom: "x" top: "y" {layer} }}')
+    weights = _weights(tmp_path, kind, *shapes)
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=words):
+            Simulator(model, weights, engine).run({"x": np.ones((1, 4, 4, 6), np.float32)})
+
+
+@pytest.mark.parametrize("scale", ["-0.0", "-1", "nan", "inf", "1e-46"])
+def test_both_engines_refuse_a_quant_with_a_scale_that_is_none(tmp_path, scale):
+    quant = f'type: "Quant" quant_param {{ scale: {scale} offset: "\\000" }}'
+    model = _deployed(tmp_path, f'layer {{ name: "q" bottom: "x" top: "q" {quant} }}')
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match="quant_scale is"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine)
+
+
+def test_an_index_that_names_no_image_is_refused(tmp_path):
+    model = tmp_path / "net.prototxt"
+    model.write_text(
+        'layer { name: "d" type: "Input" top: "x" top: "i" input_param {'
+        " shape { dim: 1 dim: 2 } shape { dim: 1 } } }"
+        'layer { name: "pick" type: "BatchReindex" bottom: "x" bottom: "i" top: "y" }'
+    )
+    simulator = Simulator(str(model), _weights(tmp_path, "Nothing"))
+    x = np.ones((1, 2), np.float32)
+    assert simulator.run({"x": x, "i": np.zeros(1)})["y"].shape == (1, 2)
+    for index in (1, -1, np.nan, np.inf):
+        with pytest.raises(ModelError, match=r"images out of 0\.\.0"):
+            simulator.run({"x": x, "i": np.array([index], np.float32)})
+
+
+def test_a_bottom_that_only_a_namesake_has_is_missing(tmp_path):
+    relu = 'layer { name: "same" type: "ReLU" bottom: "%s" top: "%s" }'
+    model = _deployed(tmp_path, relu % ("nowhere", "y"), relu % ("x", "z"))
+    with pytest.raises(ModelError, match="reads 'nowhere', which no layer before it makes"):
+        CaffeFrontend().read_deployed(model)
+
+
+def test_inputs_have_as_many_shapes_as_tops(tmp_path):
+    model = tmp_path / "net.prototxt"
+    model.write_text(
+        'layer { name: "d" type: "Input" top: "x" top: "y" top: "z" input_param {'
+        " shape { dim: 1 dim: 2 } shape { dim: 1 } } }"
+    )
+    with pytest.raises(ModelError, match="2 shapes for 3 tops"):
+        Simulator(str(model), _weights(tmp_path, "Nothing"))

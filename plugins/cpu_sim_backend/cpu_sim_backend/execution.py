@@ -122,8 +122,23 @@ class Execution:
             return [_dequantize(node, arguments[0])]
         if arguments and isinstance(arguments[0], QuantizedTensor):
             return [_integer_layer(node, arguments[0])]
-        assert node.type.run is not None
-        return _in_float16(node, node.type.run(node, [as_array(x) for x in arguments]))
+        return _in_float16(node, float_layer(node, [as_array(x) for x in arguments]))
+
+
+def float_layer(node: Node, inputs: Sequence[Array]) -> Sequence[Array]:
+    """Return the outputs of a layer in float32.
+
+    Raises:
+        ModelError: they are not as many as the network gives it.
+    """
+    assert node.type.run is not None
+    outputs = node.type.run(node, inputs)
+    if len(outputs) != len(node.outputs):
+        raise ModelError(
+            f"it has {len(node.outputs)} outputs; {len(outputs)} can be simulated.",
+            layer=node.name,
+        )
+    return outputs
 
 
 def _integer_layer(node: Node, tensor: QuantizedTensor) -> Tensor:

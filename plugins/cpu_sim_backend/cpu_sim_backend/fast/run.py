@@ -13,7 +13,7 @@ from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Pooling
 from amct_core.numerics import pooling
 from cpu_sim_backend.device.dequantizing import dequantized
-from cpu_sim_backend.execution import input_array
+from cpu_sim_backend.execution import float_layer, input_array
 from cpu_sim_backend.fast.convolve import Window
 from cpu_sim_backend.fast.device import (
     DeviceQuant,
@@ -287,9 +287,7 @@ class Run:
         self._tensors[operation.outputs[0]] = self._tensors[operation.inputs[0]]
 
     def _layer(self, operation: LayerOperation) -> None:
-        run = operation.node.type.run
-        assert run is not None
-        outputs = run(operation.node, self._arrays(operation))
+        outputs = float_layer(operation.node, self._arrays(operation))
         for value, array in zip(operation.outputs, outputs):
             self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
 
