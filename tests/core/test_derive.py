@@ -1,8 +1,9 @@
 """From trained bounds and weights to the integers of a quantized model, in numbers done by hand.
 
 ULQ: ``scale_d = (clip_max - clip_min) / 255`` and ``offset_d = -128 - clip_min / scale_d``.  ARQ:
-``scale_w = max(max w / 127, -min w / 128)`` of each channel.  ``deq_scale = scale_d * scale_w``; the
-integer bias is ``bias / deq_scale``, rounded.  An AVE pooling has ``deq_scale = scale_d / (kh * kw)``.
+``scale_w = max(max w / 127, -min w / 128)`` of each channel.  ``deq_scale = scale_d * scale_w``,
+and the integer bias is ``bias / deq_scale``, rounded.  An AVE pooling has ``deq_scale = scale_d /
+(kh * kw)``.
 """
 
 from __future__ import annotations
