@@ -16,7 +16,12 @@ from amct_caffe.qat.parameters import ActivationParameters, WeightParameters, fr
 from amct_core.array_files import load_npz
 from amct_core.cli.main import INTERNAL_ERROR, cli
 from amct_core.config import json_format
-from amct_core.errors import ConfigError, FileFormatError, ModelError
+from amct_core.errors import (
+    ConfigError,
+    EnvironmentUnsuitableError,
+    FileFormatError,
+    ModelError,
+)
 from amct_core.network_state import NetworkState
 from amct_core.ptq import kept_batches, progress
 from amct_core.textproto import parse
@@ -365,7 +370,7 @@ def test_a_layer_that_does_not_fit_its_input_is_refused_by_both_engines(
             Simulator(model, weights, engine).run({"x": np.ones((1, 4, 4, 6), np.float32)})
 
 
-@pytest.mark.parametrize("scale", ["-0.0", "-1", "nan", "inf", "1e-46"])
+@pytest.mark.parametrize("scale", ["-0.0", "-1", "nan", "inf", "1e39", "1e-46"])
 def test_both_engines_refuse_a_quant_with_a_scale_that_is_none(tmp_path, scale):
     quant = f'type: "Quant" quant_param {{ scale: {scale} offset: "\\000" }}'
     model = _deployed(tmp_path, f'layer {{ name: "q" bottom: "x" top: "q" {quant} }}')
@@ -404,3 +409,26 @@ def test_inputs_have_as_many_shapes_as_tops(tmp_path):
     )
     with pytest.raises(ModelError, match="2 shapes for 3 tops"):
         Simulator(str(model), _weights(tmp_path, "Nothing"))
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_constants_without_a_number_are_refused(tmp_path, dim):
+    constant = f"dummy_data_param {{ shape {{ dim: 2 dim: {dim} }} }}"
+    model = _deployed(tmp_path, f'layer {{ name: "c" type: "DummyData" top: "c" {constant} }}')
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match="expected sizes above 0"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine)
+
+
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_a_layer_that_takes_more_memory_than_there_is_is_named(tmp_path, monkeypatch, engine):
+    def too_much(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("amct_caffe.model.layer_types.layout.np.concatenate", too_much)
+    model = _deployed(
+        tmp_path, 'layer { name: "t" type: "Tile" bottom: "x" top: "t" tile_param { tiles: 3 } }'
+    )
+    simulator = Simulator(model, _weights(tmp_path, "Nothing"), engine)
+    with pytest.raises(EnvironmentUnsuitableError, match=r"layer 't'.*not enough memory"):
+        simulator.run({"x": np.ones((1, 4, 4, 6), np.float32)})

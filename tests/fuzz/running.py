@@ -143,6 +143,8 @@ def _accepts(target: Target, files: Files, folder: Path) -> bool:
     try:
         target.run(files, folder)
     except AmctError as error:
+        if isinstance(error.__cause__, MemoryError):
+            raise error.__cause__ from None
         str(error)
         return False
     return True

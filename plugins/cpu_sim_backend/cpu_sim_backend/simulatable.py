@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import FrozenSet, List, Mapping, Optional
 
 import numpy as np
@@ -10,12 +9,13 @@ import numpy as np
 from amct_core.errors import ModelError
 from amct_core.extensions.layer_type import Shape
 from amct_core.graph import Graph, Node, Value
-from amct_core.graph.attributes import DeQuant, Input, Quant
+from amct_core.graph.attributes import Data, DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import quantized_nodes
 from amct_core.graph.shapes import known_shapes
 from amct_core.plugins import registries
 from cpu_sim_backend.feeding import Fed
 
+_LARGEST = float(np.finfo(np.float32).max)
 _BY_THEMSELVES = (Input, Quant, DeQuant, Fed)
 
 
@@ -52,7 +52,7 @@ def _check_input(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> Non
     a = node.attributes
     if isinstance(a, Input) and len(a.shapes) != len(node.outputs):
         problem = f"it has {len(a.shapes)} shapes for {len(node.outputs)} tops."
-    elif isinstance(a, Input) and any(not shape or min(shape) < 1 for shape in a.shapes):
+    elif isinstance(a, (Input, Data)) and not all(map(_has_values, a.shapes)):
         problem = f"its shapes are {list(a.shapes)}; expected sizes above 0, batch size first."
     elif (
         node.type.shape is not None
@@ -61,7 +61,7 @@ def _check_input(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> Non
         and any(value not in shapes for value in node.outputs)
     ):
         problem = f"it cannot be computed of inputs of the shapes {inputs}."
-    elif isinstance(a, Quant) and not (math.isfinite(a.scale) and np.float32(a.scale) > 0):
+    elif isinstance(a, Quant) and not (0 < a.scale <= _LARGEST and np.float32(a.scale) > 0):
         problem = f"quant_scale is {a.scale}; expected a finite number above 0."
     elif isinstance(a, DeQuant) and inputs and inputs[0] is not None and node.weights:
         channels, count = (*inputs[0], 0, 0)[1], node.weights[0].size
@@ -94,6 +94,10 @@ def _check(graph: Graph, node: Node, integer: bool) -> None:
     if not integer:
         remedy += " 'amct verify' takes what it gives from the framework, where that is installed."
     raise ModelError(problem, file=graph.file, layer=node.name, field="type", remedy=remedy)
+
+
+def _has_values(shape: Optional[Shape]) -> bool:
+    return shape is None or (len(shape) > 0 and min(shape) > 0)
 
 
 def _needs_blobs(node: Node) -> bool:
