@@ -13,7 +13,7 @@ PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-slow test-all test-313 lint types measure schema lock lock-peers lock-nncf changelog clean
+.PHONY: help setup setup-313 demo test test-slow test-all fuzz mutants test-313 lint types measure schema lock lock-peers lock-nncf changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ test-slow: setup  ## Run the longer tests.
 
 test-all: setup  ## Run both the fast and the longer tests.
 	$(PYTEST) $(BIN)/python -m pytest $(WORKERS)
+
+fuzz: setup  ## Read mutated files; ARGS="--seconds 600 --seed 1", or --help, says how many.
+	$(PYTEST) $(BIN)/python -m tests.fuzz $(ARGS)
+
+mutants: setup  ## Change the product here and there, and ask whether a test of the area notices.
+	$(PYTEST) $(BIN)/python -m tools.mutants $(ARGS)
 
 test-313: setup-313  ## Run everything that needs no Caffe on CPython 3.13.
 	$(PYTEST) .venv313/bin/python -m pytest $(WORKERS) -m "not caffe and not slow"

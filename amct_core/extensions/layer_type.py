@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from amct_core.graph.attributes import Attributes
 
 Shape = Tuple[int, ...]
+Count = Tuple[int, Optional[int]]
+"""At least and at most; None: any number."""
 ShapeRule = Callable[["Node", Sequence[Shape]], Sequence[Optional[Shape]]]
 """From the shapes of the inputs to those of the outputs; None where one is unknown."""
 
@@ -37,6 +39,9 @@ class Role(enum.Enum):
     LOSS = "computes a loss"
     SCORE = "measures"
     SINK = "keeps its inputs from being outputs of the network"
+
+
+_SOURCES = (Role.INPUT, Role.DATA, Role.CONSTANT, Role.PARAMETER)
 
 
 class Sign(enum.Enum):
@@ -142,7 +147,7 @@ OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 _CALLABLES = frozenset(
     {
         *("holds_for", "attributes", "blobs", "shape", "run", "cannot_run", "plain_layer"),
-        *("accumulate", "onnx", "onnx_accumulate"),
+        *("accumulate", "onnx", "onnx_accumulate", "check_inputs"),
     }
 )
 
@@ -169,7 +174,13 @@ class LayerType:
             goes, as its role says.
         data: of a type that brings data in, what else the frontend needs to know of it, in its own
             terms.
+        inputs: how many inputs a layer has; None: at least one, if its shapes or its numbers are
+            computed from any.
+        outputs: how many outputs a layer has; None: at least one, if it brings data in or its
+            shapes or numbers are computed.
         shape: the shapes of its outputs; :func:`same_shape` for a type that keeps the shape.
+        check_inputs: ``(node, shapes)``: raises a ModelError if a layer, with the weights that it
+            has, cannot take inputs of these shapes; for what ``shape`` need not look at.
         needs_every_shape: whether ``shape`` needs all inputs; else the first one's is enough.
         keeps_channels: whether axis 1 keeps its size; what keeps the shape does.
         sign: whether its outputs can be negative, or ``(node) -> Sign``.
@@ -215,7 +226,10 @@ class LayerType:
     role: Union[Role, Callable[[Any], Optional[Role]], None] = None
     deployed_as: Optional[str] = None
     data: Any = None
+    inputs: Optional[Count] = None
+    outputs: Optional[Count] = None
     shape: Optional[ShapeRule] = None
+    check_inputs: Optional[Callable[[Node, Sequence[Shape]], None]] = None
     needs_every_shape: bool = False
     keeps_channels: bool = attrs.field(
         default=attrs.Factory(lambda self: self.shape is same_shape, takes_self=True)
@@ -254,6 +268,28 @@ class LayerType:
     def role_of(self, layer: Any) -> Optional[Role]:
         """Return what the framework's ``layer`` is for, if it does not compute features."""
         return self.role if self.role is None or isinstance(self.role, Role) else self.role(layer)
+
+    def input_count(self, layer: Any) -> Count:
+        """Return how many inputs ``layer`` has, at least and at most."""
+        if self.inputs is not None:
+            return self.inputs
+        return (0 if self._is_source(layer) or not self._computes else 1), None
+
+    def output_count(self, layer: Any) -> Count:
+        """Return how many outputs ``layer`` has, at least and at most."""
+        if self.outputs is not None:
+            return self.outputs
+        # A framework may add the output of a loss or a score by itself.
+        if self.role_of(layer) in (Role.LOSS, Role.SCORE, Role.SINK):
+            return 0, None
+        return (1 if self._is_source(layer) or self._computes else 0), None
+
+    def _is_source(self, layer: Any) -> bool:
+        return self.role_of(layer) in _SOURCES
+
+    @property
+    def _computes(self) -> bool:
+        return any(each is not None for each in (self.shape, self.run, self.quantization))
 
     @property
     def keeps_shape(self) -> bool:

@@ -98,19 +98,26 @@ def _wanted(node: Node, shape: Shape) -> Optional[str]:
         count = weights.shape[0 if a.transpose else 1]
         axis = a.axis if a.axis >= 0 else len(shape) + a.axis
         return None if math.prod(shape[axis:]) == count else f"{count} values from axis {axis} on"
-    channels = channels_of_weights(node)
+    channels = _channels(node)
     if channels is None or not isinstance(a, Convolution):
         return None
-    axes = len(weights.shape) - 1
-    if len(shape) != axes + 1:
-        return f"an input of {axes + 1} axes"
-    return None if shape[1] == channels else f"{channels} channels"
+    axis = a.axis if a.axis >= 0 else len(shape) + a.axis
+    axes = axis + weights.ndim - 1
+    if len(shape) != axes:
+        return f"an input of {axes} axes"
+    return None if shape[axis] == channels else f"{channels} channels"
 
 
 def channels_of_weights(node: Node) -> Optional[int]:
     """Return how many channels the weights of a convolution are for; None for another layer."""
+    a = node.attributes
+    return _channels(node) if isinstance(a, Convolution) and a.axis == 1 else None
+
+
+def _channels(node: Node) -> Optional[int]:
+    """Return the same for a convolution along any axis."""
     a, axes = node.attributes, node.type.weights
-    if not isinstance(a, Convolution) or a.axis != 1 or axes is None or axes.input is None:
+    if not isinstance(a, Convolution) or axes is None or axes.input is None:
         return None
     if not node.weights or node.weights[0].ndim < 2:
         return None

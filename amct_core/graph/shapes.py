@@ -69,10 +69,20 @@ def _output_shapes(
     inputs = _input_shapes(node, shapes)
     if inputs is None or node.type.shape is None:
         return [None] * len(node.outputs)
+    every = [shapes[value] for value in node.inputs if value in shapes]
     try:
         found = node.type.shape(node, inputs)
+        if node.type.check_inputs is not None and len(every) == len(node.inputs):
+            node.type.check_inputs(node, every)
     except ModelError as error:
         raise error.at(file=graph.file, layer=node.name) from None
+    if len(found) != len(node.outputs):
+        raise ModelError(
+            f"it has {len(node.outputs)} outputs; its parameters are for {len(found)}.",
+            file=graph.file,
+            layer=node.name,
+            remedy="Correct the layer.",
+        )
     for shape in found:
         if shape is not None and any(dim <= 0 for dim in shape):
             raise ModelError(

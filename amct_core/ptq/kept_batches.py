@@ -12,6 +12,7 @@ from typing import Any, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.array_files import load_npy
 from amct_core.files import writing
 
 
@@ -32,10 +33,14 @@ def keep(kept_as: str, number: int, x: NDArray[Any]) -> None:
 
 
 def batches(kept_as: str) -> Iterator[NDArray[np.float32]]:
-    """Yield the batches that were kept, one in memory at a time."""
+    """Yield the batches that were kept, one in memory at a time.
+
+    Raises:
+        FileFormatError: a file is damaged.
+    """
     number = 1
     while os.path.isfile(_file(kept_as, number)):
-        yield np.load(_file(kept_as, number))
+        yield load_npy(_file(kept_as, number), "Calibrate again.")
         number += 1
 
 

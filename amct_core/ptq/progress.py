@@ -11,7 +11,8 @@ import json
 import os
 from typing import Dict, Mapping, Sequence
 
-from amct_core.errors import FileFormatError
+from amct_core.config.values import Section
+from amct_core.errors import ConfigError, FileFormatError
 from amct_core.files import read_text, write_atomically
 
 
@@ -30,11 +31,11 @@ def read(record_file: str) -> Mapping[str, int]:
     if not os.path.isfile(path):
         return {}
     try:
-        found = json.loads(read_text(path))
-        return {str(name): int(count) for name, count in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
+        section = Section.parse(read_text(path), path)
+        return {name: section.integer(name) or 0 for name in section.data}
+    except ConfigError as error:
         raise FileFormatError(
-            f"it is not a JSON object of counts: {error}.",
+            f"it is not a JSON object of counts: {error.problem}",
             file=path,
             remedy="Delete it; it only says how far a calibration is.",
         ) from error

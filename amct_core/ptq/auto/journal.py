@@ -40,6 +40,8 @@ class Journal:
             found = parse_json(read_text(self.path))
             if found["key"] == self.key:
                 self._entries = list(found["results"])
+                if not all({"what", "value"} <= set(entry) for entry in self._entries):
+                    raise ValueError("a result without what it is of")
                 _log.info("'%s': goes on after %d results", self.path, len(self._entries))
             else:
                 _log.warning("'%s' is of other inputs or options; it is begun anew", self.path)

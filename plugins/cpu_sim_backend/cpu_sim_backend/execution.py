@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Sequence, Tuple, Union
+import contextlib
+from typing import Any, Dict, Iterator, Mapping, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.errors import AmctError, ModelError, QuantizationError
+from amct_core.errors import (
+    AmctError,
+    EnvironmentUnsuitableError,
+    ModelError,
+    QuantizationError,
+)
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Input, Pooling, Quant
 from amct_core.numerics import affine, dequant, float16, pooling
@@ -79,6 +85,25 @@ def checked_input(inputs: Mapping[str, Array], name: str, shape: Tuple[int, ...]
     return array
 
 
+@contextlib.contextmanager
+def told_with(layer: str) -> Iterator[None]:
+    """Let errors of what computes a layer, which need not know its name, tell it.
+
+    Raises:
+        EnvironmentUnsuitableError: there is not enough memory.
+    """
+    try:
+        yield
+    except AmctError as error:
+        raise error.at(layer=layer) from error
+    except MemoryError as error:
+        raise EnvironmentUnsuitableError(
+            "there is not enough memory to compute it for a batch of this size.",
+            layer=layer,
+            remedy="Give smaller batches (--batch-size).",
+        ) from error
+
+
 @attrs.define
 class Execution:
     """One batch on its way through a graph.
@@ -97,12 +122,10 @@ class Execution:
         Raises:
             ModelError: an input of the network is missing or has the wrong shape.
             QuantizationError: an accumulator leaves the int32 range.
+            EnvironmentUnsuitableError: there is not enough memory.
         """
-        try:
+        with told_with(node.name):
             outputs = self._compute(node)
-        except AmctError as error:
-            # What computes a layer need not know its name.
-            raise error.at(layer=node.name) from error
         self.tensors.update(zip(node.outputs, outputs))
         return outputs
 
@@ -122,8 +145,23 @@ class Execution:
             return [_dequantize(node, arguments[0])]
         if arguments and isinstance(arguments[0], QuantizedTensor):
             return [_integer_layer(node, arguments[0])]
-        assert node.type.run is not None
-        return _in_float16(node, node.type.run(node, [as_array(x) for x in arguments]))
+        return _in_float16(node, float_layer(node, [as_array(x) for x in arguments]))
+
+
+def float_layer(node: Node, inputs: Sequence[Array]) -> Sequence[Array]:
+    """Return the outputs of a layer in float32.
+
+    Raises:
+        ModelError: they are not as many as the network gives it.
+    """
+    assert node.type.run is not None
+    outputs = node.type.run(node, inputs)
+    if len(outputs) != len(node.outputs):
+        raise ModelError(
+            f"it has {len(node.outputs)} outputs; {len(outputs)} can be simulated.",
+            layer=node.name,
+        )
+    return outputs
 
 
 def _integer_layer(node: Node, tensor: QuantizedTensor) -> Tensor:

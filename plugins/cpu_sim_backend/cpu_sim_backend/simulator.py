@@ -25,6 +25,7 @@ from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Data, DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
+from amct_core.graph.input_shapes import check_weights_fit
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
@@ -131,6 +132,7 @@ class Simulator:
         check_simulatable(graph)
         self._layers = deployed_layers(graph)
         self._on_given: Optional[Simulator] = None
+        self._fits = False
         self.engine = chosen_engine(engine)
         self._fast: Optional[FastEngine] = None
         if self.engine == "fast":
@@ -241,6 +243,7 @@ class Simulator:
         fed: Optional[Mapping[str, Sequence[Array]]] = None,
     ) -> Dict[Value, Array]:
         """Run one batch as :meth:`run` does; return tensors that in-place layers replace, too."""
+        self._check_weights()
         self._check_batch_size(inputs)
         given = self._with_fed(inputs, fed or {})
         wanted = frozenset(values)
@@ -349,6 +352,15 @@ class Simulator:
         (result,) = execution.run(deployed.node)
         found: NDArray[np.int32] = as_array(result)
         return found
+
+    def _check_weights(self) -> None:
+        """Raise an error where weights are for another input than the network gives them.
+
+        Not earlier, for whoever compares networks asks what is in them first.
+        """
+        if not self._fits:
+            check_weights_fit(self.graph, {})
+            self._fits = True
 
     def _check_batch_size(self, inputs: Mapping[str, Array]) -> None:
         """Raise an error where constants of the network have the batch size that it says."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Set, Tuple
+from typing import Any, Sequence, Set, Tuple
 
 from numpy.typing import NDArray
 
 from amct_caffe.model.channels import with_data_channels
+from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import attributes_of, layer_type
 from amct_caffe.model.layer_types.convolution import over_axes
 from amct_caffe.model.network import CaffeNetwork
 from amct_core.errors import ModelError
+from amct_core.extensions.layer_type import Count
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Attributes, Convolution
 
@@ -22,6 +24,7 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
 
     Raises:
         ModelError: two layers of the phase have one name and weights; they cannot be distinguished.
+            A layer has more or fewer bottoms or tops than its type.
     """
     nodes = []
     seen: Set[str] = set()
@@ -36,11 +39,14 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
                 remedy="Give each layer a name of its own.",
             )
         seen.add(name)
+        known = layer_type(layer)
+        _check_count(layer, "bottom", layer.bottoms, known.input_count(layer), network.model_file)
+        _check_count(layer, "top", layer.tops, known.output_count(layer), network.model_file)
         weights = tuple(network.weights.get(name, ()))
         nodes.append(
             Node(
                 name=name,
-                type=layer_type(layer),
+                type=known,
                 bottoms=tuple(layer.bottoms),
                 tops=tuple(layer.tops),
                 attributes=_completed(attributes_of(layer), weights),
@@ -51,6 +57,21 @@ def to_graph(network: CaffeNetwork, phase: str) -> Graph:
     document = network.document
     graph = Graph(document.name, nodes, network.model_file, document.fields)
     return with_data_channels(graph)
+
+
+def _check_count(layer: Layer, field: str, blobs: Sequence[str], count: Count, file: Any) -> None:
+    """Check that a layer has as many bottoms, or tops, as whoever works with it may rely on."""
+    least, most = count
+    if len(blobs) < least or (most is not None and len(blobs) > most):
+        expected = str(least) if most == least else f"at least {least}"
+        expected += "" if most in (None, least) else f" and at most {most}"
+        raise ModelError(
+            f"it has {len(blobs)} {field}s; expected {expected} for a layer of type {layer.type}.",
+            file=file,
+            layer=layer.name,
+            field=field,
+            remedy=f"Name its {field}s.",
+        )
 
 
 def _completed(attributes: Attributes, weights: Tuple[NDArray[Any], ...]) -> Attributes:

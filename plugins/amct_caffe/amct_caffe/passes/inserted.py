@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
@@ -48,13 +48,16 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
     """Return the QAT layers of a modified model.
 
     Raises:
-        ModelError: this is not a modified model, or its layers search N in different ways.
+        ModelError: this is not a modified model, its layers search N in different ways, an inserted
+            layer lacks a bottom or a top, or belongs to a layer that is not there.
+        FileFormatError: the parameters of an inserted layer are not ours.
     """
     activations = []
     weights: Dict[str, WeightParameters] = {}
     searches = []
     recorders = []
     for layer in document.layers:
+        _check_blobs(layer, document.file)
         if is_python_layer(layer, "ActivationQAT"):
             found = from_param_str(ActivationParameters, param_str(layer), layer.name)
             activations.append((layer, found))
@@ -74,6 +77,7 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
             remedy="Give the modified_model_file, not the original model.",
         )
     quantized = {name for _, parameters in activations for name in parameters.layers}
+    _check_names(document, {*quantized, *weights})
     types = {each.name: layer_type(each) for each in document.layers if each.name in quantized}
     return InsertedLayers(
         activations=tuple(activations),
@@ -84,6 +88,45 @@ def read_inserted(document: NetDocument) -> InsertedLayers:
         shift_n_algo=_one_search(document, searches),
         states=_states([parameters for _, parameters in activations]),
     )
+
+
+_BLOBS = {
+    "ActivationQAT": ((1, 1), (1, 1)),
+    "WeightQAT": ((1, 1), (1, 1)),
+    "ShiftSearch": ((1, 1), (0, 1)),
+    "InputShape": ((1, 1), (0, 0)),
+}
+"""How many bottoms and tops inserted layers have, at least and at most."""
+
+
+def _check_blobs(layer: Layer, file: Optional[str]) -> None:
+    for kind, counts in _BLOBS.items():
+        if not is_python_layer(layer, kind):
+            continue
+        for field, blobs, (least, most) in zip(
+            ("bottom", "top"), (layer.bottoms, layer.tops), counts
+        ):
+            if not least <= len(blobs) <= most:
+                raise ModelError(
+                    f"it has {len(blobs)} {field}s; an {kind} has {most}.",
+                    file=file,
+                    layer=layer.name,
+                    field=field,
+                    remedy="Insert the layers again with create_quant_retrain_model.",
+                )
+
+
+def _check_names(document: NetDocument, names: Iterable[str]) -> None:
+    """Check that the layers that were inserted for others have those."""
+    there = {layer.name for layer in document.used_layers() if layer.bottoms and layer.tops}
+    for name in names:
+        if name not in there:
+            raise ModelError(
+                "layers were inserted for it, and it is not there with a bottom and a top.",
+                file=document.file,
+                layer=name,
+                remedy="Insert the layers again with create_quant_retrain_model.",
+            )
 
 
 def _states(activations: Sequence[ActivationParameters]) -> NetworkStates:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Dict, List, Mapping, Sequence, Set
 
-from amct_caffe.model.formats.prototxt.document import Layer
+from amct_caffe.model.formats.prototxt.document import Layer, ParamSpec
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.backward import passes_down
 from amct_caffe.passes.python_layers import is_python_layer, param_str
 from amct_caffe.qat.parameters import WeightParameters, from_param_str
+from amct_core.errors import ModelError
 from amct_core.graph import Pass
 
 KINDS = ("ActivationQAT", "WeightQAT", "ShiftSearch", "InputShape")
@@ -24,6 +25,8 @@ class RemoveQat(Pass[CaffeNetwork]):
     3. A layer that a WeightQAT belonged to gets the master weights and their multipliers and name,
        and no specs if it had none.
     4. Parameter names that insertion gave to BatchNorm and Scale stay: nobody shares them any more.
+
+    The layers are those that :func:`amct_caffe.passes.inserted.read_inserted` has checked.
     """
 
     def run(self, state: CaffeNetwork) -> CaffeNetwork:
@@ -58,8 +61,18 @@ class RemoveQat(Pass[CaffeNetwork]):
     ) -> None:
         parameters = from_param_str(WeightParameters, param_str(weight_qat), weight_qat.name)
         name = parameters.layer
+        for each in (weight_qat.name, name):
+            if not network.weights.get(each):
+                raise ModelError(
+                    "the weights file has no blobs for it.",
+                    file=network.weights_file,
+                    layer=each,
+                    remedy="Give a snapshot of the modified model, such as solver_iter_1000."
+                    "caffemodel.",
+                )
         master = network.weights[weight_qat.name][0]
         network.weights[name] = [master, *network.weights[name][1:]]
+        own = (*weight_qat.param_specs, ParamSpec())[0]
         for layer in layers[name]:
-            specs = [weight_qat.param_specs[0], *layer.param_specs[1:]]
+            specs = [own, *layer.param_specs[1:]]
             layer.param_specs = specs if len(specs) > 1 or specs[0].to_message().entries else []

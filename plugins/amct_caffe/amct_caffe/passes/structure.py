@@ -38,11 +38,16 @@ def check_bottoms(phases: Sequence[Graph], advice: str = "") -> None:
     had_by: Dict[str, int] = {}
     unmade: Dict[UnmadeBottom, List[Graph]] = {}
     for graph in phases:
-        for node in graph.nodes:
-            had_by[node.name] = had_by.get(node.name, 0) + 1
-            for value in node.inputs:
-                if graph.producer(value) is None:
-                    unmade.setdefault(UnmadeBottom(node.name, value.name), []).append(graph)
+        for name in {node.name for node in graph.nodes}:
+            had_by[name] = had_by.get(name, 0) + 1
+        missing = [
+            UnmadeBottom(node.name, value.name)
+            for node in graph.nodes
+            for value in node.inputs
+            if graph.producer(value) is None
+        ]
+        for bottom in dict.fromkeys(missing):
+            unmade.setdefault(bottom, []).append(graph)
     for bottom, graphs in unmade.items():
         if len(graphs) == had_by[bottom.layer]:
             raise ModelError(

@@ -10,8 +10,11 @@ import json
 from typing import Any, Dict, Mapping, Optional, Tuple, Type, TypeVar
 
 import attrs
+from attrs.validators import min_len
 
 from amct_caffe.qat.first_versions import weight_fields
+from amct_caffe.qat.json_types import check_types
+from amct_core.config.values import parse_json
 from amct_core.errors import FileFormatError
 from amct_core.network_state import NetworkState
 
@@ -63,7 +66,7 @@ class ActivationParameters:
         sees_input: the network input, of unknown shape, that has the shape of this blob.
     """
 
-    layers: Tuple[str, ...] = attrs.field(converter=_strings)
+    layers: Tuple[str, ...] = attrs.field(converter=_strings, validator=min_len(1))
     algo: str
     init_algo: Optional[str]
     batch_num: int
@@ -103,7 +106,7 @@ class WeightParameters:
     layer: str
     algo: str
     shape: Tuple[int, ...] = attrs.field(converter=_integers)
-    output_axis: int
+    output_axis: int = attrs.field()
     channel_wise: bool
     batch_num: int
     record_file: str
@@ -111,6 +114,11 @@ class WeightParameters:
     folds_scale: bool = False
     smallest_scale_d: Optional[float] = None
     bias_channel: Optional[int] = None
+
+    @output_axis.validator
+    def _is_an_axis(self, _: Any, value: int) -> None:
+        if not 0 <= value < len(self.shape):
+            raise ValueError(f"output_axis is {value}, and shape is {list(self.shape)}")
 
     @property
     def channels(self) -> int:
@@ -261,9 +269,10 @@ def from_param_str(parameters: Type[Parameters], text: str, layer: str = "?") ->
             first ones.
     """
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         if parameters is WeightParameters:
             values = weight_fields(values, layer)
+        check_types(values, parameters)
         return parameters(**values)
     except FileFormatError:
         raise

@@ -16,6 +16,7 @@ import numpy as np
 from amct_caffe.qat.parameters import from_param_str
 from amct_caffe.runtime.pycaffe import Layer
 from amct_caffe.runtime.ranks.processes import processes
+from amct_core.array_files import load_npz
 from amct_core.errors import ModelError
 
 
@@ -42,15 +43,21 @@ class ArrayData(Layer):  # type: ignore[misc]
     def setup(self, bottom: Any, top: Any) -> None:
         """Read the arrays."""
         self._parameters = from_param_str(ArrayDataParameters, self.param_str)
-        with np.load(self._parameters.file) as arrays:
-            missing = [name for name in self._parameters.arrays if name not in arrays]
-            if missing or len(top) != len(self._parameters.arrays):
-                raise ModelError(
-                    f"it has {sorted(arrays)}; expected {list(self._parameters.arrays)}, one per "
-                    f"top ({len(top)}).",
-                    file=self._parameters.file,
-                )
-            self._arrays = [np.asarray(arrays[n], np.float32) for n in self._parameters.arrays]
+        arrays = load_npz(self._parameters.file, "Write it with numpy.savez(path, data=array).")
+        found = [arrays.get(name) for name in self._parameters.arrays]
+        self._arrays = [np.asarray(each, np.float32) for each in found if each is not None]
+        lengths = {len(each) if each.ndim else 0 for each in self._arrays}
+        if len(top) != len(found) or len(top) != len(self._arrays):
+            raise ModelError(
+                f"it has {sorted(arrays)}; expected {list(self._parameters.arrays)}, one per "
+                f"top ({len(top)}).",
+                file=self._parameters.file,
+            )
+        if len(lengths) != 1 or 0 in lengths:
+            raise ModelError(
+                f"its arrays have {sorted(lengths)} samples; expected as many in each.",
+                file=self._parameters.file,
+            )
         self._next = processes().rank
 
     def reshape(self, bottom: Any, top: Any) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import zipfile
-from typing import IO, Any, Dict, Iterator, Mapping, Tuple
+from typing import IO, Any, ContextManager, Dict, Iterator, Mapping, Tuple
 
 import attrs
 import numpy as np
 
+from amct_core.array_files import read_header, reading
 from amct_core.errors import FileFormatError, ModelError
 from amct_core.files import FileSet, writing
 from cpu_sim_backend.data.source import Array, Batch, DataSource, batch_count
@@ -65,8 +65,8 @@ class NpzSource(DataSource):
             with self._reading():
                 archive = opened.enter_context(zipfile.ZipFile(self._path))
                 streams = [archive.open(f"{member.name}.npy") for member in members]
-                for stream in streams:
-                    _header(stream)
+                for member, stream in zip(members, streams):
+                    read_header(stream, archive.getinfo(f"{member.name}.npy").file_size)
             for index in range(batch_count(self.lengths, rows)):
                 batch = {}
                 for member, stream in zip(members, streams):
@@ -86,50 +86,24 @@ class NpzSource(DataSource):
 
     def _member(self, archive: zipfile.ZipFile, file: str) -> _Member:
         name = file[: -len(".npy")]
+        remedy = f"Write it with numpy.savez(path, {name}=numpy.ascontiguousarray(array))."
         with archive.open(file) as stream:
-            shape, fortran_order, dtype = _header(stream)
-            stored = archive.getinfo(file).file_size - stream.tell()
-        if fortran_order or dtype.hasobject or not shape:
-            raise self._unreadable(
-                f"array '{name}' is not a plain array of samples in C order",
-                f"Write it with numpy.savez(path, {name}=numpy.ascontiguousarray(array)).",
-            )
-        needed = math.prod(shape) * dtype.itemsize
-        if needed != stored or min(shape) < 0 or not dtype.itemsize:
-            raise self._unreadable(
-                f"array '{name}' has {stored} bytes; its header says {dtype} of shape {shape}, "
-                f"which are {needed}"
-            )
-        return _Member(name, shape, dtype)
+            try:
+                header = read_header(stream, archive.getinfo(file).file_size)
+            except ValueError as error:
+                raise self._unreadable(f"array '{name}': {error}", remedy) from error
+        if header.fortran_order or not header.shape:
+            problem = f"array '{name}' is not a plain array of samples in C order"
+            raise self._unreadable(problem, remedy)
+        return _Member(name, header.shape, header.dtype)
 
-    @contextlib.contextmanager
-    def _reading(self) -> Iterator[None]:
-        """Turn what goes wrong inside into a FileFormatError.
-
-        A damaged file makes zipfile, its decompressors and NumPy raise almost any exception:
-        NotImplementedError, EOFError, SyntaxError, zlib.error, tokenize.TokenError among them.
-        """
-        try:
-            yield
-        except FileFormatError:
-            raise
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise self._unreadable(reason.rstrip(".")) from error
+    def _reading(self) -> ContextManager[None]:
+        return reading(self._path, ".npz", _REMEDY)
 
     def _unreadable(self, reason: str, remedy: str = _REMEDY) -> FileFormatError:
         return FileFormatError(
             f"cannot be read as an .npz file: {reason}.", file=self._path, remedy=remedy
         )
-
-
-def _header(stream: Any) -> Tuple[Tuple[int, ...], bool, np.dtype[Any]]:
-    version = _format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran_order, dtype = _format.read_array_header_1_0(stream)
-    else:
-        shape, fortran_order, dtype = _format.read_array_header_2_0(stream)
-    return shape, bool(fortran_order), dtype
 
 
 @attrs.define

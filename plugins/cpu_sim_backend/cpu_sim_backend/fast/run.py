@@ -8,12 +8,12 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, 
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.errors import AmctError, QuantizationError
+from amct_core.errors import QuantizationError
 from amct_core.graph import Node, Value
 from amct_core.graph.attributes import DeQuant, Pooling
 from amct_core.numerics import pooling
 from cpu_sim_backend.device.dequantizing import dequantized
-from cpu_sim_backend.execution import input_array
+from cpu_sim_backend.execution import float_layer, input_array, told_with
 from cpu_sim_backend.fast.convolve import Window
 from cpu_sim_backend.fast.device import (
     DeviceQuant,
@@ -78,10 +78,8 @@ class Run:
     def operations(self, begin: int, end: int) -> None:
         """Run the operations of the plan from ``begin`` to ``end``, in order."""
         for operation in self._plan.operations[begin:end]:
-            try:
+            with told_with(operation.name):
                 _STEPS[type(operation)](self, operation)
-            except AmctError as error:
-                raise error.at(layer=operation.name) from error
             if operation.float16 and not isinstance(operation, QuantizeOperation):
                 self._round(operation)
             for value in operation.outputs:
@@ -287,9 +285,7 @@ class Run:
         self._tensors[operation.outputs[0]] = self._tensors[operation.inputs[0]]
 
     def _layer(self, operation: LayerOperation) -> None:
-        run = operation.node.type.run
-        assert run is not None
-        outputs = run(operation.node, self._arrays(operation))
+        outputs = float_layer(operation.node, self._arrays(operation))
         for value, array in zip(operation.outputs, outputs):
             self._tensors[value] = Tensor(first=np.asarray(array, order="C"))
 

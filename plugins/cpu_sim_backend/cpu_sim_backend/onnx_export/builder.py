@@ -97,6 +97,9 @@ class GraphBuilder:
         Args:
             graph_name: the network's name.
             inputs, outputs: float32 values.
+
+        Raises:
+            ModelError: ONNX has no model of this network, such as one that gives integers.
         """
         graph = helper.make_graph(
             self.nodes,
@@ -108,7 +111,13 @@ class GraphBuilder:
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, producer_name="amct")
         model.ir_version = IR_VERSION
-        onnx.checker.check_model(model, full_check=True)
+        try:
+            onnx.checker.check_model(model, full_check=True)
+        except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+            raise ModelError(
+                f"it has no valid form in ONNX: {error}",
+                remedy="Simulate the model instead.",
+            ) from error
         return model
 
     def _declared(self, value: Value) -> Any:

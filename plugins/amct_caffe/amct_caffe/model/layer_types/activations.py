@@ -16,7 +16,8 @@ import numpy as np
 
 from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.layer_types.axes import Array
+from amct_caffe.model.layer_types.axes import Array, Shapes
+from amct_caffe.model.layer_types.fitting import per_channel
 from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
@@ -99,6 +100,11 @@ def _read_prelu(layer: Layer) -> PReLU:
 def _prelu_blobs(layer: Layer) -> List[ExpectedBlob]:
     shared = layer.parameters("prelu_param").boolean("channel_shared", False)
     return [ExpectedBlob(() if shared else (None,))]
+
+
+def _check_prelu(node: Node, inputs: Shapes) -> None:
+    if not node.typed(PReLU).channel_shared:
+        per_channel(node, inputs)
 
 
 def relu(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -318,6 +324,7 @@ LAYER_TYPES = (
         attributes=_read_prelu,
         blobs=_prelu_blobs,
         shape=same_shape,
+        check_inputs=_check_prelu,
         homogeneous=True,
         run=prelu,
         by_sample=True,

@@ -13,8 +13,10 @@ import numpy as np
 
 from amct_caffe.model.expected_blob import ExpectedBlob, over_axes
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.layer_types.axes import Array
+from amct_caffe.model.layer_types.axes import Array, Shapes
+from amct_caffe.model.layer_types.fitting import along, misfit, one_shape
 from amct_caffe.model.parameters import Parameters
+from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, Eltwise, Scale
@@ -58,6 +60,38 @@ def _read_bias(layer: Layer) -> Bias:
 
 def _bias_blobs(layer: Layer) -> List[ExpectedBlob]:
     return [over_axes(layer.parameters("bias_param"))] if len(layer.bottoms) == 1 else []
+
+
+def _check_eltwise(node: Node, inputs: Shapes) -> None:
+    one_shape(node, inputs)
+    coefficients = node.typed(Eltwise).coefficients
+    if coefficients and len(coefficients) != len(inputs):
+        raise ModelError(
+            f"it has {len(coefficients)} coefficients for {len(inputs)} inputs; expected one each, "
+            "or none.",
+            layer=node.name,
+            field="eltwise_param.coeff",
+            remedy="Correct the coefficients.",
+        )
+
+
+def _check_scale(node: Node, inputs: Shapes) -> None:
+    a = node.typed(Scale)
+    along(node, inputs, a.axis, a.num_axes)
+    _check_factors(node, inputs, 1 + a.bias_term)
+
+
+def _check_bias(node: Node, inputs: Shapes) -> None:
+    a = node.typed(Bias)
+    along(node, inputs, a.axis, a.num_axes)
+    _check_factors(node, inputs, 1)
+
+
+def _check_factors(node: Node, inputs: Shapes, count: int) -> None:
+    """Check how many factors there are; none are in a network that is read without weights."""
+    given = len(inputs) - 1 + len(node.weights)
+    if node.weights and given != count:
+        raise misfit(node, inputs[0], f"is to be combined with {given} others; expected {count}")
 
 
 def _eltwise_sign(node: Node) -> Sign:
@@ -184,6 +218,7 @@ LAYER_TYPES = (
         attributes=_read_bias,
         blobs=_bias_blobs,
         shape=same_shape,
+        check_inputs=_check_bias,
         run=bias,
         onnx=_bias_onnx,
     ),
@@ -191,6 +226,7 @@ LAYER_TYPES = (
         "Eltwise",
         attributes=_read_eltwise,
         shape=same_shape,
+        check_inputs=_check_eltwise,
         sign=_eltwise_sign,
         run=eltwise,
         depends_on_libraries=weighs,
@@ -204,6 +240,7 @@ LAYER_TYPES = (
         attributes=_read_scale,
         blobs=_scale_blobs,
         shape=same_shape,
+        check_inputs=_check_scale,
         run=scale,
         onnx=_scale_onnx,
     ),

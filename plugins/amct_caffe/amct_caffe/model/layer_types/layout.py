@@ -13,6 +13,7 @@ import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_axis, count
+from amct_caffe.model.layer_types.fitting import misfit
 from amct_caffe.model.parameters import Parameters
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Role, Sign, same_shape
@@ -146,10 +147,24 @@ def _slice_shape(node: Node, inputs: Shapes) -> Outputs:
     ]
 
 
+def _check_slice(node: Node, inputs: Shapes) -> None:
+    a, shape = node.typed(Slice), inputs[0]
+    size = shape[canonical_axis(node, a.axis, shape)]
+    if not a.points and size % len(node.tops):
+        raise misfit(node, shape, f"cannot be cut into {len(node.tops)} equal parts")
+
+
+def _check_batch_reindex(node: Node, inputs: Shapes) -> None:
+    if len(inputs[1]) != 1 or not inputs[0]:
+        raise misfit(node, inputs[0], f"and indices of shape {inputs[1]}; expected a list of them")
+
+
 def _flatten_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the shape with some axes made one."""
     a, shape = node.typed(Flatten), inputs[0]
     start, end = (canonical_axis(node, axis, shape) for axis in (a.axis, a.end_axis))
+    if start > end:
+        raise misfit(node, shape, f"has no axes from {start} to {end}")
     return [(*shape[:start], count(shape[start : end + 1]), *shape[end + 1 :])]
 
 
@@ -159,6 +174,8 @@ def _reshape_shape(node: Node, inputs: Shapes) -> Outputs:
     # An axis of -1 is the end: new axes may be appended.
     start = a.axis if a.axis >= 0 else len(shape) + a.axis + 1
     end = len(shape) if a.num_axes == -1 else start + a.num_axes
+    if not 0 <= start <= end <= len(shape) or min(a.dims, default=0) < -1 or a.dims.count(-1) > 1:
+        raise misfit(node, shape, f"has no axes {start} to {end}, or {a.dims} is no shape for them")
     middle = [
         shape[canonical_axis(node, start + i, shape)] if dim == 0 else dim
         for i, dim in enumerate(a.dims)
@@ -182,6 +199,8 @@ def _permute_shape(node: Node, inputs: Shapes) -> Outputs:
     shape = inputs[0]
     order = [canonical_axis(node, axis, shape) for axis in node.typed(Permute).order]
     order += [axis for axis in range(len(shape)) if axis not in order]
+    if len(order) != len(shape):
+        raise misfit(node, shape, f"has each axis once; {order} has not")
     return [tuple(shape[axis] for axis in order)]
 
 
@@ -190,11 +209,15 @@ def _crop_shape(node: Node, inputs: Shapes) -> Outputs:
     a = node.typed(Crop)
     shape, reference = inputs
     axis = canonical_axis(node, a.axis, shape)
+    if len(reference) < len(shape):
+        raise misfit(node, shape, f"has more axes than {reference}, to which it is cut")
     cut = reference[axis : len(shape)]
     offsets = a.offsets or (0,)
     offsets = offsets * len(cut) if len(offsets) == 1 else offsets
+    if len(offsets) != len(cut):
+        raise misfit(node, shape, f"is cut along {len(cut)} axes; found {len(offsets)} offsets")
     for offset, size, own in zip(offsets, cut, shape[axis:]):
-        if offset + size > own:
+        if offset < 0 or offset + size > own:
             raise ModelError(
                 f"it cuts {size} values from {offset} on, but its input {shape} has {own} there.",
                 layer=node.name,
@@ -213,6 +236,7 @@ def _tile_shape(node: Node, inputs: Shapes) -> Outputs:
 
 def _batch_reindex_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return as many images as the second input has indices."""
+    _check_batch_reindex(node, inputs)
     return [(inputs[1][0], *inputs[0][1:])]
 
 
@@ -283,8 +307,19 @@ def tile(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 
 def batch_reindex(node: Node, inputs: Sequence[Array]) -> List[Array]:
-    """Return the images that the second input's indices name."""
-    return [inputs[0][inputs[1].astype(np.int64)]]
+    """Return the images that the second input's indices name.
+
+    Raises:
+        ModelError: there is no such image.
+    """
+    x, named = inputs
+    if not ((named >= 0) & (named < len(x))).all():
+        raise ModelError(
+            f"its second input names images out of 0..{len(x) - 1}.",
+            layer=node.name,
+            remedy="Check what makes the indices.",
+        )
+    return [x[named.astype(np.int64)]]
 
 
 def silence(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -387,6 +422,7 @@ def _tile_onnx(
 LAYER_TYPES = (
     LayerType(
         "BatchReindex",
+        inputs=(2, 2),
         without_gradient=(1,),
         shape=_batch_reindex_shape,
         needs_every_shape=True,
@@ -405,6 +441,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "Crop",
+        inputs=(2, 2),
         attributes=_read_crop,
         shape=_crop_shape,
         needs_every_shape=True,
@@ -454,6 +491,7 @@ LAYER_TYPES = (
         "Slice",
         attributes=_read_slice,
         shape=_slice_shape,
+        check_inputs=_check_slice,
         sign=Sign.KEPT,
         run=slices,
         selects_values=True,

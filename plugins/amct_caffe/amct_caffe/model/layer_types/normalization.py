@@ -14,12 +14,17 @@ import numpy as np
 from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, on_channels
+from amct_caffe.model.layer_types.fitting import axes, channels, image, misfit
 from amct_caffe.model.layer_types.lrn import across_channels, within_channel
 from amct_caffe.model.parameters import Parameters
+from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, OnnxWriter, Sign, same_shape
 from amct_core.folding import batch_norm_of
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes, BatchNorm
+
+_LARGEST_REGION = 2**15 - 1
+"""So many channels, or pixels of a side, are more than any network has."""
 
 
 @attrs.frozen
@@ -73,6 +78,27 @@ def _read_mvn(layer: Layer) -> MVN:
     )
 
 
+def _check_batch_norm(node: Node, inputs: Shapes) -> None:
+    channels(node, inputs)
+    for blob in node.weights[:2]:
+        if blob.size != inputs[0][1]:
+            raise misfit(
+                node, inputs[0], f"has {inputs[0][1]} channels; its statistics are for {blob.size}"
+            )
+
+
+def _check_lrn(node: Node, inputs: Shapes) -> None:
+    image(node, inputs)
+    size = node.typed(LRN).local_size
+    if size < 1 or size % 2 == 0 or size > _LARGEST_REGION:
+        raise ModelError(
+            f"it is {size}; expected an odd number up to {_LARGEST_REGION}.",
+            layer=node.name,
+            field="lrn_param.local_size",
+            remedy="Correct it.",
+        )
+
+
 def _mvn_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the input's shape with sizes of 1 behind it, as Caffe's MVN makes it."""
     return [inputs[0] + (1,) * (4 - len(inputs[0]))]
@@ -119,11 +145,11 @@ def mvn(node: Node, inputs: Sequence[Array]) -> List[Array]:
     a = node.typed(MVN)
     # Caffe's layer has four axes whatever it is given.
     x = inputs[0].reshape(inputs[0].shape + (1,) * (4 - inputs[0].ndim))
-    axes = (1, 2, 3) if a.across_channels else (2, 3)
-    centered = x - _mean(x, axes, keepdims=True)
+    along = (1, 2, 3) if a.across_channels else (2, 3)
+    centered = x - _mean(x, along, keepdims=True)
     if not a.normalize_variance:
         return [centered]
-    variance = _mean(np.square(centered), axes, keepdims=True)
+    variance = _mean(np.square(centered), along, keepdims=True)
     return [centered / (np.sqrt(variance) + np.float32(a.eps))]
 
 
@@ -178,6 +204,7 @@ LAYER_TYPES = (
         attributes=_read_batch_norm,
         blobs=_batch_norm_blobs,
         shape=same_shape,
+        check_inputs=_check_batch_norm,
         run=batch_norm,
         exact=has_stored_statistics,
         onnx=_batch_norm_onnx,
@@ -186,6 +213,7 @@ LAYER_TYPES = (
         "LRN",
         attributes=_read_lrn,
         shape=same_shape,
+        check_inputs=_check_lrn,
         sign=Sign.KEPT,
         run=lrn,
         depends_on_libraries=True,
@@ -197,6 +225,7 @@ LAYER_TYPES = (
         "MVN",
         attributes=_read_mvn,
         shape=_mvn_shape,
+        check_inputs=axes(1, 4),
         keeps_channels=True,
         run=mvn,
         exact=False,

@@ -13,6 +13,7 @@ import numpy as np
 from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, on_channels
+from amct_caffe.model.layer_types.fitting import per_channel
 from amct_caffe.model.layer_types.variants import declared
 from amct_caffe.model.parameters import Parameters
 from amct_core.errors import ModelError
@@ -81,6 +82,7 @@ LAYER_TYPES = (
         attributes=_read,
         blobs=_blobs,
         shape=same_shape,
+        check_inputs=per_channel,
         run=normalize,
         exact=False,
         onnx=_onnx,

@@ -48,6 +48,7 @@ def _rounds_up(parameters: Parameters) -> bool:
 def _shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the pooled sizes; 1 x 1 for global pooling."""
     a = node.typed(Pooling)
+    _check_window(node, a)
     if len(inputs[0]) != 4:
         return unknown(node)
     batch, channels, *sizes = inputs[0]
@@ -58,6 +59,21 @@ def _shape(node: Node, inputs: Shapes) -> Outputs:
         for size, kernel, stride, pad in zip(sizes, a.kernel, a.stride, a.pad)
     )
     return [(batch, channels, *pooled)] * len(node.tops)
+
+
+def _check_window(node: Node, a: Pooling) -> None:
+    """Check what Caffe checks in ``LayerSetUp``."""
+    kernel = a.kernel or (1, 1)
+    fits = all(size > pad >= 0 for size, pad in zip(kernel, a.pad))
+    if min(*kernel, *a.stride) < 1 or not fits:
+        raise ModelError(
+            f"its kernel is {a.kernel}, its stride {a.stride}, its pad {a.pad}; expected integers "
+            "above 0, and a pad smaller than the kernel"
+            + (", which is 1 for global_pooling." if a.kernel is None else "."),
+            layer=node.name,
+            field="pooling_param",
+            remedy="Correct them.",
+        )
 
 
 def check_pooling(node: Node, graph: Graph) -> Optional[str]:

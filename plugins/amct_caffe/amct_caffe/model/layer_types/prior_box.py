@@ -14,6 +14,7 @@ Source: weiliu89/caffe, branch ssd, prior_box_layer.cpp.
 
 from __future__ import annotations
 
+import math
 from typing import List, Optional, Sequence, Tuple
 
 import attrs
@@ -66,9 +67,7 @@ class PriorBox(Attributes):
 
 def _read(layer: Layer) -> PriorBox:
     parameters = Parameters(layer, "prior_box_param")
-    min_sizes, max_sizes = (
-        tuple(map(int, parameters.numbers(name))) for name in ("min_size", "max_size")
-    )
+    min_sizes, max_sizes = (_whole(parameters, name) for name in ("min_size", "max_size"))
     if not min_sizes or (max_sizes and len(max_sizes) != len(min_sizes)):
         raise parameters.error(
             "max_size" if max_sizes else "min_size",
@@ -91,6 +90,13 @@ def _read(layer: Layer) -> PriorBox:
         step=_step(parameters),
         offset=parameters.number("offset"),
     )
+
+
+def _whole(parameters: Parameters, name: str) -> Tuple[int, ...]:
+    values = parameters.numbers(name)
+    if not all(map(math.isfinite, values)):
+        raise parameters.error(name, f"found {values}; expected finite numbers.", "Correct it.")
+    return tuple(map(int, values))
 
 
 def _ratios(parameters: Parameters) -> Tuple[float, ...]:

@@ -12,8 +12,9 @@ import attrs
 import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_axis
+from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_axis, count
 from amct_caffe.model.parameters import Parameters
+from amct_core.errors import ModelError
 from amct_core.extensions import LayerType, Role
 from amct_core.graph import Node
 from amct_core.graph.attributes import Attributes
@@ -90,6 +91,18 @@ def _arg_max_shape(node: Node, inputs: Shapes) -> Outputs:
     return [(shape[0], 2 if a.out_max_val else 1, a.top_k, *ones)]
 
 
+def _check_arg_max(node: Node, inputs: Shapes) -> None:
+    a, shape = node.typed(ArgMax), inputs[0]
+    size = count(shape[1:]) if a.axis is None else shape[canonical_axis(node, a.axis, shape)]
+    if not 1 <= a.top_k <= size:
+        raise ModelError(
+            f"it is {a.top_k}; expected 1 to {size}, the values that it chooses from.",
+            layer=node.name,
+            field="argmax_param.top_k",
+            remedy="Correct it.",
+        )
+
+
 def _reduction_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return the axes before the reduced ones."""
     return [inputs[0][: canonical_axis(node, node.typed(Reduction).axis, inputs[0])]]
@@ -146,6 +159,7 @@ LAYER_TYPES = (
         "ArgMax",
         attributes=_read_arg_max,
         shape=_arg_max_shape,
+        check_inputs=_check_arg_max,
         run=arg_max,
         has_backward=False,
     ),

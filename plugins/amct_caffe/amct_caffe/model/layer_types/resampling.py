@@ -26,6 +26,7 @@ exact.
 
 from __future__ import annotations
 
+import math
 from typing import List, Optional, Sequence, Tuple
 
 import attrs
@@ -34,6 +35,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, unknown
+from amct_caffe.model.layer_types.fitting import image, misfit
 from amct_caffe.model.layer_types.variants import declared
 from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Sign
@@ -71,7 +73,8 @@ def _read_upsample(layer: Layer) -> Upsample:
     parameters = Parameters(layer, "upsample_param")
     strides = ("stride", "stride") if parameters.has("stride") else ("stride_h", "stride_w")
     if _is_darknets(parameters):
-        scale = int(parameters.number("scale"))
+        given = parameters.number("scale")
+        scale = int(given) if math.isfinite(given) else 0
         return Upsample((scale, scale))
     down, right = (parameters.integer(name) for name in strides)
     return Upsample((down, right), parameters.number("scale"))
@@ -168,6 +171,14 @@ def _interp_sizes(node: Node, inputs: Shapes) -> Pair:
     return sizes[0], sizes[1]
 
 
+def _check_interp(node: Node, inputs: Shapes) -> None:
+    a = node.typed(Interp)
+    for shape in inputs:
+        image(node, [shape])
+    if min(inputs[0][2:]) + a.pad_begin + a.pad_end < 1:
+        raise misfit(node, inputs[0], "has no pixel left of what is cut off")
+
+
 def _interp_shape(node: Node, inputs: Shapes) -> Outputs:
     if any(len(shape) != _IMAGE_AXES for shape in inputs):
         return unknown(node)
@@ -236,6 +247,7 @@ LAYER_TYPES = (
         holds_for=_is_interp,
         attributes=_read_interp,
         shape=_interp_shape,
+        check_inputs=_check_interp,
         needs_every_shape=True,
         keeps_channels=True,
         sign=Sign.KEPT,

@@ -25,6 +25,7 @@ import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, unknown
+from amct_caffe.model.layer_types.fitting import channels
 from amct_caffe.model.layer_types.variants import declared, given
 from amct_caffe.model.parameters import Parameters
 from amct_core.errors import ModelError
@@ -91,27 +92,32 @@ def _multiple(node: Node, shape: Shape, divisors: Tuple[int, ...]) -> None:
             )
 
 
+def _check_shuffle(node: Node, inputs: Shapes) -> None:
+    channels(node, inputs)
+    _multiple(node, inputs[0], (node.typed(ShuffleChannel).group,))
+
+
 def _pixel_shuffle_shape(node: Node, inputs: Shapes) -> Outputs:
     if len(inputs[0]) != _IMAGE_AXES:
         return unknown(node)
-    batch, channels, height, width = inputs[0]
+    batch, depth, height, width = inputs[0]
     factor = node.typed(PixelShuffle).factor
     _multiple(node, inputs[0], (factor * factor,))
-    return [(batch, channels // factor**2, height * factor, width * factor)]
+    return [(batch, depth // factor**2, height * factor, width * factor)]
 
 
 def _reorg_shape(node: Node, inputs: Shapes) -> Outputs:
     a = node.typed(Reorg)
     if len(inputs[0]) != _IMAGE_AXES:
         return unknown(node)
-    batch, channels, height, width = inputs[0]
+    batch, depth, height, width = inputs[0]
     square = a.stride * a.stride
     if a.reverse:
         _multiple(node, inputs[0], (square,))
-        return [(batch, channels // square, height * a.stride, width * a.stride)]
+        return [(batch, depth // square, height * a.stride, width * a.stride)]
     # Channels as well, which are what the memory is read as.
     _multiple(node, inputs[0], (square, a.stride, a.stride))
-    return [(batch, channels * square, height // a.stride, width // a.stride)]
+    return [(batch, depth * square, height // a.stride, width // a.stride)]
 
 
 def shuffle_channel(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -127,8 +133,8 @@ def pixel_shuffle(node: Node, inputs: Sequence[Array]) -> List[Array]:
     x, r = inputs[0], node.typed(PixelShuffle).factor
     (shape,) = _pixel_shuffle_shape(node, [x.shape])
     assert shape is not None
-    batch, channels, height, width = x.shape
-    parts = x.reshape(batch, channels // (r * r), r, r, height, width)
+    batch, depth, height, width = x.shape
+    parts = x.reshape(batch, depth // (r * r), r, r, height, width)
     return [parts.transpose(0, 1, 4, 2, 5, 3).reshape(shape)]
 
 
@@ -143,8 +149,8 @@ def reorg(node: Node, inputs: Sequence[Array]) -> List[Array]:
 
 def _reorg_parts(a: Reorg, shape: Shape) -> Shape:
     """Return the axes into which the input falls."""
-    batch, channels, height, width = shape
-    s, fewer = a.stride, channels // (a.stride * a.stride)
+    batch, depth, height, width = shape
+    s, fewer = a.stride, depth // (a.stride * a.stride)
     if a.reverse:
         return (batch, s, s, fewer, height, width)
     return (batch, fewer, height, s, width, s)
@@ -213,6 +219,7 @@ LAYER_TYPES = (
         holds_for=declared("shuffle_channel_param"),
         attributes=_read_shuffle,
         shape=same_shape,
+        check_inputs=_check_shuffle,
         sign=Sign.KEPT,
         run=shuffle_channel,
         by_sample=True,

@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes
+from amct_caffe.model.layer_types.axes import Array, Outputs, Shapes, canonical_axis
 from amct_caffe.model.parameters import Parameters
 from amct_core.extensions import LayerType, OnnxWriter, Role, Sign, same_shape
 from amct_core.graph import Node
@@ -32,6 +32,10 @@ def _read(layer: Layer) -> Softmax:
 def _loss_shape(node: Node, inputs: Shapes) -> Outputs:
     """Return a scalar; a second output (the softmax of SoftmaxWithLoss) is like the input."""
     return [(), inputs[0]][: len(node.tops)]
+
+
+def _check_softmax(node: Node, inputs: Shapes) -> None:
+    canonical_axis(node, node.typed(Softmax).axis, inputs[0])
 
 
 def softmax(node: Node, inputs: Sequence[Array]) -> List[Array]:
@@ -84,6 +88,7 @@ LAYER_TYPES = (
         parameters="softmax_param",
         attributes=_read,
         shape=same_shape,
+        check_inputs=_check_softmax,
         sign=Sign.NONNEGATIVE,
         run=softmax,
         exact=False,
