@@ -479,3 +479,14 @@ def test_a_snapshot_whose_state_counts_nothing_is_refused(tmp_path, state):
         writer.write(stream, "net", [("qat", "Python", bounds), ("conv", "InnerProduct", fc)])
     with pytest.raises(ModelError, match=r"layer 'qat'.*do not count its iterations"):
         read_retrained_network(str(model), str(weights))
+
+
+@pytest.mark.parametrize(
+    "blobs", ['bottom: "x" top: "q" top: "r"', 'bottom: "x" bottom: "x" top: "q"']
+)
+def test_a_quant_has_one_bottom_and_one_top(tmp_path, blobs):
+    fields = 'type: "Quant" quant_param { scale: 1 offset: "\\000" }'
+    model = _deployed(tmp_path, f'layer {{ name: "q" {blobs} {fields} }}')
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=r"layer 'q'.*expected one each"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine)
