@@ -37,9 +37,9 @@ def parse_json(text: str, pairs: Optional[_Pairs] = None) -> Any:
         raise _too_deep() from None
     level, depth = [data], 0
     while level:
-        if depth > _MAX_DEPTH:
-            raise _too_deep()
         below = [each for each in level if isinstance(each, (dict, list))]
+        if below and depth >= _MAX_DEPTH:
+            raise _too_deep()
         level = [v for each in below for v in (each.values() if isinstance(each, dict) else each)]
         depth += 1
     return data

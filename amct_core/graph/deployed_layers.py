@@ -116,6 +116,13 @@ def _quant(graph: Graph, node: Node) -> Optional[Node]:
 
 
 def _deployed(graph: Graph, quant: Node, node: Node) -> DeployedLayer:
+    if len(node.inputs) != 1 or len(node.outputs) != 1:
+        raise _error(
+            graph,
+            node,
+            f"it reads a Quant, and has {len(node.inputs)} inputs and {len(node.outputs)} outputs; "
+            "expected one each.",
+        )
     readers = [use.node for value in node.outputs for use in graph.uses(value)]
     if len(readers) != 1 or not isinstance(readers[0].attributes, DeQuant):
         raise _error(

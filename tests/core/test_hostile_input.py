@@ -13,6 +13,7 @@ from amct_caffe.model.formats.caffemodel import writer
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.qat.parameters import ActivationParameters, WeightParameters, from_param_str
+from amct_caffe.saving.retrained import read_retrained_network
 from amct_core.array_files import load_npz
 from amct_core.cli.main import INTERNAL_ERROR, cli
 from amct_core.config import json_format
@@ -432,3 +433,60 @@ def test_a_layer_that_takes_more_memory_than_there_is_is_named(tmp_path, monkeyp
     simulator = Simulator(model, _weights(tmp_path, "Nothing"), engine)
     with pytest.raises(EnvironmentUnsuitableError, match=r"layer 't'.*not enough memory"):
         simulator.run({"x": np.ones((1, 4, 4, 6), np.float32)})
+
+
+def test_layers_are_inserted_only_for_what_can_be_quantized(tmp_path):
+    model = tmp_path / "net.prototxt"
+    relu = 'layer { name: "conv" type: "ReLU" bottom: "qat" top: "relu" }'
+    text = INSERTED.format(
+        blobs='bottom: "data" top: "qat"', name="fc", text=json.dumps(ACTIVATION)
+    )
+    model.write_text(text + relu)
+    with pytest.raises(ModelError, match="layer 'conv': layers were inserted for it"):
+        read_inserted(documents.read(str(model)))
+
+
+def test_a_quantized_layer_has_one_input_and_one_output(tmp_path):
+    model = _deployed(
+        tmp_path,
+        'layer { name: "q" bottom: "x" top: "q" type: "Quant" '
+        'quant_param { scale: 1 offset: "\\000" } }',
+        'layer { name: "conv" type: "Pooling" bottom: "q" top: "a" top: "b" '
+        "pooling_param { pool: AVE kernel_size: 2 } }",
+        'layer { name: "dq" type: "DeQuant" bottom: "b" top: "y" }',
+    )
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match="has 1 inputs and 2 outputs; expected one each"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine)
+
+
+def test_a_convolution_has_as_many_tops_as_bottoms(tmp_path):
+    fields = "convolution_param { num_output: 4 kernel_size: 1 }"
+    conv = f'layer {{ name: "y" type: "Convolution" bottom: "x" top: "y" top: "z" {fields} }}'
+    model = _deployed(tmp_path, conv)
+    with pytest.raises(ModelError, match="it has 2 outputs; its parameters are for 1"):
+        Simulator(model, _weights(tmp_path, "Convolution", (4, 4, 1, 1), (4,)))
+
+
+@pytest.mark.parametrize("state", [[np.inf, 1, 1, -1], [np.nan, 1, 1, -1], [1, 1, 1]])
+def test_a_snapshot_whose_state_counts_nothing_is_refused(tmp_path, state):
+    model, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    blobs = 'bottom: "data" top: "qat"'
+    model.write_text(INSERTED.format(blobs=blobs, name="conv", text=json.dumps(ACTIVATION)))
+    with weights.open("wb") as stream:
+        bounds = [np.float32([1]), np.float32([-1]), np.float32(state)]
+        fc = [np.ones((2, 4), np.float32), np.ones(2, np.float32)]
+        writer.write(stream, "net", [("qat", "Python", bounds), ("conv", "InnerProduct", fc)])
+    with pytest.raises(ModelError, match=r"layer 'qat'.*do not count its iterations"):
+        read_retrained_network(str(model), str(weights))
+
+
+@pytest.mark.parametrize(
+    "blobs", ['bottom: "x" top: "q" top: "r"', 'bottom: "x" bottom: "x" top: "q"']
+)
+def test_a_quant_has_one_bottom_and_one_top(tmp_path, blobs):
+    fields = 'type: "Quant" quant_param { scale: 1 offset: "\\000" }'
+    model = _deployed(tmp_path, f'layer {{ name: "q" {blobs} {fields} }}')
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=r"layer 'q'.*expected one each"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine)

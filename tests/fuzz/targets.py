@@ -173,7 +173,7 @@ def _simulator(files: Files, folder: Path) -> None:
     """Both engines agree on whether a network can be computed, and on what comes out."""
     model, weights = _written(files, folder, "prototxt", "caffemodel")
     reference = _outcome(model, weights, "reference")
-    fast = _outcome(model, weights, "fast")
+    fast = _outcome(model, weights, "auto")
     if isinstance(reference, AmctError) or isinstance(fast, AmctError):
         assert isinstance(reference, AmctError) and isinstance(fast, AmctError), (reference, fast)
         raise reference

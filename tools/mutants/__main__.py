@@ -1,8 +1,10 @@
 """``python -m tools.mutants``: samples changes by seed, and runs the tests of their own area.
 
-Each mutant runs in a child of this process, which has imported NumPy, pytest and other libraries,
-but nothing of the product: the changed module is compiled from memory, and no file changes.  A
-mutant is killed if a test fails, or if the tests take ten times as long as without a change.
+Its tests are the files of its area that name the changed module; where none does, or with
+``--whole-area``, all files of the area.  Each mutant runs in a child of this process, which has
+imported NumPy, pytest and other libraries, but nothing of the product: the changed module is
+compiled from memory, and no file changes.  A mutant is killed if a test fails, or if the tests take
+four times as long as without a change.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import sys
 import time
@@ -41,19 +44,20 @@ def main() -> int:
     for library in _LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    limits: Dict[str, float] = {}
-    for area in chosen:
-        begin = time.monotonic()
-        if _run(None, area, None) != _PASSED:
-            print(f"the tests of {area.name} fail without a change", file=sys.stderr)
-            return 1
-        limits[area.name] = max(_LEAST_SECONDS, 10 * (time.monotonic() - begin))
+    limits: Dict[Tuple[str, ...], float] = {}
     begin = time.monotonic()
     outcomes: List[Outcome] = []
     for area, change in sample:
         if options.seconds is not None and time.monotonic() - begin > options.seconds:
             break
-        outcome = _run(change, area, limits[area.name])
+        files = _files(change, area, options.whole_area)
+        if files not in limits:
+            start = time.monotonic()
+            if _run(None, files, None) != _PASSED:
+                print(f"without a change there are failures in {files}", file=sys.stderr)
+                return 1
+            limits[files] = max(_LEAST_SECONDS, 4 * (time.monotonic() - start))
+        outcome = _run(change, files, limits[files])
         outcomes.append((area, change, outcome))
         print(f"{outcome:14} {area.name:9} {change}", flush=True)
     _report(outcomes, options, time.monotonic() - begin)
@@ -72,11 +76,11 @@ def _sample(areas: List[Area], count: int, seed: int) -> List[Tuple[Area, Change
     return found[:count]
 
 
-def _run(change: Optional[Change], area: Area, limit: Optional[float]) -> str:
+def _run(change: Optional[Change], files: Tuple[str, ...], limit: Optional[float]) -> str:
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        os._exit(_tests(change, area))
+        os._exit(_tests(files, change))
     begin = time.monotonic()
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)
@@ -89,15 +93,15 @@ def _run(change: Optional[Change], area: Area, limit: Optional[float]) -> str:
         time.sleep(0.02)
 
 
-def _tests(change: Optional[Change], area: Area) -> int:
-    """Run the tests in this process; 0 if they all pass."""
+def _tests(files: Tuple[str, ...], change: Optional[Change]) -> int:
+    """Run the tests of ``files`` in this process; 0 if they all pass."""
     import pytest
 
     os.chdir(ROOT)
     if change is not None:
         _install(change)
     warnings.simplefilter("ignore")
-    arguments = [*_ordered(change, area), "-x", "-q", "-p", "no:xdist", "-m", "not slow"]
+    arguments = [*files, "-x", "-q", "-p", "no:xdist", "-m", "not slow"]
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
@@ -105,15 +109,17 @@ def _tests(change: Optional[Change], area: Area) -> int:
             return int(pytest.main(arguments))
 
 
-def _ordered(change: Optional[Change], area: Area) -> List[str]:
+def _files(change: Change, area: Area, whole: bool) -> Tuple[str, ...]:
     """Return the files of tests, those that are called like the changed module first."""
     files = [
         path
-        for each in area.tests
-        for path in (sorted(Path(each).rglob("test_*.py")) if Path(each).is_dir() else [Path(each)])
+        for each in (ROOT / name for name in area.tests)
+        for path in (sorted(each.rglob("test_*.py")) if each.is_dir() else [each])
     ]
-    stem = "" if change is None else Path(change.path).stem
-    return [str(path) for path in sorted(files, key=lambda path: stem not in path.stem)]
+    stem = Path(change.path).stem
+    naming = [path for path in files if re.search(rf"\b{stem}\b", path.read_text("utf-8"))]
+    asked = files if whole or not naming else naming
+    return tuple(str(path) for path in sorted(asked, key=lambda path: stem not in path.stem))
 
 
 def _install(change: Change) -> None:
@@ -161,6 +167,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="begin no mutant after these; default: none")
     parser.add_argument("--seed", type=int, default=0, help="of the sample; default: 0")
     parser.add_argument("--area", choices=[area.name for area in AREAS], help="default: all")
+    parser.add_argument("--whole-area", action="store_true", help="run all tests of the area")
     parser.add_argument("--output", help="a JSON file of what came out")
     return parser.parse_args()
 

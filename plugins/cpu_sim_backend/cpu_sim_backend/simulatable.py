@@ -52,6 +52,10 @@ def _check_input(graph: Graph, node: Node, shapes: Mapping[Value, Shape]) -> Non
     a = node.attributes
     if isinstance(a, Input) and len(a.shapes) != len(node.outputs):
         problem = f"it has {len(a.shapes)} shapes for {len(node.outputs)} tops."
+    elif isinstance(a, (Quant, DeQuant)) and (len(node.inputs), len(node.outputs)) != (1, 1):
+        problem = (
+            f"it has {len(node.inputs)} bottoms and {len(node.outputs)} tops; expected one each."
+        )
     elif isinstance(a, (Input, Data)) and not all(map(_has_values, a.shapes)):
         problem = f"its shapes are {list(a.shapes)}; expected sizes above 0, batch size first."
     elif (

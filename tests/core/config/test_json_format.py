@@ -94,6 +94,8 @@ def test_states_have_the_documented_form() -> None:
         ({"conv": []}, None),
         ({"conv": {"retrain_data_config": {"clip_max": 1.0}}}, None),
         ({"conv": {"retrain_data_config": {"clip_max": "1"}}}, None),
+        ({"conv": {"retrain_data_config": {"clip_max": 0.0, "clip_min": -1.0}}}, None),
+        ({"conv": {"retrain_data_config": {"clip_max": 1.0, "clip_min": 0.0}}}, None),
         ({"conv": {"retrain_weight_config": {"channel_wise": 1}}}, None),
         ({"conv": {"retrain_weight_config": {"dst_type": "INT4"}}}, None),
     ],

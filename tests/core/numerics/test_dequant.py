@@ -159,3 +159,9 @@ def test_n_is_zero_for_all_channels_or_for_none() -> None:
         dequant.check_shift_n([17])
     with pytest.raises(QuantizationError, match="not searched"):
         dequant.dequantize(np.zeros((1, 2), np.int32), np.ones(2, np.float32), [0, 1])
+
+
+def test_channels_are_on_axis_1_unless_it_is_said() -> None:
+    acc = np.ones((2, 2, 2), np.int32)
+    found = dequant.dequantize(acc, np.array([1, 3], np.float32))
+    np.testing.assert_array_equal(found, [[[1, 1], [3, 3]]] * 2)

@@ -117,12 +117,17 @@ def _check_blobs(layer: Layer, file: Optional[str]) -> None:
 
 
 def _check_names(document: NetDocument, names: Iterable[str]) -> None:
-    """Check that the layers that were inserted for others have those."""
-    there = {layer.name for layer in document.used_layers() if layer.bottoms and layer.tops}
+    """Check that the layers are there that others were inserted for."""
+    there = {
+        layer.name
+        for layer in document.used_layers()
+        if layer.bottoms and layer.tops and layer_type(layer).quantization is not None
+    }
     for name in names:
         if name not in there:
             raise ModelError(
-                "layers were inserted for it, and it is not there with a bottom and a top.",
+                "layers were inserted for it, and there is no such layer that can be quantized, "
+                "with a bottom and a top.",
                 file=document.file,
                 layer=name,
                 remedy="Insert the layers again with create_quant_retrain_model.",

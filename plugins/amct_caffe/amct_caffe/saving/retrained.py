@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
@@ -13,7 +14,7 @@ from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_caffe.passes.keep_test_net import KeepTestNet
 from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
-from amct_caffe.qat.bounds import BoundState
+from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_core.errors import ModelError, TrainingError
 from amct_core.graph import Graph, Pass, run_passes
@@ -104,6 +105,14 @@ def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameter
             file=network.weights_file,
             layer=layer.name,
             remedy="Give a snapshot of the modified model, such as solver_iter_1000.caffemodel.",
+        )
+    if [blob.size for blob in blobs] != [1, 1, STATE_SIZE] or not math.isfinite(blobs[2].flat[0]):
+        raise ModelError(
+            f"its blobs have {[blob.size for blob in blobs]} numbers, or do not count its "
+            f"iterations; expected [1, 1, {STATE_SIZE}].",
+            file=network.weights_file,
+            layer=layer.name,
+            remedy="Give a snapshot of the modified model.",
         )
     state = BoundState.from_blobs(*(blob.reshape(-1) for blob in blobs))
     if not state.bounds_set or state.forwards < parameters.batch_num:

@@ -144,7 +144,7 @@ def _shape(node: Node, inputs: Shapes) -> Outputs:
     a, leading, sizes = split
     _check_sizes(a, inputs[0], leading, sizes)
     spatial = map(convolved_size, sizes, a.kernel, a.stride, a.pad, a.dilation)
-    return [(*leading, a.num_output, *spatial)] * len(node.tops)
+    return [(*leading, a.num_output, *spatial)] * len(node.bottoms)
 
 
 def _deconvolution_shape(node: Node, inputs: Shapes) -> Outputs:
@@ -155,7 +155,7 @@ def _deconvolution_shape(node: Node, inputs: Shapes) -> Outputs:
     a, leading, sizes = split
     _check_sizes(a, inputs[0], leading, sizes)
     spatial = map(deconvolved_size, sizes, a.kernel, a.stride, a.pad, a.dilation)
-    return [(*leading, a.num_output, *spatial)] * len(node.tops)
+    return [(*leading, a.num_output, *spatial)] * len(node.bottoms)
 
 
 def check_convolution(node: Node, graph: Graph) -> Optional[str]:
