@@ -35,7 +35,7 @@ RECIPES = (
     Recipe("best", bias_corrected=True),
     Recipe("mse", equalized=True),
     Recipe("mse", equalized=True, bias_corrected=True),
-    Recipe("best", bias_corrected=True, weight_rounding="adaround"),
+    Recipe("best", weight_rounding="adaround"),
 )
 """What is tried with all layers in integers, in this order."""
 
