@@ -17,6 +17,7 @@ import amct_caffe
 from amct_caffe.model.formats.caffemodel import reader
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.training import workflow as training
+from amct_caffe.training.start import Start
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.config import json_format
@@ -472,7 +473,7 @@ class TestTheConfigKnowsTheStates:
             amct_caffe.check_solver(solver, "c.json", "m.prototxt")
         assert explanation in str(caught.value)
         with pytest.raises(TrainingError):
-            training.train(solver, "m.caffemodel")
+            training.train(solver, Start("m.caffemodel"))
         assert sorted(Path().iterdir()) == files
 
     def test_saving_for_another_state_is_refused_and_writes_nothing(self) -> None:
