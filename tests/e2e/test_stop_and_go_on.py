@@ -230,6 +230,17 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(team):
     assert blobs(together.snapshot(rounded)) == blobs(whole.snapshot(rounded))
 
 
+def test_a_signal_to_the_launcher_does_the_same(team):
+    together = team("together", size=2, max_iter=LONG)
+    process = together.start("--metrics", "m.jsonl")
+    wait_for_lines(together.folder / "m.jsonl", 3, process)
+    process.send_signal(signal.SIGINT)
+    done = finish(process)
+    assert done.returncode == 130
+    assert done.stderr.count("Stopped before iteration") == 1
+    assert len(list(together.folder.glob("snap_iter_*.solverstate"))) == 1
+
+
 @contextlib.contextmanager
 def waiting_processes(launcher: int) -> Iterator[List[int]]:
     """Yield the ranks that the launcher started, each of which waits for one that trains."""

@@ -110,7 +110,9 @@ class TrainingRun:
             self._require_whole(self._unproven)
         signal = self._agreed(self._stop.number or 0)
         if signal:
-            raise StoppedBetweenIterations(signal, self._keep(number) if self._writes else "")
+            message = self._keep(number) if self._writes else ""
+            self._agreed(signal)  # a launcher may end all ranks as soon as the first has ended
+            raise StoppedBetweenIterations(signal, message)
 
     def _after_gradients(self) -> None:
         losses = self._losses.read()

@@ -87,7 +87,7 @@ class TestSignals:
 
         with pytest.raises(StoppedBetweenIterations) as caught:
             run(solver, agreed=agreed, writes=False)
-        assert (solver.iter, asked) == (2, [0, 0, 0])
+        assert (solver.iter, asked) == (2, [0, 0, 0, signal.SIGTERM])
         assert caught.value.status == 143
         assert snapshots(folder) == []
 
