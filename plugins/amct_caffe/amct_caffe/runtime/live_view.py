@@ -46,6 +46,7 @@ class LiveView:
     ) -> None:
         self._solver = solver
         self._settings = settings
+        self._display = settings.display
         self._title = title
         self._metrics = metrics
         self._says_lines = says_lines
@@ -110,8 +111,8 @@ class LiveView:
                 self._metrics.write(iteration=scores.iteration, net=scores.net, test=scores.outputs)
 
     def _is_due(self, now: float, number: int) -> bool:
-        if self._settings.display:
-            return number % self._settings.display == 0
+        if self._display:
+            return number % self._display == 0
         return now - self._line >= _SECONDS_BETWEEN_LINES
 
     @property

@@ -58,6 +58,8 @@ class TrainingRun:
     ) -> None:
         self._solver = solver
         self._settings = settings
+        self._snapshot_interval = settings.snapshot_interval
+        self._test_interval = settings.test_interval
         self._view = view
         self._how_to_go_on = how_to_go_on or _with_resume
         self._agreed = agreed
@@ -164,12 +166,10 @@ class TrainingRun:
         return f"The last good snapshot is '{self._good}'. {self._how_to_go_on(self._good)}"
 
     def _is_snapshot(self, number: int) -> bool:
-        interval = self._settings.snapshot_interval
-        return interval > 0 and number % interval == 0
+        return self._snapshot_interval > 0 and number % self._snapshot_interval == 0
 
     def _tests_at(self, number: int) -> bool:
-        interval = self._settings.test_interval
-        return interval > 0 and number % interval == 0
+        return self._test_interval > 0 and number % self._test_interval == 0
 
 
 class _LossReader:
