@@ -68,7 +68,7 @@ def run_demo(folder: str) -> DemoResult:
     weights = _train_float(folder, model)
     solver = _write_solver(folder, "qat", model, _QAT_ITERATIONS, _BASE_LR / 100)
     quantized = os.path.join(folder, "qat")
-    files = training.run_all(model, weights, solver, quantized)
+    files = training.run_all(model, weights, solver, quantized, restart=True)
     return _evaluate(model, weights, work_files(quantized).result, files, test, data_file)
 
 

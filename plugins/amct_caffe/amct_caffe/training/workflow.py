@@ -188,7 +188,8 @@ def run_all(
             "config": config_file,
             "simplified config": simplified_config_file,
         },
-        **{"backend": backend, "input shapes": input_shapes or {}},
+        # Files of a run name each other by paths that begin with this one.
+        **{"path of the folder": folder, "backend": backend, "input shapes": input_shapes or {}},
     )
     with contextlib.ExitStack() as stack:
         earlier = None
@@ -205,42 +206,29 @@ def run_all(
             if not os.path.isdir(folder):
                 stack.enter_context(run_folder.locked(folder))
             run_folder.forget_state(folder)
-            _insert(
-                config,
-                config_file,
-                (model_file, weights_file, solver_file),
-                files,
-                solver,
-                input_shapes,
-            )
+            original = (model_file, weights_file, solver_file)
+            _insert(config, config_file, original, files, solver, input_shapes)
             made = (*files.modified, files.config, files.solver)
             run_folder.write_state(folder, inputs, made)
-        state = None if earlier is None else run_folder.last_snapshot(folder, solver)
-        if earlier is not None:
-            _log.info(
-                "'%s' has a run with the same inputs; it goes on %s",
-                folder,
-                "with training" if state is None else f"after iteration {state.iteration}",
-            )
-        snapshot = train(
-            files.solver,
-            Start(
-                weights=files.modified.weights,
-                resume=None if state is None else state.state,
-                metrics=metrics,
-                how_to_go_on=how_to_go_on,
-                log=os.path.join(folder, "caffe.log"),
-            ),
-        )
+        state = None if earlier is None else _state_to_go_on_from(folder, solver)
+        log = os.path.join(folder, "caffe.log")
+        start = Start(files.modified.weights, state, metrics, how_to_go_on, log)
+        snapshot = train(files.solver, start)
+        modified = files.modified.model
         return workflow.save(
-            files.modified.model,
-            snapshot,
-            files.result,
-            "Both",
-            files.record,
-            files.config,
-            backend,
+            modified, snapshot, files.result, "Both", files.record, files.config, backend
         )
+
+
+def _state_to_go_on_from(folder: str, solver: Solver) -> Optional[str]:
+    """Return the state of the last snapshot of a run that was interrupted; None without one."""
+    last = run_folder.last_snapshot(folder, solver)
+    _log.info(
+        "'%s' has a run with the same inputs; it goes on %s",
+        folder,
+        "with training" if last is None else f"after iteration {last.iteration}",
+    )
+    return None if last is None else last.state
 
 
 def _insert(
