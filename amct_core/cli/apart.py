@@ -6,6 +6,7 @@ import copy
 import functools
 import os
 import signal
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
@@ -15,6 +16,9 @@ from amct_core.errors import AmctError, FrameworkEndedError
 
 if TYPE_CHECKING:
     from amct_core.supervision.process import Ending
+
+SUPERVISION_VARIABLE = "AMCT_SUPERVISION"
+"""``0`` runs commands in the process that is started: for debuggers, which would wait in it."""
 
 _LINES = 8
 """How many of the last lines of a framework's log are shown."""
@@ -34,6 +38,11 @@ class Invocation:
     """
 
     may_fork: bool = False
+
+    @classmethod
+    def of_process(cls, environment: Mapping[str, str]) -> Invocation:
+        """Return how it is called as the program of a process."""
+        return cls(may_fork=environment.get(SUPERVISION_VARIABLE) != "0")
 
 
 def supervised(command: click.Command) -> click.Command:

@@ -102,4 +102,4 @@ def main() -> None:
         # Names of layers may hold bytes of another encoding.
         sys.stdout.reconfigure(errors="backslashreplace")
     leave_to_command()
-    cli(prog_name="amct", obj=Invocation(may_fork=True))
+    cli(prog_name="amct", obj=Invocation.of_process(os.environ))

@@ -78,6 +78,8 @@ def supervise() -> Optional[Ending]:
             _be_watched(parent, board, log.fileno())
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             return None
+        with contextlib.suppress(OSError):  # whichever of the two comes first
+            os.setpgid(child, child)
         with _Forwarding(child) as forwarding:
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             _, status = os.waitpid(child, 0)
@@ -140,7 +142,8 @@ class _Forwarding:
     def __enter__(self) -> _Forwarding:
         for number in listened_to():
             self._before[number] = signal.signal(number, self._pass_on)
-        self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._pause)
+        if signal.getsignal(signal.SIGTSTP) == signal.SIG_DFL:
+            self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._pause)
         return self
 
     def __exit__(self, *exception: object) -> None:

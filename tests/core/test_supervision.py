@@ -40,7 +40,7 @@ class Root(RootGroup):
 @click.option("--debug", is_flag=True)
 def cli(debug): pass
 
-cli(["work"], prog_name="amct", obj=Invocation(may_fork=True))
+cli(["work"], prog_name="amct", obj=Invocation.of_process(os.environ))
 """
 """``amct`` with one command, whose body a test gives."""
 
@@ -112,6 +112,17 @@ class TestWhatPassesThrough:
         assert int(os.read(reading, 100)) != work.process.pid
         os.close(reading)
         assert work.finish().status == 0
+
+
+def test_who_wants_no_process_of_its_own_gets_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = "print(os.getpid()); os.write(2, str(current().is_on).encode())"
+    monkeypatch.setenv("AMCT_SUPERVISION", "0")
+    work = Work.start(tmp_path, body)
+    done = work.finish()
+    assert int(done.out) == work.process.pid
+    assert done.err == "False"
 
 
 class TestWhatTheFrameworkWrites:
