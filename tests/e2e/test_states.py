@@ -115,7 +115,8 @@ def solver_file(fields: str = "test_iter: 1", net: str = 'net: "net.prototxt"') 
 def run(network: str, fields: str = "test_iter: 1", net: str = 'net: "net.prototxt"') -> None:
     """Take a network through the whole workflow."""
     Path("net.prototxt").write_text(network)
-    training.run_all("net.prototxt", "net.caffemodel", solver_file(fields, net), "qat")
+    arguments = ("net.prototxt", "net.caffemodel", solver_file(fields, net), "qat")
+    training.run_all(*arguments, restart=True)
 
 
 def images(spread: float = 1.0) -> dict[str, np.ndarray]:
