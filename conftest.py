@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from hypothesis import settings
 # A busy machine is not a failure.
 settings.register_profile("no-deadline", settings(), deadline=None)
 settings.load_profile("no-deadline")
+
+# A test says where records go; importing the package sets nothing up where there is a handler.
+logging.getLogger("amct_caffe").addHandler(logging.NullHandler())
 
 ROOT = Path(__file__).resolve().parent
 

@@ -109,3 +109,7 @@ class PluginError(AmctError, RuntimeError):
 
 class EnvironmentUnsuitableError(AmctError, RuntimeError):
     """The machine lacks what a step needs, such as pycaffe or ATC."""
+
+
+class FrameworkEndedError(AmctError, RuntimeError):
+    """A framework, or the system, has ended the process that a command ran it in."""

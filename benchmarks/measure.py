@@ -35,6 +35,7 @@ MEASUREMENTS = (
     "exactness",
     "qat_speed",
     "mpi_scaling",
+    "supervised_training",
     "auto_quantization",
     "ptq_accuracy",
     "ptq_speed",

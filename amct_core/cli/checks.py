@@ -17,7 +17,7 @@ import attrs
 
 from amct_core.errors import PluginError
 from amct_core.extensions.capability import CRASHED, Capability
-from amct_core.logging import FILE, FOLDER
+from amct_core.logging import FILE_NAME, FOLDER_VARIABLE, folder
 from amct_core.plugins import KINDS, host, registries
 
 PYTHON_MIN, PYTHON_MAX = (3, 9), (3, 13)
@@ -167,15 +167,17 @@ def check_frameworks(frameworks: Mapping[str, Sequence[Capability]]) -> Iterator
 
 def check_log_folder(directory: str) -> Check:
     """The log file can be written in ``directory``."""
-    folder = os.path.join(directory, FOLDER)
-    file = os.path.join(directory, FILE)
-    target = next(path for path in (file, folder, directory) if os.path.exists(path))
+    log_folder = os.path.join(directory, folder(os.environ))
+    file = os.path.join(log_folder, FILE_NAME)
+    target = file
+    while not os.path.exists(target):
+        target = os.path.dirname(target)
     usable = os.path.isfile(target) if target == file else os.path.isdir(target)
     return Check(
         "log file",
         usable and os.access(target, os.W_OK),
         file,
-        f"Make {target} writable, or run in another directory.",
+        f"Make {target} writable, run in another directory, or set {FOLDER_VARIABLE}.",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from amct_core.cli.apart import supervised
 from amct_core.cli.available import AvailableCommands
 from amct_core.plugins import BUILTIN
 
@@ -40,7 +41,9 @@ class CommandGroup(click.Group):
         if described is None:
             return CommandGroup(cmd_name, prefix=cmd_name, help=_group_help(cmd_name))
         command = available.load(described)
-        return _logging(command) if described.writes_log else command
+        if described.writes_log:
+            command = _logging(command)
+        return supervised(command) if described.runs_framework else command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading one."""

@@ -1,7 +1,8 @@
 """``amct``: the console script, its global options, and what becomes of errors.
 
 Exit status: 0 success, 1 an error or a negative result, 2 wrong usage, 70 a fault of the program
-itself, 130 interrupted.  Results go to standard output, everything else to standard error.
+itself; 129, 130, 143: stopped by SIGHUP, SIGINT, SIGTERM.  Results go to standard output,
+everything else to standard error.
 """
 
 from __future__ import annotations
@@ -19,8 +20,11 @@ from typing import Any
 import click
 
 import amct_core
+from amct_core.cli.apart import Invocation
 from amct_core.cli.group import CommandGroup
 from amct_core.errors import AmctError
+from amct_core.logging import leave_to_command
+from amct_core.supervision.stopping import Stopped
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
@@ -42,6 +46,9 @@ class RootGroup(CommandGroup):
             else:
                 click.echo(f"Error: {error}", err=True)
             ctx.exit(1)
+        except Stopped as stop:
+            click.echo(str(stop), err=True)
+            ctx.exit(stop.status)
         except (KeyboardInterrupt, click.Abort):
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
@@ -94,4 +101,5 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of layers may hold bytes of another encoding.
         sys.stdout.reconfigure(errors="backslashreplace")
-    cli(prog_name="amct")
+    leave_to_command()
+    cli(prog_name="amct", obj=Invocation.of_process(os.environ))

@@ -16,6 +16,7 @@ from amct_core.extensions.backend import DeployBackend
 from amct_core.extensions.capability import Capability
 from amct_core.extensions.command import CliCommand
 from amct_core.extensions.fallback import FallbackStrategy, Sensitivity
+from amct_core.extensions.fault import Fault
 from amct_core.extensions.frontend import Frontend
 from amct_core.extensions.layer_type import (
     LayerType,
@@ -37,6 +38,7 @@ __all__ = [
     "DeployBackend",
     "Fact",
     "FallbackStrategy",
+    "Fault",
     "Frontend",
     "LayerType",
     "Merged",

@@ -32,12 +32,15 @@ class CliCommand:
         help: one line for the list of commands.
         load: ``() -> click.Command``; imports what the command needs.
         writes_log: whether it keeps a log in ``amct_log``; false for one that only looks.
+        runs_framework: whether it runs a framework, which may end the process: then the command
+            gets a process of its own, and its end becomes an error.
     """
 
     name: str = attrs.field(validator=_command_path)
     help: str
     load: Callable[[], click.Command] = attrs.field(validator=is_callable)
     writes_log: bool = True
+    runs_framework: bool = False
 
     @property
     def group(self) -> Optional[str]:

@@ -9,6 +9,7 @@ import attrs
 
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.extensions.capability import Capability
+from amct_core.extensions.fault import Fault
 
 if TYPE_CHECKING:
     import numpy as np
@@ -361,3 +362,11 @@ class Frontend(abc.ABC):
         is not installed.
         """
         return ()
+
+    def fault(self, log: str) -> Optional[Fault]:
+        """Return why the framework has ended its process; None where its log does not tell.
+
+        Args:
+            log: what it wrote to standard error until then.
+        """
+        return None

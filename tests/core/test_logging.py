@@ -129,6 +129,50 @@ class TestConfigure:
         run("import amct_core.logging", tmp_path)
         assert list(tmp_path.iterdir()) == []
 
+    def test_the_file_appears_with_the_first_record_that_is_for_it(self, tmp_path: Path) -> None:
+        configured = "from amct_core.logging import configure; configure()\nimport logging\n"
+        quiet = "logging.getLogger('amct_core.x').debug('not for it')"
+        run(configured + quiet, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+        run(configured + quiet.replace("debug", "info"), tmp_path)
+        assert "not for it" in log_text(tmp_path)
+
+    def test_a_variable_moves_the_folder(self, tmp_path: Path) -> None:
+        run(LOG_ALL_LEVELS, tmp_path, AMCT_LOG_DIR=str(tmp_path / "else/where"))
+        assert not (tmp_path / "amct_log").exists()
+        assert levels_in((tmp_path / "else/where/amct_caffe.log").read_text()) == [
+            "INFO",
+            "WARNING",
+            "ERROR",
+        ]
+
+    def test_who_has_a_handler_of_their_own_decides(self, tmp_path: Path) -> None:
+        code = """
+import logging
+from amct_core.logging import configure_for_script
+logging.getLogger("amct_core").addHandler(logging.NullHandler())
+configure_for_script()
+logging.getLogger("amct_caffe.x").error("heard by nobody of ours")
+"""
+        run(code, tmp_path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_command_shows_warnings_until_it_configures(self, tmp_path: Path) -> None:
+        code = """
+import logging
+from amct_core.logging import configure, leave_to_command
+log = logging.getLogger("amct_core.x")
+leave_to_command()
+log.warning("plain")
+log.info("not shown")
+configure()
+log.warning("once")
+"""
+        done = run(code, tmp_path)
+        assert done.stderr.splitlines()[0] == "plain"
+        assert done.stderr.count("once") == 1
+        assert "not shown" not in done.stderr
+
     def test_folder_and_file_modes(self, tmp_path: Path) -> None:
         run("import os; os.umask(0)\n" + LOG_ALL_LEVELS, tmp_path)
         folder = tmp_path / "amct_log"
@@ -151,6 +195,11 @@ class TestConfigure:
         self, tmp_path: Path
     ) -> None:
         code = "import logging; logging.basicConfig(level='INFO')\n" + LOG_ALL_LEVELS
+        assert run(code, tmp_path).stderr.count("a warning record") == 1
+
+    def test_so_it_does_where_it_sets_its_console_up_later(self, tmp_path: Path) -> None:
+        late = "configure()\nlogging.basicConfig(level='INFO')\n"
+        code = LOG_ALL_LEVELS.replace("configure()\n", late, 1)
         assert run(code, tmp_path).stderr.count("a warning record") == 1
 
     def test_a_log_file_of_the_program_still_gets_our_records(self, tmp_path: Path) -> None:

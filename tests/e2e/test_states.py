@@ -17,6 +17,7 @@ import amct_caffe
 from amct_caffe.model.formats.caffemodel import reader
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.training import workflow as training
+from amct_caffe.training.start import Start
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.config import json_format
@@ -114,7 +115,8 @@ def solver_file(fields: str = "test_iter: 1", net: str = 'net: "net.prototxt"') 
 def run(network: str, fields: str = "test_iter: 1", net: str = 'net: "net.prototxt"') -> None:
     """Take a network through the whole workflow."""
     Path("net.prototxt").write_text(network)
-    training.run_all("net.prototxt", "net.caffemodel", solver_file(fields, net), "qat")
+    arguments = ("net.prototxt", "net.caffemodel", solver_file(fields, net), "qat")
+    training.run_all(*arguments, restart=True)
 
 
 def images(spread: float = 1.0) -> dict[str, np.ndarray]:
@@ -472,7 +474,7 @@ class TestTheConfigKnowsTheStates:
             amct_caffe.check_solver(solver, "c.json", "m.prototxt")
         assert explanation in str(caught.value)
         with pytest.raises(TrainingError):
-            training.train(solver, "m.caffemodel")
+            training.train(solver, Start("m.caffemodel"))
         assert sorted(Path().iterdir()) == files
 
     def test_saving_for_another_state_is_refused_and_writes_nothing(self) -> None:

@@ -13,7 +13,7 @@ import attrs
 
 from amct_core.extensions.fallback import Ranking
 from amct_core.files import FileSet
-from amct_core.logging import FOLDER, said_by
+from amct_core.logging import folder, said_by
 from amct_core.ptq.auto_calibration.search import RolledBack, Verdict
 
 _log = logging.getLogger("amct_core.ptq")
@@ -58,7 +58,7 @@ def final_config_file(folder: str) -> str:
 
 def history_file() -> str:
     """Return the file that lists every candidate; it stands beside the log."""
-    return os.path.join(FOLDER, f"{_PREFIX}_record.json")
+    return os.path.join(folder(os.environ), f"{_PREFIX}_record.json")
 
 
 def write_ranking(path: str, ranking: Ranking) -> None:

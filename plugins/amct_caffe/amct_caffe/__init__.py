@@ -3,7 +3,8 @@
 ``import amct_caffe as amct`` and ``from amct_caffe import amct`` both give these functions, with
 the parameter names that AMCT has.  Importing this package imports neither Caffe nor protobuf.
 Where a script has imported them, or once it does, they get what AMCT's users find there: see
-:mod:`amct_caffe.user_modules`.
+:mod:`amct_caffe.user_modules`.  As in AMCT, importing it sets logging up; the log file appears with
+its first line.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from amct_caffe.ptq_api import (
     save_model,
 )
 from amct_caffe.user_modules import complete_user_modules
+from amct_core.logging import configure_for_script
 
 __version__ = "0.1.0"
 
@@ -35,6 +37,7 @@ amct = sys.modules[__name__]
 """This package under the name that AMCT's documentation uses."""
 
 complete_user_modules()
+configure_for_script()
 
 __all__ = [
     "accuracy_based_auto_calibration",

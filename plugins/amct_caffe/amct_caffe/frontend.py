@@ -43,6 +43,7 @@ from amct_caffe.passes.net_states import advice, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
+from amct_caffe.runtime import caffe_log
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
@@ -51,6 +52,7 @@ from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
 from amct_core.extensions.capability import Capability
+from amct_core.extensions.fault import Fault
 from amct_core.extensions.frontend import (
     Executor,
     Frontend,
@@ -264,6 +266,10 @@ class CaffeFrontend(Frontend):
     def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
         return image_transform(documents.read(fake_quant_files(save_path).model), blob)
+
+    def fault(self, log: str) -> Optional[Fault]:
+        """Return what Caffe said before it ended its process."""
+        return caffe_log.fault(log)
 
     def capabilities(self) -> Sequence[Capability]:
         """Ask the Caffe that is installed, in processes of their own."""

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-HEAVY = ("caffe", "google.protobuf", "onnx", "onnxruntime", "matplotlib", "numba", "llvmlite")
+HEAVY = (
+    "numpy",
+    "caffe",
+    "google.protobuf",
+    "onnx",
+    "onnxruntime",
+    "matplotlib",
+    "numba",
+    "llvmlite",
+)
 
 
 @pytest.mark.parametrize("statement", ["import amct_caffe", "from amct_caffe import amct"])
@@ -18,6 +27,25 @@ def test_it_imports_nothing_heavy(statement: str) -> None:
     code = f"import sys\n{statement}\nprint([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def in_folder(folder: Path, code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    return done.stderr
+
+
+def test_it_sets_logging_up_and_writes_nothing_yet(tmp_path: Path) -> None:
+    assert in_folder(tmp_path, "import amct_caffe") == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_logged_then_is_seen_and_kept(tmp_path: Path) -> None:
+    # As a layer does in a script that only trains.
+    code = "import amct_caffe, logging; logging.getLogger('amct_caffe.layer').info('N is 3')"
+    assert "INFO - [AMCT]:[<string>]: N is 3" in in_folder(tmp_path, code)
+    assert "N is 3" in (tmp_path / "amct_log/amct_caffe.log").read_text()
 
 
 def test_one_module_of_the_packages_imports_caffe() -> None:

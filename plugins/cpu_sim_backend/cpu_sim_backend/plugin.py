@@ -53,14 +53,30 @@ def _ptq_auto() -> click.Command:
 def amct_cli_commands() -> Iterable[CliCommand]:
     """Register the commands that run models in the simulator."""
     return [
-        CliCommand(name="simulate", help="Run a deployable model in integers.", load=_simulate),
-        CliCommand(name="verify", help="Prove that a saved model computes alike.", load=_verify),
+        CliCommand(
+            name="simulate",
+            help="Run a deployable model in integers.",
+            load=_simulate,
+            runs_framework=True,
+        ),
+        CliCommand(
+            name="verify",
+            help="Prove that a saved model computes alike.",
+            load=_verify,
+            runs_framework=True,
+        ),
         CliCommand(
             name="ptq calibrate",
             help="Find the factors of a model's activations.",
             load=_ptq_calibrate,
+            runs_framework=True,
         ),
-        CliCommand(name="ptq run", help="Config, calibrate and save in turn.", load=_ptq_run),
+        CliCommand(
+            name="ptq run",
+            help="Config, calibrate and save in turn.",
+            load=_ptq_run,
+            runs_framework=True,
+        ),
         CliCommand(
             name="ptq auto", help="Quantize within a limit of lost accuracy.", load=_ptq_auto
         ),

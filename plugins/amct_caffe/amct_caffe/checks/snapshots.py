@@ -12,15 +12,11 @@ from typing import Iterator
 from amct_caffe.checks.check import Violation
 from amct_caffe.checks.file_sizes import MESSAGE_LIMIT
 from amct_caffe.checks.training_setup import TrainingSetup
-from amct_caffe.model.formats.caffemodel.wire import LENGTH_DELIMITED, walk
+from amct_caffe.model.formats.snapshots import weights_of_state
 from amct_core.errors import FileFormatError
-from amct_core.files import map_file
 
 _COPIES_OF_TWO = ("AdaDelta", "Adam")
 """The solver types that remember two numbers for each weight; the others remember one."""
-
-_LEARNED_NET = 2
-"""The field of SolverState that names the weights of the snapshot."""
 
 
 def no_last_snapshot(setup: TrainingSetup) -> Iterator[Violation]:
@@ -100,18 +96,14 @@ def lost_snapshots(setup: TrainingSetup) -> Iterator[Violation]:
     if setup.resume is None or setup.resume.endswith(".h5"):
         return
     try:
-        buffer = map_file(setup.resume)
-        fields = list(walk(buffer, 0, len(buffer), setup.resume))
+        weights = weights_of_state(setup.resume)
     except FileFormatError as error:
         yield Violation.of(error)
         return
-    for field in fields:
-        if field.number == _LEARNED_NET and field.wire_type == LENGTH_DELIMITED:
-            weights = bytes(buffer[field.start : field.end]).decode("utf-8", "replace")
-            if not os.path.isfile(weights):
-                yield Violation(
-                    "learned_net",
-                    f"it is '{weights}', and there is no such file (in '{os.getcwd()}').",
-                    "Run in the folder that the training was started in, or put the file there.",
-                    file=setup.resume,
-                )
+    if weights is not None and not os.path.isfile(weights):
+        yield Violation(
+            "learned_net",
+            f"it is '{weights}', and there is no such file (in '{os.getcwd()}').",
+            "Run in the folder that the training was started in, or put the file there.",
+            file=setup.resume,
+        )

@@ -31,8 +31,22 @@ def _demo() -> click.Command:
 COMMANDS: Tuple[CliCommand, ...] = (
     # It opens its log itself: of several processes under mpiexec, one keeps it.
     CliCommand(
-        name="qat train", help="Train a modified model in Caffe.", load=_train, writes_log=False
+        name="qat train",
+        help="Train a modified model in Caffe.",
+        load=_train,
+        writes_log=False,
+        runs_framework=True,
     ),
-    CliCommand(name="qat run", help="Config, insert, train and save in turn.", load=_run),
-    CliCommand(name="demo", help="The whole workflow on a small network, in a minute.", load=_demo),
+    CliCommand(
+        name="qat run",
+        help="Config, insert, train and save in turn.",
+        load=_run,
+        runs_framework=True,
+    ),
+    CliCommand(
+        name="demo",
+        help="The whole workflow on a small network, in a minute.",
+        load=_demo,
+        runs_framework=True,
+    ),
 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from typing import Mapping, Optional, Tuple
 
 import click
 
+from amct_caffe.cli.options import metrics_option
 from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.errors import EnvironmentUnsuitableError
@@ -21,6 +24,10 @@ from amct_core.errors import EnvironmentUnsuitableError
 @click.option("--simple", help="A simplified config (text proto) to derive the config from.")
 @click.option("--backend", help="Deploy backend; default: as the config says.")
 @input_shape_option
+@click.option(
+    "--restart", is_flag=True, help="Begin again, whatever an earlier run has left in the folder."
+)
+@metrics_option
 @json_option
 def command(
     model: str,
@@ -31,12 +38,18 @@ def command(
     simple: Optional[str],
     backend: Optional[str],
     input_shapes: Mapping[str, Tuple[int, ...]],
+    restart: bool,
+    metrics: Optional[str],
     as_json: bool,
 ) -> None:
     """Quantize MODEL with WEIGHTS: config, insert, train, save.
 
     Writes config.json, modified_model.*, record.txt, solver.prototxt (a copy of the solver with net
-    and snapshot_prefix redirected), snapshots and result/model_* into the folder.
+    and snapshot_prefix redirected), snapshots, Caffe's log and result/model_* into the folder.
+
+    Where the folder has a run with the same inputs, that goes on from its last snapshot; where the
+    inputs are others, it is refused unless --restart is given.  SIGINT (Ctrl-C), SIGTERM and SIGHUP
+    let the iteration end and write a snapshot.  A second one ends at once.
     """
     from amct_caffe.runtime.ranks.launch import detect
 
@@ -51,6 +64,10 @@ def command(
         )
     from amct_caffe.training import workflow as training
 
+    def how_to_go_on(state: str) -> str:
+        words = [each for each in sys.argv[1:] if each != "--restart"]
+        return f"Go on with: {shlex.join(['amct', *words])}"
+
     written = training.run_all(
         model,
         weights,
@@ -60,5 +77,8 @@ def command(
         simple,
         backend,
         input_shapes=input_shapes,
+        restart=restart,
+        metrics=metrics,
+        how_to_go_on=how_to_go_on,
     )
     print_files(written, as_json)

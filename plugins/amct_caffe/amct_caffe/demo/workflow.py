@@ -15,6 +15,7 @@ from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.file_names import deploy_files, work_files
 from amct_core.files import write_atomically
 from amct_core.plugins import registries
+from amct_core.supervision.watch import current
 
 _TEST_SAMPLES = 500
 _FLOAT_ITERATIONS = 2000
@@ -54,6 +55,7 @@ def run_demo(folder: str) -> DemoResult:
         EnvironmentUnsuitableError: pycaffe, scikit-learn or a plugin is missing.
     """
     os.makedirs(folder, exist_ok=True)
+    current().keep_log(os.path.join(folder, "caffe.log"))
     train, test = load_digits_data()
     paths = [os.path.join(folder, f"{name}.npz") for name in ("train", "test")]
     for path, arrays in zip(paths, (train, test)):
@@ -66,7 +68,7 @@ def run_demo(folder: str) -> DemoResult:
     weights = _train_float(folder, model)
     solver = _write_solver(folder, "qat", model, _QAT_ITERATIONS, _BASE_LR / 100)
     quantized = os.path.join(folder, "qat")
-    files = training.run_all(model, weights, solver, quantized)
+    files = training.run_all(model, weights, solver, quantized, restart=True)
     return _evaluate(model, weights, work_files(quantized).result, files, test, data_file)
 
 
@@ -93,7 +95,7 @@ def _train_float(folder: str, model: str) -> str:
     from amct_caffe.runtime.training import run_solver
 
     solver = _write_solver(folder, "float", model, _FLOAT_ITERATIONS, _BASE_LR)
-    run_solver(solver, _FLOAT_ITERATIONS, None, title="training in float32")
+    run_solver(solver, None, title="training in float32")
     return os.path.join(folder, f"float_iter_{_FLOAT_ITERATIONS}.caffemodel")
 
 

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from amct_caffe.runtime.pycaffe import TEST, caffe
 from amct_core.errors import ConfigError
+from amct_core.progress import progress
+from amct_core.supervision.watch import current
 
 Batch = Mapping[str, NDArray[np.float32]]
 
@@ -28,7 +30,10 @@ def run(
     """
     net = caffe.Net(model_file, TEST, weights=weights_file)
     given: Optional[Iterator[Batch]] = None if batches is None else iter(batches)
-    for seen in range(count):
+    watch = current()
+    watch.tell(last=count)
+    for seen in progress(range(count), count, "calibrating"):
+        watch.iteration(seen)
         if given is not None:
             _feed(net, _next(given, seen, count))
         net.forward()

@@ -10,6 +10,7 @@ import importlib.util
 import os
 
 from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.supervision.watch import current
 
 if importlib.util.find_spec("caffe") is None:
     raise EnvironmentUnsuitableError(
@@ -21,9 +22,10 @@ if importlib.util.find_spec("caffe") is None:
         ),
     )
 
-# Caffe logs some 200 lines per net.  Where we are the first to import it (the command line), only
-# its warnings show; who wants more sets GLOG_minloglevel=0.  A user's script imports it first.
-os.environ.setdefault("GLOG_minloglevel", "1")
+# Caffe logs some 200 lines per net.  Where they go to a file, they say what was going on when Caffe
+# ends the process.  Where they would go to the console, only its warnings show; who wants more sets
+# GLOG_minloglevel=0.  A user's script imports Caffe first.
+os.environ.setdefault("GLOG_minloglevel", "0" if current().is_on else "1")
 
 import caffe
 

@@ -1,36 +1,45 @@
-"""Runs a solver with a progress bar."""
+"""Makes a solver and runs it."""
 
 from __future__ import annotations
 
 from typing import Any, Optional
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from amct_caffe.model.formats.prototxt import solver as solvers
+from amct_caffe.runtime.live_view import LiveView
+from amct_caffe.runtime.metrics import Metrics
 from amct_caffe.runtime.pycaffe import caffe
+from amct_caffe.runtime.training_run import HowToGoOn, TrainingRun
 
 
 def run_solver(
     solver_file: str,
-    max_iter: int,
     weights_file: Optional[str],
     resume: Optional[str] = None,
     title: str = "training",
+    metrics: Optional[Metrics] = None,
+    how_to_go_on: Optional[HowToGoOn] = None,
 ) -> Any:
     """Run ``solver.solve()``: all iterations, the last snapshot, and the TEST pass after them.
 
     Args:
         solver_file: the solver's prototxt.
-        max_iter: of the solver, for the progress bar.
         weights_file: loaded into the net first; None: as the fillers make them.
         resume: a ``.solverstate`` to go on from.
         title: of the progress bar.
+        metrics: to write; None: none.
+        how_to_go_on: says how to go on from a snapshot.
 
     Returns:
         The solver (the GIL of Caffe's objects ends with it).
+
+    Raises:
+        Stopped: a signal came; a snapshot was written.
+        TrainingError: the loss is not finite, or a snapshot was not written whole.
     """
     solver = load_solver(solver_file, weights_file, resume)
-    solve(solver, max_iter, title)
+    settings = solvers.read(solver_file)
+    view = LiveView(solver, settings, title, metrics)
+    TrainingRun(solver, settings, view, resume, how_to_go_on).run(solver.solve)
     return solver
 
 
@@ -42,13 +51,3 @@ def load_solver(solver_file: str, weights_file: Optional[str], resume: Optional[
     if resume is not None:
         solver.restore(resume)
     return solver
-
-
-def solve(solver: Any, max_iter: int, title: str = "training") -> None:
-    """Run ``solver.solve()`` with a progress bar; arguments as above."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
-        task = progress.add_task(title, total=max_iter, completed=solver.iter)
-        solver.add_callback(lambda: progress.update(task, completed=solver.iter), lambda: None)
-        solver.solve()

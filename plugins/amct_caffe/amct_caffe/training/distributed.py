@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import List, Optional, Tuple
+from typing import List, Tuple
 
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
@@ -11,8 +11,15 @@ from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.ranks.launch import Launch
 from amct_caffe.runtime.ranks.world import World
 from amct_caffe.training import data_shares
-from amct_caffe.training.workflow import check_training, last_snapshot
+from amct_caffe.training.start import Start
+from amct_caffe.training.workflow import (
+    check_training,
+    keep_caffes_log,
+    last_snapshot,
+    open_metrics,
+)
 from amct_core.errors import ModelError
+from amct_core.supervision.watch import current
 
 _log = logging.getLogger("amct_caffe.training")
 
@@ -20,8 +27,7 @@ _log = logging.getLogger("amct_caffe.training")
 def train(
     world: World,
     solver_file: str,
-    weights_file: str,
-    resume: Optional[str] = None,
+    start: Start,
     same_data: bool = False,
 ) -> str:
     """Train the modified model that a solver names, as one of several processes.
@@ -31,33 +37,41 @@ def train(
 
     Args:
         world: the processes.
-        solver_file, weights_file, resume: as for :func:`amct_caffe.training.workflow.train`.
+        solver_file, start: as for :func:`amct_caffe.training.workflow.train`.
         same_data: whether the processes may be fed with the same samples.
 
     Returns:
         The last snapshot, which the first process has written.
 
     Raises:
+        Stopped: in all processes after the same iteration, if a signal came to one of them.
         AmctError: in all processes alike, before training begins.  What fails in one of them later
             ends them all, with a message.
     """
     with world.ending_together("Go on from the last snapshot with --resume."):
+        start = world.agreed(start.complete)
+        assert start.weights is not None
+        files = [solver_file, start.weights, *([start.resume] if start.resume else [])]
         solver, document = world.agreed(
-            lambda: _checked(world.launch, solver_file, weights_file, resume, same_data)
+            lambda: _checked(world.launch, solver_file, start, same_data)
         )
-        files = [solver_file, weights_file, *([resume] if resume else []), str(document.file)]
-        world.agreed(lambda: world.check_same_files(files))
+        world.agreed(lambda: world.check_same_files([*files, str(document.file)]))
         world.introduce()
+        current().tell(who=world.name)
         if world.launch.is_first:
             _warn(solver, document)
-        _run(world, solver, document, solver_file, weights_file, resume)
+            keep_caffes_log(solver, start)
+        _run(world, solver, document, solver_file, start)
     return last_snapshot(solver)
 
 
 def _checked(
-    launch: Launch, solver_file: str, weights_file: str, resume: Optional[str], same_data: bool
+    launch: Launch, solver_file: str, start: Start, same_data: bool
 ) -> Tuple[Solver, NetDocument]:
-    solver, document = check_training(solver_file, weights_file, resume, rehearses=launch.is_first)
+    assert start.weights is not None
+    solver, document = check_training(
+        solver_file, start.weights, start.resume, rehearses=launch.is_first
+    )
     data_shares.require_common_databases(document)
     statistics = data_shares.trained_statistics(document)
     if statistics is not None:
@@ -93,20 +107,36 @@ def _run(
     settings: Solver,
     document: NetDocument,
     solver_file: str,
-    weights_file: str,
-    resume: Optional[str],
+    start: Start,
 ) -> None:
+    from amct_caffe.runtime.live_view import LiveView
     from amct_caffe.runtime.ranks.data_parallel import DataParallel
-    from amct_caffe.runtime.training import load_solver, solve
+    from amct_caffe.runtime.training import load_solver
+    from amct_caffe.runtime.training_run import TrainingRun
 
-    solver = load_solver(solver_file, weights_file, resume)
+    solver = load_solver(solver_file, start.weights, start.resume)
     weights: List[str] = [
         layer.name for layer in document.layers_in("TRAIN") if is_python_layer(layer, "WeightQAT")
     ]
     parallel = DataParallel(solver, settings, world, weights)
     parallel.start()
+    view = None
     if world.launch.is_first:
-        solve(solver, settings.max_iter)
-    else:
-        parallel.follow()
+        view = LiveView(
+            solver,
+            settings,
+            metrics=open_metrics(start, document),
+            ranks=world.launch.size,
+            says_lines=not settings.display,  # DataParallel says them, of all ranks
+        )
+    run = TrainingRun(
+        solver,
+        settings,
+        view,
+        start.resume,
+        start.how_to_go_on,
+        agreed=world.largest,
+        writes=world.launch.is_first,
+    )
+    run.run(solver.solve if world.launch.is_first else parallel.follow)
     parallel.check_identical()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import tempfile
-from typing import Mapping, Optional, Tuple
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, Tuple
 
 from amct_caffe.checks.file_sizes import learnable_bytes
 from amct_caffe.checks.machine import this_machine
@@ -16,40 +17,82 @@ from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.model.formats.prototxt.document import NetDocument
 from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_caffe.model.formats.snapshots import snapshot_of
 from amct_caffe.passes.inserted import read_inserted
+from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.runtime.rehearsal import Rehearsal
+from amct_caffe.training import run_folder
+from amct_caffe.training.start import Start
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
 from amct_core.config.model import QatConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
 from amct_core.errors import ConfigError, ModelError
-from amct_core.file_names import WorkFiles, work_files
+from amct_core.file_names import WorkFiles, file_under, work_files
 from amct_core.files import FileSet, read_text
 from amct_core.plugins import registries
+from amct_core.supervision.watch import current
+
+if TYPE_CHECKING:
+    from amct_caffe.runtime.metrics import Metrics
 
 _log = logging.getLogger("amct_caffe.training")
 
 
-def train(solver_file: str, weights_file: str, resume: Optional[str] = None) -> str:
+def train(solver_file: str, start: Start) -> str:
     """Train the modified model that a solver names.
 
     Args:
         solver_file: the solver's prototxt; its ``net`` is a modified model.
-        weights_file: the modified model's weights.
-        resume: a ``.solverstate`` to go on from.
+        start: what it starts from.
 
     Returns:
         The last snapshot.
 
     Raises:
+        StoppedBetweenIterations: a signal came; a snapshot was written.
         AmctError: the solver would not do, or training failed.
     """
-    solver, _ = check_training(solver_file, weights_file, resume)
+    start = start.complete()
+    assert start.weights is not None
+    solver, document = check_training(solver_file, start.weights, start.resume)
+    keep_caffes_log(solver, start)
     from amct_caffe.runtime.training import run_solver
 
-    run_solver(solver_file, solver.max_iter, weights_file, resume)
+    run_solver(
+        solver_file,
+        start.weights,
+        start.resume,
+        metrics=open_metrics(start, document),
+        how_to_go_on=start.how_to_go_on,
+    )
     return last_snapshot(solver)
+
+
+def keep_caffes_log(solver: Solver, start: Start) -> None:
+    """Keep Caffe's log beside the snapshots, where it is not to go elsewhere.
+
+    Says what a resumed training is not: data layers do not remember where they were.
+    """
+    current().keep_log(start.log or file_under(solver.snapshot_prefix, "caffe.log"))
+    if start.resume is not None:
+        _log.info(
+            "going on from '%s'; Caffe's data layers begin with their first sample again, so the "
+            "rest equals that of an uninterrupted training only if an epoch ended there",
+            start.resume,
+        )
+
+
+def open_metrics(start: Start, document: NetDocument) -> Optional[Metrics]:
+    """Open the file of metrics, if there is to be one."""
+    if start.metrics is None:
+        return None
+    from amct_caffe.runtime.metrics import Metrics
+
+    layers = document.layers_in("TRAIN")
+    quantizers = [layer.name for layer in layers if is_python_layer(layer, "ActivationQAT")]
+    return Metrics(start.metrics, quantizers, goes_on=start.resume is not None)
 
 
 def check_training(
@@ -99,8 +142,7 @@ def check_training(
 
 def last_snapshot(solver: Solver) -> str:
     """Return the snapshot that Caffe takes after the last iteration."""
-    ending = ".h5" if solver.snapshots_are_hdf5 else ""
-    return f"{solver.snapshot_prefix}_iter_{solver.max_iter}.caffemodel{ending}"
+    return snapshot_of(solver, solver.max_iter).weights
 
 
 def run_all(
@@ -112,22 +154,93 @@ def run_all(
     simplified_config_file: Optional[str] = None,
     backend: Optional[str] = None,
     input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None,
+    restart: bool = False,
+    metrics: Optional[str] = None,
+    how_to_go_on: Optional[Callable[[str], str]] = None,
 ) -> Tuple[str, ...]:
-    """Run every step: config, insert, train, save.
+    """Run every step: config, insert, train, save; or what an interrupted run has left to do.
 
     Whatever can be refused is refused before anything is written.
+
+    Args:
+        model_file, weights_file, solver_file: the trained network, and what trains it.
+        folder: for everything written.  Where it has a run with the same inputs, that goes on.
+        config_file, simplified_config_file: a config to use, or to derive one from.
+        backend: the deploy backend; None: as the config says.
+        input_shapes: shapes of network inputs by blob.
+        restart: whether to begin from the beginning, whatever is in the folder.
+        metrics: a file of JSON lines to write.
+        how_to_go_on: says how to go on from a ``.solverstate``.
 
     Returns:
         The saved files.
 
     Raises:
-        AmctError: as the steps do.
+        StoppedBetweenIterations: a signal came; a snapshot was written.
+        AmctError: as the steps do; or the folder has a run with other inputs, or at work.
     """
     files = work_files(folder)
-    config = _config(model_file, weights_file, solver_file, config_file, simplified_config_file)
-    choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
-    registries().deploy_backends.get(choice.name)
-    solver = _trainable(solvers.read(solver_file), config, model_file, weights_file, files)
+    inputs = run_folder.describe_inputs(
+        {
+            "model": model_file,
+            "weights": weights_file,
+            "solver": solver_file,
+            "config": config_file,
+            "simplified config": simplified_config_file,
+        },
+        # Files of a run name each other by paths that begin with this one.
+        **{"path of the folder": folder, "backend": backend, "input shapes": input_shapes or {}},
+    )
+    with contextlib.ExitStack() as stack:
+        earlier = None
+        if os.path.isdir(folder):
+            stack.enter_context(run_folder.locked(folder))
+            earlier = None if restart else run_folder.read_state(folder)
+        if earlier is not None:
+            run_folder.require_same(folder, earlier, inputs)
+        config = _config(model_file, weights_file, solver_file, config_file, simplified_config_file)
+        choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
+        registries().deploy_backends.get(choice.name)
+        solver = _trainable(solvers.read(solver_file), config, model_file, weights_file, files)
+        if earlier is None:
+            if not os.path.isdir(folder):
+                stack.enter_context(run_folder.locked(folder))
+            run_folder.forget_state(folder)
+            original = (model_file, weights_file, solver_file)
+            _insert(config, config_file, original, files, solver, input_shapes)
+            made = (*files.modified, files.config, files.solver)
+            run_folder.write_state(folder, inputs, made)
+        state = None if earlier is None else _state_to_go_on_from(folder, solver)
+        log = os.path.join(folder, "caffe.log")
+        start = Start(files.modified.weights, state, metrics, how_to_go_on, log)
+        snapshot = train(files.solver, start)
+        modified = files.modified.model
+        return workflow.save(
+            modified, snapshot, files.result, "Both", files.record, files.config, backend
+        )
+
+
+def _state_to_go_on_from(folder: str, solver: Solver) -> Optional[str]:
+    """Return the state of the last snapshot of a run that was interrupted; None without one."""
+    last = run_folder.last_snapshot(folder, solver)
+    _log.info(
+        "'%s' has a run with the same inputs; it goes on %s",
+        folder,
+        "with training" if last is None else f"after iteration {last.iteration}",
+    )
+    return None if last is None else last.state
+
+
+def _insert(
+    config: QatConfig,
+    config_file: Optional[str],
+    original: Tuple[str, str, str],
+    files: WorkFiles,
+    solver: Solver,
+    input_shapes: Optional[Mapping[str, Tuple[int, ...]]],
+) -> None:
+    """Write what training starts from; ``original``: model, weights and solver of the user."""
+    model_file, weights_file, solver_file = original
     workflow.insert_by(
         config,
         config_file or files.config,
@@ -145,10 +258,6 @@ def run_all(
         elif os.path.abspath(config_file) != os.path.abspath(files.config):
             written.add(files.config, read_text(config_file))
         written.update(files.solver, solver.format())
-    snapshot = train(files.solver, files.modified.weights)
-    return workflow.save(
-        files.modified.model, snapshot, files.result, "Both", files.record, files.config, backend
-    )
 
 
 def _config(

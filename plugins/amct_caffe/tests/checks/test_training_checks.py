@@ -24,6 +24,7 @@ from amct_caffe.checks.machine import Machine
 from amct_caffe.checks.training import CHECKS
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import solver_check, workflow
+from amct_caffe.training.start import Start
 from amct_core.errors import (
     ConfigError,
     EnvironmentUnsuitableError,
@@ -478,7 +479,7 @@ def run(command: str, resume: Optional[str] = None) -> None:
     if command == "check_solver":
         amct_caffe.check_solver(SOLVER, CONFIG, MODIFIED[0])
     elif command == "train":
-        workflow.train(SOLVER, MODIFIED[1], resume)
+        workflow.train(SOLVER, Start(MODIFIED[1], resume))
     else:
         workflow.run_all(MODEL, WEIGHTS, SOLVER, "out")
 

@@ -15,6 +15,7 @@ from amct_core.ptq import calibration, workflow
 from amct_core.ptq.plan import make_plan
 from amct_core.ptq.workflow import PtqNetwork
 from amct_core.record import Record
+from amct_core.supervision.watch import current
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.data.choice import DataOptions
 from cpu_sim_backend.ptq.data import CalibrationData, calibration_data
@@ -140,5 +141,6 @@ def _in_framework(
     names = ("modified_model.prototxt", "modified_model.caffemodel")
     model, weights = (os.path.join(folder, name) for name in names)
     workflow.calibration_network(network, model, weights)
+    current().keep_log(os.path.join(folder, f"{frontend.name}.log"))
     frontend.run_calibration(model, weights, network.config.batch_num, data)
     return model, weights, network.record_file

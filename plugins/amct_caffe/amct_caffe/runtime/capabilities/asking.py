@@ -74,7 +74,11 @@ def command_with_path(
 
     A user's script may have added the folder of its Caffe, or of its layers, to ``sys.path``.
     """
-    code = f"import sys; sys.path[:] = {list(path)!r}; import {module} as module; module.main()"
+    code = (
+        f"import sys; sys.path[:] = {list(path)!r}; "
+        "from amct_core.logging import leave_to_command; leave_to_command(); "  # the log is not its
+        f"import {module} as module; module.main()"
+    )
     return [python, "-c", code, *arguments]
 
 

@@ -19,6 +19,7 @@ import attrs
 
 from amct_caffe.runtime.ranks.launch import Launch, thread_limits
 from amct_core.errors import AmctError, EnvironmentUnsuitableError, TrainingError
+from amct_core.supervision.stopping import StoppedBetweenIterations
 
 _log = logging.getLogger("amct_caffe.training")
 
@@ -74,6 +75,19 @@ class World:
             ranks = ", ".join(f"rank {rank} is {place}" for rank, place in enumerate(places))
             _log.info("training on %d ranks: %s", self.launch.size, ranks)
 
+    @property
+    def name(self) -> str:
+        """This process as messages call it."""
+        return (
+            f"rank {self.launch.rank} of {self.launch.size} "
+            f"(process {os.getpid()} on {socket.gethostname()})"
+        )
+
+    def largest(self, number: int) -> int:
+        """Return the largest of the numbers that all processes give."""
+        found: int = self.communicator.allreduce(number, op=_mpi(self.launch).MAX)
+        return found
+
     def agreed(self, action: Callable[[], Result]) -> Result:
         """Return what ``action`` returns, if it succeeds in every process.
 
@@ -120,7 +134,7 @@ class World:
         """
         try:
             yield
-        except RefusedTogetherError:
+        except (RefusedTogetherError, StoppedBetweenIterations):
             raise
         except BaseException as error:
             self._end(error, advice)
@@ -131,8 +145,7 @@ class World:
             described = str(error)
             traceback.print_exception(type(error), error, error.__traceback__)
         print(
-            f"Error: rank {self.launch.rank} of {self.launch.size} (process {os.getpid()} on "
-            f"{socket.gethostname()}): {described}\nAll ranks end. {advice}",
+            f"Error: {self.name}: {described}\nAll ranks end. {advice}",
             file=sys.stderr,
             flush=True,
         )

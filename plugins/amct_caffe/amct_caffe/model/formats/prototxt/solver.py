@@ -151,6 +151,16 @@ class Solver:
         return self.message.integer("display") or 0
 
     @property
+    def iter_size(self) -> int:
+        """Forward and backward passes of an iteration."""
+        return self.message.integer("iter_size", 1) or 1
+
+    @property
+    def average_loss(self) -> int:
+        """How many of the last losses the loss in the log is the mean of."""
+        return self.message.integer("average_loss", 1) or 1
+
+    @property
     def type(self) -> str:
         """The kind of solver, such as ``SGD`` or ``Adam``."""
         return self.message.string("type") or "SGD"
