@@ -11,6 +11,7 @@ from decimal import Decimal
 from amct_core.config.model import VERSION
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.config.values import Section
+from amct_core.numerics import ifmr
 
 NUMBERS_OF_BINS = (1024, 2048, 4096, 8192)
 
@@ -74,4 +75,11 @@ def _check_search(config: PtqActivation, section: Section) -> None:
             "search_step",
             "The search_step must be less than or equal to (search_range[1] - search_range[0]). "
             f"It is {step}, and search_range is {list(bounds)}.",
+        )
+    if ifmr.is_too_fine(bounds, step):
+        raise section.error(
+            "search_step",
+            f"search_range {list(bounds)} holds {(bounds[1] - bounds[0]) / step:.4g} steps of "
+            f"{step}; expected at most {ifmr.MOST_CANDIDATES}: each is tried on all data.",
+            "Take a narrower search_range or a larger search_step.",
         )

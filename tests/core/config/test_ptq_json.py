@@ -48,7 +48,7 @@ IFMR = st.builds(
     max_percentile=st.floats(0.5, 1.0, exclude_min=True),
     min_percentile=st.floats(0.5, 1.0, exclude_min=True),
     search_range=st.tuples(st.floats(0.125, 0.875), st.floats(1.0, 4.0)),
-    search_step=st.floats(2.0**-20, 0.125),
+    search_step=st.floats(2.0**-11, 0.125),
 )
 HFMG = st.builds(
     PtqActivation, st.just("hfmg"), num_of_bins=st.sampled_from([1024, 2048, 4096, 8192])
@@ -194,6 +194,8 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
         f"{ACTIVATION}.search_step",
         "The search_step must be less than or equal to (search_range[1] - search_range[0])",
     ),
+    (in_activation(search_step=1e-9), f"{ACTIVATION}.search_step", "expected at most 10000"),
+    (in_activation(search_range=[0.7, 1e30]), f"{ACTIVATION}.search_step", "at most 10000"),
     (in_activation(num_of_bins=1000), f"{ACTIVATION}.num_of_bins", "1024, 2048, 4096, 8192"),
     (
         in_activation(num_of_bins=1024, search_step=0.1),
