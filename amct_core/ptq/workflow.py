@@ -15,10 +15,11 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import ptq_check, ptq_json
+from amct_core.config.error_list import ErrorList
 from amct_core.config.ptq import PtqConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.distinct_files import Files, check_distinct
-from amct_core.errors import ConfigError, RecordError
+from amct_core.errors import ConfigError, QuantizationError, RecordError
 from amct_core.extensions import Frontend, WeightAlgorithm
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.file_names import SAVE_TYPES
@@ -87,15 +88,17 @@ def start(config_file: str, model_file: str, weights_file: str, record_file: str
         AmctError: a file cannot be read, the configuration does not fit the network, or the record
             is one of the other files.
     """
-    config = ptq_json.read(config_file)
-    return start_with(config, config_file, model_file, weights_file, record_file)
+    return _started(reopen(config_file, model_file, weights_file, record_file))
 
 
 def start_with(
     config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
 ) -> PtqNetwork:
     """Do what :func:`start` does, with a configuration that has been read from ``config_file``."""
-    network = reopen_with(config, config_file, model_file, weights_file, record_file)
+    return _started(reopen_with(config, config_file, model_file, weights_file, record_file))
+
+
+def _started(network: PtqNetwork) -> PtqNetwork:
     with FileSet() as files:
         files.update(network.record_file, "")
     progress.forget(network.record_file)
@@ -108,14 +111,24 @@ def reopen(config_file: str, model_file: str, weights_file: str, record_file: st
     Raises:
         AmctError: a file cannot be read, or the configuration does not fit the network.
     """
-    config = ptq_json.read(config_file)
-    return reopen_with(config, config_file, model_file, weights_file, record_file)
+    errors = ErrorList()
+    config = ptq_json.read(config_file, errors)
+    return reopen_with(config, config_file, model_file, weights_file, record_file, errors)
 
 
 def reopen_with(
-    config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
+    config: PtqConfig,
+    config_file: str,
+    model_file: str,
+    weights_file: str,
+    record_file: str,
+    errors: Optional[ErrorList] = None,
 ) -> PtqNetwork:
-    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``."""
+    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``.
+
+    ``errors`` are the faults that reading has found: they are told with those that the network
+    shows.
+    """
     check_distinct(
         {"config_file": config_file, "model_file": model_file, "weights_file": weights_file},
         {"scale_offset_record_file": record_file},
@@ -124,8 +137,11 @@ def reopen_with(
     frontend = frontend_for(model_file, plugins)
     views = _inference_views(frontend, model_file, weights_file)
     layers = quantizable_layers(views, plugins, model_file, post_training=True)
-    config = ptq_check.check_all(config, layers, plugins, config_file)
-    _check_offset(config, plugins, config_file)
+    errors = ErrorList() if errors is None else errors
+    config = ptq_check.find_faults(config, layers, plugins, config_file, errors)
+    _check_calibrators(config, plugins, config_file, errors)
+    errors.raise_all()
+    ptq_check.check_enabled(config, config_file)
     if config.joint_quant:
         _log.warning(
             "'%s': joint_quant is true; the inputs of an Eltwise get factors of their own all the "
@@ -379,16 +395,34 @@ def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> 
     return views
 
 
-def _check_offset(config: PtqConfig, plugins: Registries, config_file: str) -> None:
-    """Raise a ConfigError where a calibrator cannot do without an offset, and has to."""
+def _check_calibrators(
+    config: PtqConfig, plugins: Registries, config_file: str, errors: ErrorList
+) -> None:
+    """Find calibrators that do not take their parameters, or need an offset and have none."""
     for name, layer in config.enabled.items():
-        calibrator = plugins.calibrators.get(layer.activation.act_algo)
+        activation = layer.activation
+        if activation.act_algo not in plugins.calibrators.names():
+            continue  # found already
+        calibrator = plugins.calibrators.get(activation.act_algo)
         if calibrator.chooses:
             continue
-        try:
-            observer_for(calibrator, parameters_of(layer.activation, config.activation_offset))
-        except ConfigError as error:
-            raise error.at(file=config_file, layer=name) from error
+        with errors.collecting():
+            try:
+                observer_for(calibrator, parameters_of(activation, config.activation_offset))
+            except ConfigError as error:
+                raise error.at(file=config_file, layer=name) from error
+            except QuantizationError as error:
+                raise ConfigError(
+                    error.problem,
+                    file=config_file,
+                    layer=name,
+                    field=".".join(("activation_quant_params", *_only(activation.parameters))),
+                    remedy=error.remedy,
+                ) from error
+
+
+def _only(parameters: Mapping[str, object]) -> Tuple[str, ...]:
+    return tuple(parameters) if len(parameters) == 1 else ()
 
 
 def _fused(frontend: Frontend, graph: Graph, do_fusion: bool, skip: Tuple[str, ...]) -> Graph:

@@ -17,6 +17,7 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import ptq_json
+from amct_core.config.error_list import ErrorList
 from amct_core.deploy_choice import DeployChoice
 from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError
@@ -98,7 +99,8 @@ def _auto_calibrate(request: Request) -> bool:
         request.save_path,
     )
     evaluator = request.evaluator
-    config = ptq_json.read(request.config_file)
+    errors = ErrorList()
+    config = ptq_json.read(request.config_file, errors)
     with _temporary_folder(request.folder) as folder:
         network = workflow.reopen_with(
             attrs.evolve(config, joint_quant=False),
@@ -106,6 +108,7 @@ def _auto_calibrate(request: Request) -> bool:
             request.model_file,
             request.weights_file,
             os.path.join(folder, "record.txt"),
+            errors,
         )
         original = evaluator.evaluate(ModelFiles(request.model_file, request.weights_file))
         say("original evaluation accurcay: %s", original)  # AMCT's spelling

@@ -279,6 +279,28 @@ def test_the_faults_of_all_layers_are_told_together(tmp_path: Path) -> None:
     assert "layer 'c', field 'activation_quant_params.y'" in message
 
 
+def test_each_fault_of_a_file_is_told(tmp_path: Path) -> None:
+    activation = {"max_percentile": 5, "min_percentile": "a", "search_range": 1, "search_step": 9}
+    weight = {"num_steps": 16, "num_of_iteration": 2, "channel_wise": 1, "x": 1}
+    text = {
+        "version": 2,
+        "batch_num": 0,
+        "do_fusion": "yes",
+        "joint_quant": 1,
+        "skip_fusion_layers": 1,
+        "num_bits": 8,
+        "a": {"p": 1, "q": 1, "quant_enable": 1, ACTIVATION: activation, WEIGHT: weight},
+        "b": {ACTIVATION: {"act_algo": "mine", "asymmetric": True, "r": "s", "t": "u"}},
+        "c": {ACTIVATION: {"act_algo": "hfmg", "search_step": 0.1, "max_percentile": 1}, WEIGHT: 1},
+        "d": 1,
+    }
+    message = str(failure(tmp_path / "c.json", json.dumps(text)))
+    assert "there are 23 errors" in message
+    named = [line.split(": ")[0].split(", ", 1)[1] for line in message.splitlines()[1:]]
+    assert len(set(named)) == 23  # each once; search_step is not compared with an unread range
+    assert "layer 'a', field 'activation_quant_params.search_step'" not in named
+
+
 def test_a_file_of_qat_is_refused_by_its_keys(tmp_path: Path) -> None:
     text = '{"version": 1, "conv1": {"retrain_enable": true}}'
     error = failure(tmp_path / "c.json", text)

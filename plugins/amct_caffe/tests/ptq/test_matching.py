@@ -13,7 +13,7 @@ import pytest
 
 import amct_caffe as amct
 from amct_core import record as records
-from amct_core.errors import RecordError
+from amct_core.errors import ConfigError, RecordError
 from amct_core.ptq import workflow
 from plugins.amct_caffe.tests.ptq import networks
 
@@ -137,3 +137,17 @@ def test_conversion_takes_any_record_and_warns_where_it_cannot_be_meant(
     # An algorithm that clips a quarter of the range is one that somebody may have chosen.
     assert "do not suit" not in converted(caplog, weights_times(1.33))
     assert "do not suit" not in converted(caplog, weights_times(0.0))
+
+
+def test_every_fault_of_a_configuration_is_told_with_file_layer_and_field() -> None:
+    data = json.loads(Path(C).read_text())
+    data["first"]["activation_quant_params"] = {"act_algo": "percentile", "percentile": 5}
+    data["second"]["activation_quant_params"] = {"max_percentile": 5}
+    Path(C).write_text(json.dumps({**data, "batch_num": 0, "frist": {}}))
+    with pytest.raises(ConfigError) as caught:
+        amct.init(C, M, W, R)
+    message = str(caught.value)
+    assert "there are 4 errors" in message
+    assert "c.json, layer 'first', field 'activation_quant_params.percentile': " in message
+    assert "c.json, layer 'second', field 'activation_quant_params.max_percentile': " in message
+    assert "Did you mean 'first'?" in message
