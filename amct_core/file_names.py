@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, Tuple
 
 SAVE_TYPES = ("Fakequant", "Deploy", "Both")
 """Which of the saved models are written: values of ``save_type``, as AMCT spells them."""
@@ -58,6 +58,14 @@ def deploy_files(save_path: str, model_file: Optional[str] = None) -> ModelFiles
 def name_map_file(save_path: str) -> str:
     """Return the file that maps the deployable model's layers to those of the float model."""
     return file_under(save_path, _NAME_MAP)
+
+
+def saved_files(save_path: str, save_type: str = "Both") -> Tuple[str, ...]:
+    """Return all files that are saved under the prefix ``save_path``, of one of SAVE_TYPES."""
+    simulated = () if save_type == "Deploy" else fake_quant_files(save_path)
+    if save_type == "Fakequant":
+        return simulated
+    return (*simulated, *deploy_files(save_path), name_map_file(save_path))
 
 
 def name_map_beside(deploy_model: str) -> Optional[str]:

@@ -18,6 +18,7 @@ from amct_core.config.model import QatConfig, default_config
 from amct_core.config.ptq import PtqConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.derive import derive, updated_record
+from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import InsertionRequest, NetworkViews
@@ -94,8 +95,18 @@ def create_config(
         solver_file: the solver that will train; the states that it says go into the config.
 
     Raises:
-        AmctError: a file cannot be read, or nothing can be quantized.
+        AmctError: a file cannot be read, nothing can be quantized, or ``config_file`` is a file
+            that is read.
     """
+    check_distinct(
+        {
+            "model_file": model_file,
+            "weights_file": weights_file,
+            "config_defination": simplified_config_file,
+            "solver_file": solver_file,
+        },
+        {"config_file": config_file},
+    )
     report = propose_config(
         model_file, weights_file, simplified_config_file, solver_file=solver_file
     )
@@ -155,7 +166,8 @@ def insert(
             :class:`amct_core.ptq.first_bounds.RecordedBounds`; None: they are found from data.
 
     Raises:
-        AmctError: a file cannot be read, or the config does not fit the model.
+        AmctError: a file cannot be read, the config does not fit the model, or a file to write is
+            one that is read, or another one to write.
     """
     insert_by(
         json_format.read(config_file),
@@ -185,6 +197,19 @@ def insert_by(
     first_bounds: Optional[FirstBounds] = None,
 ) -> None:
     """Do as :func:`insert` by a ``config`` that ``config_file`` holds, or is going to."""
+    check_distinct(
+        {
+            "model_file": model_file,
+            "weights_file": weights_file,
+            "config_file": config_file,
+            "solver_file": solver_file,
+        },
+        {
+            "modified_model_file": modified_model_file,
+            "modified_weights_file": modified_weights_file,
+            "scale_offset_record_file": record_file,
+        },
+    )
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = frontend.read(
@@ -258,6 +283,17 @@ def save(
         types = {layer.name: network.graph.node(layer.name).type for layer in network.layers}
         check_inserted(config, types, network.shift_n_algo, plugins, config_file)
     record_path = record_file if record_file is not None else network.record_file
+    check_distinct(
+        {
+            "retrained_model_file": model_file,
+            "retrained_weights_file": weights_file,
+            "config_file": config_file,
+            "solver_file": solver_file,
+        },
+        {"scale_offset_record_file": record_path},
+        save_path,
+        save_type,
+    )
     record = records.read(record_path)
     _check_record(record, network, record_path)
     network = attrs.evolve(network, record_file=record_path)

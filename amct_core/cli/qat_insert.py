@@ -41,9 +41,11 @@ def command(
     Writes modified_model.prototxt, modified_model.caffemodel and record.txt, which training fills.
     """
     from amct_core import workflow
+    from amct_core.distinct_files import check_distinct
     from amct_core.ptq.first_bounds import RecordedBounds
 
     files = work_files(folder)
+    check_distinct({"--record": initial_record_file}, {"scale_offset_record_file": files.record})
     first_bounds = None
     if initial_record_file is not None:
         first_bounds = RecordedBounds.read(initial_record_file)

@@ -1,13 +1,25 @@
-"""Tells all that is wrong with a configuration at once, one error per layer."""
+"""Tells all that is wrong with a configuration at once."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import Iterator, List
+from typing import Any, Callable, Iterator, List, Optional, Tuple, TypeVar
 
 import attrs
 
 from amct_core.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class ConfigErrors(ConfigError):
+    """Several errors of one configuration.
+
+    Attributes:
+        errors: each of them.
+    """
+
+    errors: Tuple[ConfigError, ...] = ()
 
 
 @attrs.frozen
@@ -21,8 +33,16 @@ class ErrorList:
         """Keep a ConfigError that the block raises; :meth:`raise_all` raises it."""
         try:
             yield
+        except ConfigErrors as error:
+            self.errors.extend(error.errors)
         except ConfigError as error:
             self.errors.append(error)
+
+    def value(self, read: Callable[..., Optional[T]], *arguments: Any) -> Optional[T]:
+        """Return what ``read`` returns, or None where it raises a ConfigError, which is kept."""
+        with self.collecting():
+            return read(*arguments)
+        return None
 
     def raise_all(self) -> None:
         """Raise what was kept: a single error as it is, several as one that lists them.
@@ -34,6 +54,8 @@ class ErrorList:
             raise self.errors[0]
         if self.errors:
             listed = "\n".join(f"  {error}" for error in self.errors)
-            raise ConfigError(
+            error = ConfigErrors(
                 f"there are {len(self.errors)} errors:\n{listed}", file=self.errors[0].file
             )
+            error.errors = tuple(self.errors)
+            raise error

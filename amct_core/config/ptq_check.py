@@ -30,28 +30,10 @@ def check(config: PtqConfig, layers: QuantizableLayers, file: Optional[str]) -> 
             is not allowed for it, or a layer of ``skip_fusion_layers`` is not one that is fused.
             Several faults are told together.
     """
-    for name in layers.supported:
-        if name in GLOBAL:
-            raise ConfigError(
-                f"{name} is a global parameter, can not be a layer name.",
-                file=file,
-                layer=name,
-                remedy="Rename the layer.",
-            )
     errors = ErrorList()
-    for name, layer in config.layers.items():
-        with errors.collecting():
-            _check_entry(name, layer, layers, file)
-    for name in config.skip_fusion_layers:
-        with errors.collecting():
-            _check_fusable(name, layers, file)
+    _check_layers(config, layers, file, errors)
     errors.raise_all()
-    resolved: Dict[str, PtqLayer] = {
-        name: resolved_layer(config.layers[name], fact)
-        for name, fact in layers.supported.items()
-        if name in config.layers
-    }
-    return config.with_layers(resolved)
+    return _resolved(config, layers)
 
 
 def check_all(
@@ -62,10 +44,54 @@ def check_all(
     Raises:
         ConfigError: as :func:`check`, :func:`check_names` and :func:`check_enabled`.
     """
-    config = check(config, layers, file)
-    check_names(config, plugins, file)
+    errors = ErrorList()
+    config = find_faults(config, layers, plugins, file, errors)
+    errors.raise_all()
     check_enabled(config, file)
     return config
+
+
+def find_faults(
+    config: PtqConfig,
+    layers: QuantizableLayers,
+    plugins: Registries,
+    file: Optional[str],
+    errors: ErrorList,
+) -> PtqConfig:
+    """Put what :func:`check` and :func:`check_names` find into ``errors``; return as the former."""
+    _check_layers(config, layers, file, errors)
+    config = _resolved(config, layers)
+    with errors.collecting():
+        check_names(config, plugins, file)
+    return config
+
+
+def _check_layers(
+    config: PtqConfig, layers: QuantizableLayers, file: Optional[str], errors: ErrorList
+) -> None:
+    for name in layers.supported:
+        if name in GLOBAL:
+            raise ConfigError(
+                f"{name} is a global parameter, can not be a layer name.",
+                file=file,
+                layer=name,
+                remedy="Rename the layer.",
+            )
+    for name, layer in config.layers.items():
+        with errors.collecting():
+            _check_entry(name, layer, layers, file)
+    for name in config.skip_fusion_layers:
+        with errors.collecting():
+            _check_fusable(name, layers, file)
+
+
+def _resolved(config: PtqConfig, layers: QuantizableLayers) -> PtqConfig:
+    resolved: Dict[str, PtqLayer] = {
+        name: resolved_layer(config.layers[name], fact)
+        for name, fact in layers.supported.items()
+        if name in config.layers
+    }
+    return config.with_layers(resolved)
 
 
 def check_enabled(config: PtqConfig, file: Optional[str]) -> None:
@@ -89,14 +115,18 @@ def check_names(config: PtqConfig, plugins: Registries, file: Optional[str]) -> 
         ConfigError: there is nothing of this name, and the message lists what there is; or a
             calibrator does not take a parameter that it is given.
     """
+    errors = ErrorList()
     for name, layer in config.layers.items():
         algo = layer.activation.act_algo
-        look_up(plugins.calibrators.get, algo, file, name, "activation_quant_params.act_algo")
-        _check_parameters(plugins.calibrators.get(algo), layer.activation, file, name)
+        with errors.collecting():
+            look_up(plugins.calibrators.get, algo, file, name, "activation_quant_params.act_algo")
+            _check_parameters(plugins.calibrators.get(algo), layer.activation, file, name)
         weight = layer.weight
         if weight is not None:
             field = "weight_quant_params.wts_algo"
-            look_up(plugins.weight_algorithms.get, weight.algorithm, file, name, field)
+            with errors.collecting():
+                look_up(plugins.weight_algorithms.get, weight.algorithm, file, name, field)
+    errors.raise_all()
 
 
 def _check_parameters(

@@ -30,6 +30,8 @@ from __future__ import annotations
 import json
 from typing import Any, Collection, Dict, Optional, Tuple
 
+import attrs
+
 from amct_core.config.error_list import ErrorList
 from amct_core.config.ptq import (
     HFMG,
@@ -70,45 +72,53 @@ _OF_OTHER_FRAMEWORKS = (
 """Keys that AMCT has for other frameworks; the same numbers cannot be meant here."""
 
 
-def read(path: str) -> PtqConfig:
+def read(path: str, errors: Optional[ErrorList] = None) -> PtqConfig:
     """Read a configuration file.
 
+    Args:
+        path: the file.
+        errors: takes the faults of single keys, for whoever finds more and raises all; the faulty
+            keys are then as if they were missing.  None: they are raised here.
+
     Raises:
-        ConfigError: naming file, layer, key, what was found and what was expected; where several
-            layers have faults, of each of them.
+        ConfigError: naming file, layer, key, what was found and what was expected; where there are
+            several faults, each of them.
     """
-    return parse(read_text(path), path)
+    return parse(read_text(path), path, errors)
 
 
-def parse(text: str, file: Optional[str] = None) -> PtqConfig:
-    """Return the configuration that JSON ``text`` holds; errors as :func:`read`."""
+def parse(text: str, file: Optional[str] = None, errors: Optional[ErrorList] = None) -> PtqConfig:
+    """Return the configuration that JSON ``text`` holds; arguments and errors as :func:`read`."""
     top = Section.parse(text, file, "Mend the file, or create it again with create_quant_config.")
-    _refuse_keys_of_others(top)
+    found = ErrorList() if errors is None else errors
+    config = _config(top, found)
+    if errors is None:
+        found.raise_all()
+    return config
+
+
+def _config(top: Section, errors: ErrorList) -> PtqConfig:
     whole = given(
-        version=top.integer("version"),
-        batch_num=top.integer("batch_num"),
-        activation_offset=top.boolean("activation_offset"),
-        joint_quant=top.boolean("joint_quant"),
-        do_fusion=top.boolean("do_fusion"),
-        skip_fusion_layers=top.strings("skip_fusion_layers"),
+        version=errors.value(top.integer, "version"),
+        batch_num=errors.value(top.integer, "batch_num"),
+        activation_offset=errors.value(top.boolean, "activation_offset"),
+        joint_quant=errors.value(top.boolean, "joint_quant"),
+        do_fusion=errors.value(top.boolean, "do_fusion"),
+        skip_fusion_layers=errors.value(top.strings, "skip_fusion_layers"),
     )
     config = PtqConfig(**whole)
-    check_whole(config, top)
-    return config.with_layers(_layers(top))
-
-
-def _layers(top: Section) -> Dict[str, PtqLayer]:
+    with errors.collecting():
+        check_whole(config, top)
+    foreign = _refuse_keys_of_others(top, errors)
     layers: Dict[str, PtqLayer] = {}
-    errors = ErrorList()
     for name in top.data:
-        if name not in GLOBAL:
+        if name not in GLOBAL and name not in foreign:
             with errors.collecting():
-                layers[name] = _layer(top, name)
-    errors.raise_all()
-    return layers
+                layers[name] = _layer(top, name, errors)
+    return config.with_layers(layers)
 
 
-def _layer(top: Section, name: str) -> PtqLayer:
+def _layer(top: Section, name: str, errors: ErrorList) -> PtqLayer:
     if not isinstance(top.data[name], dict):
         raise top.error(
             name,
@@ -117,96 +127,126 @@ def _layer(top: Section, name: str) -> PtqLayer:
             "Correct the key.",
         )
     section = top.section(name, layer=name)
-    _check_keys(section, _LAYER)
-    weight = None
+    _check_keys(section, _LAYER, errors)
+    enabled = bool(errors.value(section.boolean, "quant_enable"))
+    layer = PtqLayer(enabled, weight=None)
+    activation = errors.value(section.section, "activation_quant_params")
+    if activation is not None:
+        layer = attrs.evolve(layer, activation=_activation(activation, errors))
     if "weight_quant_params" in section.data:
-        weight = _weight(section.section("weight_quant_params"))
-    return PtqLayer(
-        enabled=bool(section.boolean("quant_enable")),
-        activation=_activation(section.section("activation_quant_params")),
-        weight=weight,
-    )
+        weight = errors.value(section.section, "weight_quant_params")
+        if weight is not None:
+            layer = attrs.evolve(layer, weight=_weight(weight, errors))
+    return layer
 
 
-def _activation(section: Section) -> PtqActivation:
-    _refuse_keys_of_others(section)
-    algo = section.string("act_algo")
+def _activation(section: Section, errors: ErrorList) -> PtqActivation:
+    algo = errors.value(section.string, "act_algo")
     if algo is not None and algo not in PARAMETERS:
-        return PtqActivation(algo, others=_parameters(section, algo))
-    _check_keys(section, _ACTIVATION)
+        foreign = _refuse_keys_of_others(section, errors)
+        return PtqActivation(algo, others=_parameters(section, algo, foreign, errors))
+    _check_keys(section, _ACTIVATION, errors)
     values = given(
-        act_algo=_act_algo(section, algo),
-        max_percentile=section.number("max_percentile"),
-        min_percentile=section.number("min_percentile"),
-        search_range=section.numbers("search_range"),
-        search_step=section.number("search_step"),
-        num_of_bins=section.integer("num_of_bins"),
+        act_algo=_act_algo(section, algo, errors),
+        max_percentile=errors.value(section.number, "max_percentile"),
+        min_percentile=errors.value(section.number, "min_percentile"),
+        search_range=errors.value(section.numbers, "search_range"),
+        search_step=errors.value(section.number, "search_step"),
+        num_of_bins=errors.value(section.integer, "num_of_bins"),
     )
+    unreadable = [key for key in _ACTIVATION if key in section.data and key not in values]
     config = PtqActivation(**values)
-    check_activation(config, section)
+    with errors.collecting():
+        check_activation(config, section, unreadable)
     return config
 
 
-def _parameters(section: Section, algo: str) -> Tuple[Tuple[str, float], ...]:
+def _parameters(
+    section: Section, algo: str, foreign: Collection[str], errors: ErrorList
+) -> Tuple[Tuple[str, float], ...]:
     """Return the parameters of a calibrator that is none of AMCT's; which it takes, it knows."""
-    values = {key: value for key, value in section.data.items() if key != "act_algo"}
-    for key, value in values.items():
-        if not is_number(value):
-            raise section.wrong_type(
-                key, f"it is {value!r}; expected a number, as act_algo is '{algo}'."
-            )
+    values: Dict[str, float] = {}
+    for key, value in section.data.items():
+        if key == "act_algo" or key in foreign:
+            continue
+        with errors.collecting():
+            if not is_number(value):
+                raise section.wrong_type(
+                    key, f"it is {value!r}; expected a number, as act_algo is '{algo}'."
+                )
+            values[key] = value
     return tuple(values.items())
 
 
-def _act_algo(section: Section, named: Optional[str]) -> Optional[str]:
+def _act_algo(section: Section, named: Optional[str], errors: ErrorList) -> Optional[str]:
     """Return the calibrator: the one that is named, or whose parameters are there."""
     present = {algo: [k for k in keys if k in section.data] for algo, keys in PARAMETERS.items()}
     if all(present.values()):
         first, second = (keys[0] for keys in present.values())
-        raise section.error(
-            second,
-            f"{first} and {second} can not appear at same time: a layer has one act_algo.",
-            f"Remove the parameters of {IFMR} or those of {HFMG}.",
-        )
+        with errors.collecting():
+            raise section.error(
+                second,
+                f"{first} and {second} can not appear at same time: a layer has one act_algo.",
+                f"Remove the parameters of {IFMR} or those of {HFMG}.",
+            )
+        return named
     if named is None:
         return HFMG if present[HFMG] else None
     for algo, keys in present.items():
-        if keys and algo != named:
-            raise _foreign(section, keys[0], named)
+        for key in keys if algo != named else ():
+            with errors.collecting():
+                raise _foreign(section, key, named)
     return named
 
 
-def _weight(section: Section) -> PtqWeight:
-    algo = section.string("wts_algo")
+def _weight(section: Section, errors: ErrorList) -> PtqWeight:
+    algo = errors.value(section.string, "wts_algo")
     if algo == NUQ:
-        raise section.error("wts_algo", NUQ_REASON, "Set it to arq_quantize.")
+        with errors.collecting():
+            raise section.error("wts_algo", NUQ_REASON, "Set it to arq_quantize.")
     config = PtqWeight(**given(wts_algo=algo))
     for key in _NUQ_PARAMETERS:
-        if key in section.data:
-            raise _foreign(section, key, config.wts_algo)
-    _check_keys(section, _WEIGHT)
-    return PtqWeight(config.wts_algo, section.boolean("channel_wise"))
+        if key in section.data and algo != NUQ:
+            with errors.collecting():
+                raise _foreign(section, key, config.wts_algo)
+    _check_keys(section, (*_WEIGHT, *_NUQ_PARAMETERS), errors, _WEIGHT)
+    return PtqWeight(config.wts_algo, errors.value(section.boolean, "channel_wise"))
 
 
 def _foreign(section: Section, key: str, algo: str) -> ConfigError:
     return section.error(key, f"{key} is not valid param of quantize {algo}.", "Remove the key.")
 
 
-def _check_keys(section: Section, known: Collection[str]) -> None:
-    _refuse_keys_of_others(section)
-    for key in section.data:
-        if key not in known:
-            inside = f" in {section.path}" if section.path else ""
-            section.check_keys(known, f"Unknown parameter {key}{inside}")
+def _check_keys(
+    section: Section,
+    known: Collection[str],
+    errors: ErrorList,
+    offered: Collection[str] = (),
+) -> None:
+    """Refuse each key that is not ``known``; ``offered`` are those to name, if not all."""
+    foreign = _refuse_keys_of_others(section, errors)
+    inside = f" in {section.path}" if section.path else ""
+    for key, value in section.data.items():
+        if key not in known and key not in foreign:
+            with errors.collecting():
+                alone = attrs.evolve(section, data={key: value})
+                alone.check_keys(offered or known, f"Unknown parameter {key}{inside}")
 
 
-def _refuse_keys_of_others(section: Section) -> None:
-    for key in _OF_OTHER_FRAMEWORKS:
-        # A layer may have such a name.
-        if key in section.data and (section.layer is not None or not _is_entry(section, key)):
+def _refuse_keys_of_others(section: Section, errors: ErrorList) -> Tuple[str, ...]:
+    """Refuse and return the keys that AMCT has for other frameworks."""
+    # A layer may have such a name.
+    found = tuple(
+        key
+        for key in _OF_OTHER_FRAMEWORKS
+        if key in section.data and (section.layer is not None or not _is_entry(section, key))
+    )
+    for key in found:
+        with errors.collecting():
             raise section.error(
                 key, "AMCT has this key for other frameworks than Caffe.", "Remove the key."
             )
+    return found
 
 
 def _is_entry(section: Section, key: str) -> bool:

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
+from typing import Collection
 
+from amct_core.config.error_list import ErrorList
 from amct_core.config.model import VERSION
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.config.values import Section
+from amct_core.numerics import ifmr
 
 NUMBERS_OF_BINS = (1024, 2048, 4096, 8192)
 
@@ -19,34 +22,56 @@ def check_whole(config: PtqConfig, section: Section) -> None:
     """Check the values that are not of one layer.
 
     Raises:
-        ConfigError: naming the key.
+        ConfigError: naming the key, or each of several.
     """
-    if config.version != VERSION:
-        raise section.error("version", f"The version must be {VERSION}. It is {config.version}.")
-    if config.batch_num <= 0:
-        raise section.error(
-            "batch_num", f"The batch_num must be greater than zero. It is {config.batch_num}."
-        )
+    errors = ErrorList()
+    with errors.collecting():
+        if config.version != VERSION:
+            raise section.error(
+                "version", f"The version must be {VERSION}. It is {config.version}."
+            )
+    with errors.collecting():
+        if config.batch_num <= 0:
+            raise section.error(
+                "batch_num", f"The batch_num must be greater than zero. It is {config.batch_num}."
+            )
+    errors.raise_all()
 
 
-def check_activation(config: PtqActivation, section: Section) -> None:
+def check_activation(
+    config: PtqActivation, section: Section, unreadable: Collection[str] = ()
+) -> None:
     """Check the values of one ``activation_quant_params``.
 
+    Args:
+        config: the values.
+        section: where they come from.
+        unreadable: keys whose values are not those of the file, which could not be read.
+
     Raises:
-        ConfigError: naming the key.
+        ConfigError: naming the key, or each of several.
     """
+    errors = ErrorList()
     for key in ("max_percentile", "min_percentile"):
-        value = getattr(config, key)
-        if not 0.5 < value <= 1.0:
+        with errors.collecting():
+            _check_percentile(key, getattr(config, key), section)
+    if not {"search_range", "search_step"}.intersection(unreadable):
+        with errors.collecting():
+            _check_search(config, section)
+    with errors.collecting():
+        if config.num_of_bins not in NUMBERS_OF_BINS:
+            bins = ", ".join(map(str, NUMBERS_OF_BINS))
             raise section.error(
-                key,
-                f"The {key} must be greater than 0.5 and less than or equal to 1.0. It is {value}.",
+                "num_of_bins", f"it is {config.num_of_bins}; expected one of {bins}."
             )
-    _check_search(config, section)
-    if config.num_of_bins not in NUMBERS_OF_BINS:
+    errors.raise_all()
+
+
+def _check_percentile(key: str, value: float, section: Section) -> None:
+    if not 0.5 < value <= 1.0:
         raise section.error(
-            "num_of_bins",
-            f"it is {config.num_of_bins}; expected one of {', '.join(map(str, NUMBERS_OF_BINS))}.",
+            key,
+            f"The {key} must be greater than 0.5 and less than or equal to 1.0. It is {value}.",
         )
 
 
@@ -74,4 +99,11 @@ def _check_search(config: PtqActivation, section: Section) -> None:
             "search_step",
             "The search_step must be less than or equal to (search_range[1] - search_range[0]). "
             f"It is {step}, and search_range is {list(bounds)}.",
+        )
+    if ifmr.is_too_fine(bounds, step):
+        raise section.error(
+            "search_step",
+            f"search_range {list(bounds)} holds {(bounds[1] - bounds[0]) / step:.4g} steps of "
+            f"{step}; expected at most {ifmr.MOST_CANDIDATES}: each is tried on all data.",
+            "Take a narrower search_range or a larger search_step.",
         )

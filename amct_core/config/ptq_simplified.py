@@ -122,7 +122,7 @@ def from_text(text: str, file: str) -> SimplifiedPtqConfig:
             field=_NUQ_CONFIG,
             remedy="Remove nuq_config; arq_quantize then quantizes the weights of every layer.",
         )
-    check_fields(message, _TOP, file, "")
+    check_fields(message, _TOP, file, "", (*_SKIPS, BY_TYPE, BY_LAYER))
     for field in _SKIPS:
         check_not_repeated(message.strings(field), file, field)
     whole = PtqConfig(

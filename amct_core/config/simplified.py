@@ -44,6 +44,14 @@ _TOP = frozenset(
         "deploy_backend",
     }
 )
+_REPEATED = (
+    "skip_layers",
+    "skip_layer_types",
+    "override_layer_configs",
+    "override_layer_types",
+    "quant_skip_layers",
+    "quant_skip_types",
+)
 _UNSUPPORTED = ("skip_layer_types", "quant_skip_types")
 _ULQ_NAMES = ("ulq_quantize", "ActULQquantize")
 
@@ -82,7 +90,7 @@ def read(path: str) -> SimplifiedConfig:
 def from_text(text: str, file: str) -> SimplifiedConfig:
     """Return what ``text`` holds; errors as :func:`read`."""
     message = parse(text, file)
-    check_fields(message, _TOP, file, "")
+    check_fields(message, _TOP, file, "", _REPEATED)
     for name in _UNSUPPORTED:
         if message.has(name):
             raise ConfigError(

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, Sequence
+from typing import Collection, Dict, Iterable, Sequence, Set
 
 from amct_core.errors import ConfigError
 from amct_core.textproto import Message
 
 
-def check_fields(message: Message, known: Iterable[str], file: str, where: str) -> None:
-    """Raise if ``message``, which is the field ``where``, has a field that is not ``known``."""
+def check_fields(
+    message: Message,
+    known: Iterable[str],
+    file: str,
+    where: str,
+    repeated: Collection[str] = (),
+) -> None:
+    """Check which fields ``message`` has, which is the field ``where``.
+
+    Raises:
+        ConfigError: one is not ``known``, or is there twice and not ``repeated``; protobuf refuses
+            both.
+    """
     names = sorted(known)
+    seen: Set[str] = set()
     for field in message:
         if field.name not in names:
             raise ConfigError(
@@ -19,6 +31,14 @@ def check_fields(message: Message, known: Iterable[str], file: str, where: str) 
                 field=f"{where}.{field.name}" if where else field.name,
                 remedy="Remove it.",
             )
+        if field.name in seen and field.name not in repeated:
+            raise ConfigError(
+                f"line {field.line}: it is there twice; expected one value.",
+                file=file,
+                field=f"{where}.{field.name}" if where else field.name,
+                remedy="Remove one of the two.",
+            )
+        seen.add(field.name)
 
 
 def required(message: Message, name: str, file: str, where: str = "") -> Message:

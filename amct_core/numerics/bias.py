@@ -41,7 +41,8 @@ def quantize(
             f"the bias of {channel_list(faulty)} is {steps[faulty][0]:.9g} steps of deq_scale; "
             "expected a number within int32.",
             layer=layer,
-            remedy="Leave the layer unquantized (retrain_enable: false): its input or weights are "
+            remedy="Leave the layer unquantized (retrain_enable: false; after training, "
+            "quant_enable: false, or no entry in a record of your own): its input or weights are "
             "very small compared with its bias.",
         )
     return steps.astype(np.int32)

@@ -33,6 +33,8 @@ Differences from the reference library, all of them defects there:
 * ``k`` can become 0, and the read goes out of bounds, where float32 rounds ``percentile * n`` up
   to ``n``.  Here ``k`` is at least 1.
 
+* The number of candidates is limited (:data:`MOST_CANDIDATES`): each costs a pass over the data.
+
 Source: hicann/amct quantize_lib/ifmr.cpp and util.cpp.
 """
 
@@ -48,6 +50,9 @@ from amct_core.numerics.affine import QUANT_MAX, QUANT_MIN, QUANT_STEPS, process
 from amct_core.numerics.arrays import CHUNK, Float32Array, Float64Array, flat_chunks
 from amct_core.numerics.reduction import OneProcess, Reduction
 from amct_core.numerics.rounding import half_away
+
+MOST_CANDIDATES = 10_000
+"""How many ratios are tried at most; AMCT's default has 60, and AMCT states no limit."""
 
 Batches = Union[Float32Array, Sequence[Float32Array]]
 FasterErrors = Callable[
@@ -74,7 +79,7 @@ def calibrate(
         x: float32, any shape, or a sequence of such arrays (the batches of a calibration).
         with_offset: asymmetric grid; False pins the offset at 0.
         search_range: smallest and largest ratio to try, ``0 < start <= end``.
-        search_step: distance between ratios, above 0.
+        search_step: distance between ratios, above 0; at most MOST_CANDIDATES fit the range.
         max_percentile, min_percentile: share of the values that the bound covers, in (0, 1].
         faster_errors: computes the candidates' errors another way; may decline with None.
         reduction: where ``x`` is this process's share of the data: brings the number of values, the
@@ -170,9 +175,20 @@ def _ratios(search_range: Tuple[float, float], search_step: float) -> Float32Arr
             f"search_range is {search_range} and search_step {search_step}; expected "
             "0 < start <= end and a step above 0."
         )
+    if is_too_fine(search_range, search_step):
+        raise QuantizationError(
+            f"search_range is {search_range} and search_step {search_step}; expected at most "
+            f"{MOST_CANDIDATES} steps."
+        )
     count = int((end - start) / step + np.float32(1))
     result: Float32Array = start + np.arange(count, dtype=np.float32) * step
     return result
+
+
+def is_too_fine(search_range: Sequence[float], search_step: float) -> bool:
+    """Return whether there would be more than MOST_CANDIDATES candidates."""
+    start, end = search_range
+    return (float(end) - float(start)) / float(search_step) > MOST_CANDIDATES
 
 
 def _rank(count: int, percentile: float) -> int:

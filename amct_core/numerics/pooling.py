@@ -96,7 +96,8 @@ def integer_sums(averages: Float32Array, areas: Int64Array) -> Int32Array:
     if areas.max() > MAX_WINDOW:
         raise QuantizationError(
             f"a pooling window has {areas.max()} values; at most {MAX_WINDOW} are exact.",
-            remedy="Leave this layer unquantized (retrain_enable: false).",
+            remedy="Leave this layer unquantized (retrain_enable: false; after training, "
+            "quant_enable: false).",
         )
     sums: Float64Array = np.rint(averages.astype(np.float64) * areas)
     return sums.astype(np.int32)

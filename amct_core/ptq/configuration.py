@@ -11,6 +11,7 @@ from amct_core.config.ptq_application import Types, apply
 from amct_core.config.ptq_ranges import check_whole
 from amct_core.config.ptq_simplified import Calibration, SimplifiedPtqConfig
 from amct_core.config.values import Section, given
+from amct_core.distinct_files import check_distinct
 from amct_core.plugins import Registries, registries
 from amct_core.workflow import ConfigReport, frontend_for, quantizable_layers
 
@@ -29,9 +30,17 @@ def create_ptq_config(
             (:func:`simplified_config`).
 
     Raises:
-        AmctError: a file cannot be read, nothing can be quantized, or ``simplified`` names what the
-            network does not have.
+        AmctError: a file cannot be read, nothing can be quantized, ``simplified`` names what the
+            network does not have, or ``config_file`` is a file that is read.
     """
+    check_distinct(
+        {
+            "model_file": model_file,
+            "weights_file": weights_file,
+            "config_defination": simplified.file,
+        },
+        {"config_file": config_file},
+    )
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = frontend.read(model_file, weights_file)

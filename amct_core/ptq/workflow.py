@@ -15,9 +15,11 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import ptq_check, ptq_json
+from amct_core.config.error_list import ErrorList
 from amct_core.config.ptq import PtqConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
-from amct_core.errors import ConfigError, RecordError
+from amct_core.distinct_files import Files, check_distinct
+from amct_core.errors import ConfigError, QuantizationError, RecordError
 from amct_core.extensions import Frontend, WeightAlgorithm
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.file_names import SAVE_TYPES
@@ -31,6 +33,7 @@ from amct_core.ptq.engine import Batch, Engine
 from amct_core.ptq.from_record import has_factors, quantized_model, with_input_shapes
 from amct_core.ptq.fusion import check_statistics, fuse
 from amct_core.ptq.improvements.steps import Improvements
+from amct_core.ptq.matching import check_matches, warn_of_misfits
 from amct_core.ptq.observing import observer_for, parameters_of
 from amct_core.ptq.plan import make_plan, naming_layers
 from amct_core.quantizable import QuantizableLayers, find_quantizable
@@ -53,7 +56,7 @@ class PtqNetwork:
         graph: the network as it is in testing, fused as the configuration says.
         config: the configuration, with the defaults of each layer type.
         record_file: absolute path of the record.
-        model_file, weights_file: the original.
+        model_file, weights_file, config_file: absolute paths of what it was read from.
     """
 
     graph: Graph
@@ -61,6 +64,16 @@ class PtqNetwork:
     record_file: str
     model_file: str
     weights_file: str
+    config_file: str
+
+    @property
+    def inputs(self) -> Files:
+        """What no step may write over, by argument."""
+        return {
+            "config_file": self.config_file,
+            "model_file": self.model_file,
+            "weights_file": self.weights_file,
+        }
 
 
 def start(config_file: str, model_file: str, weights_file: str, record_file: str) -> PtqNetwork:
@@ -72,17 +85,20 @@ def start(config_file: str, model_file: str, weights_file: str, record_file: str
         record_file: created, or emptied.
 
     Raises:
-        AmctError: a file cannot be read, or the configuration does not fit the network.
+        AmctError: a file cannot be read, the configuration does not fit the network, or the record
+            is one of the other files.
     """
-    config = ptq_json.read(config_file)
-    return start_with(config, config_file, model_file, weights_file, record_file)
+    return _started(reopen(config_file, model_file, weights_file, record_file))
 
 
 def start_with(
     config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
 ) -> PtqNetwork:
     """Do what :func:`start` does, with a configuration that has been read from ``config_file``."""
-    network = reopen_with(config, config_file, model_file, weights_file, record_file)
+    return _started(reopen_with(config, config_file, model_file, weights_file, record_file))
+
+
+def _started(network: PtqNetwork) -> PtqNetwork:
     with FileSet() as files:
         files.update(network.record_file, "")
     progress.forget(network.record_file)
@@ -95,20 +111,37 @@ def reopen(config_file: str, model_file: str, weights_file: str, record_file: st
     Raises:
         AmctError: a file cannot be read, or the configuration does not fit the network.
     """
-    config = ptq_json.read(config_file)
-    return reopen_with(config, config_file, model_file, weights_file, record_file)
+    errors = ErrorList()
+    config = ptq_json.read(config_file, errors)
+    return reopen_with(config, config_file, model_file, weights_file, record_file, errors)
 
 
 def reopen_with(
-    config: PtqConfig, config_file: str, model_file: str, weights_file: str, record_file: str
+    config: PtqConfig,
+    config_file: str,
+    model_file: str,
+    weights_file: str,
+    record_file: str,
+    errors: Optional[ErrorList] = None,
 ) -> PtqNetwork:
-    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``."""
+    """Do what :func:`reopen` does, with a configuration that has been read from ``config_file``.
+
+    ``errors`` are the faults that reading has found: they are told with those that the network
+    shows.
+    """
+    check_distinct(
+        {"config_file": config_file, "model_file": model_file, "weights_file": weights_file},
+        {"scale_offset_record_file": record_file},
+    )
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     views = _inference_views(frontend, model_file, weights_file)
     layers = quantizable_layers(views, plugins, model_file, post_training=True)
-    config = ptq_check.check_all(config, layers, plugins, config_file)
-    _check_offset(config, plugins, config_file)
+    errors = ErrorList() if errors is None else errors
+    config = ptq_check.find_faults(config, layers, plugins, config_file, errors)
+    _check_calibrators(config, plugins, config_file, errors)
+    errors.raise_all()
+    ptq_check.check_enabled(config, config_file)
     if config.joint_quant:
         _log.warning(
             "'%s': joint_quant is true; the inputs of an Eltwise get factors of their own all the "
@@ -116,7 +149,15 @@ def reopen_with(
             config_file,
         )
     graph = _fused(frontend, views.test, config.do_fusion, config.skip_fusion_layers)
-    return PtqNetwork(graph, config, os.path.realpath(record_file), model_file, weights_file)
+    return PtqNetwork(
+        graph=graph,
+        config=config,
+        record_file=os.path.realpath(record_file),
+        # Each step looks at the files again, perhaps from another folder.
+        model_file=os.path.abspath(model_file),
+        weights_file=os.path.abspath(weights_file),
+        config_file=os.path.abspath(config_file),
+    )
 
 
 def prepared(network: PtqNetwork, improvements: Improvements) -> PtqNetwork:
@@ -146,8 +187,17 @@ def calibration_network(
 
     Raises:
         ConfigError: a layer's calibrator needs an engine, which the framework is not.
-        AmctError: weights that cannot be quantized, or a file that cannot be written.
+        AmctError: weights that cannot be quantized, a file that cannot be written, or one that
+            is read, or written as another one.
     """
+    check_distinct(
+        network.inputs,
+        {
+            "scale_offset_record_file": network.record_file,
+            "modified_model_file": modified_model_file,
+            "modified_weights_file": modified_weights_file,
+        },
+    )
     plugins = registries()
     frontend = frontend_for(network.model_file, plugins)
     plan = attrs.evolve(
@@ -212,10 +262,12 @@ def save(
         The files written.
 
     Raises:
-        RecordError: calibration is not complete; the message says how far each layer is.
+        RecordError: calibration is not complete, and the message says how far each layer is; or the
+            record belongs to other weights or another configuration.
         AmctError: numbers that cannot be quantized, or a file that cannot be written.
     """
     _check_save(save_type)
+    _check_save_path(network, save_path, save_type)
     model = quantized(network)
     return save_quantized(
         network, model, save_type, save_path, backend, default_backend=default_backend
@@ -229,7 +281,8 @@ def quantized(network: PtqNetwork) -> QuantizedModel:
         network: what :func:`start` or :func:`prepared` returned.
 
     Raises:
-        RecordError: calibration is not complete; the message says how far each layer is.
+        RecordError: calibration is not complete, and the message says how far each layer is; or the
+            record belongs to other weights or another configuration.
         QuantizationError: numbers that cannot be quantized.
     """
     plugins = registries()
@@ -243,6 +296,7 @@ def quantized(network: PtqNetwork) -> QuantizedModel:
         for name, layer in network.config.enabled.items()
         if layer.weight is not None
     }
+    check_matches(record, network.graph, network.config, algorithms, file)
     return quantized_model(network.graph, record, algorithms, file)
 
 
@@ -267,9 +321,10 @@ def save_quantized(
         The files written.
 
     Raises:
-        AmctError: a file cannot be written.
+        AmctError: a file cannot be written, or is one that is read.
     """
     _check_save(save_type)
+    _check_save_path(network, save_path, save_type)
     plugins = registries()
     frontend = frontend_for(network.model_file, plugins)
     choice = deploy_choice(backend, None, None, default_backend)
@@ -291,7 +346,8 @@ def convert(
     """Write both models from a network and a record of the user's own.
 
     What can be fused is, except with the layers whose entry says ``skip_fusion``.  Layers without
-    factors stay in float.
+    factors stay in float.  Scales may come from any algorithm; those under which most of a layer's
+    weights would be clipped, or use little of int8, are warned of.
 
     Args:
         model_file, weights_file: the trained model.
@@ -307,6 +363,15 @@ def convert(
         RecordError: a layer of the record is not in the network, or factors do not fit.
         AmctError: a file cannot be read or written, or numbers cannot be quantized.
     """
+    check_distinct(
+        {
+            "model_file": model_file,
+            "weights_file": weights_file,
+            "scale_offset_record_file": record_file,
+        },
+        {},
+        save_path,
+    )
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
     record = records.read(record_file)
@@ -317,6 +382,7 @@ def convert(
     algorithm = plugins.weight_algorithms.get(_DEFAULT_WEIGHT_ALGORITHM)
     algorithms: Mapping[str, WeightAlgorithm] = dict.fromkeys(record, algorithm)
     model = quantized_model(graph, record, algorithms, record_file)
+    warn_of_misfits(record, graph, record_file)
     choice = deploy_choice(backend, None, None, default_backend)
     model = attrs.evolve(model, made_from=(model_file, weights_file))
     return _write(model, frontend, "Both", save_path, choice, plugins)
@@ -331,16 +397,34 @@ def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> 
     return views
 
 
-def _check_offset(config: PtqConfig, plugins: Registries, config_file: str) -> None:
-    """Raise a ConfigError where a calibrator cannot do without an offset, and has to."""
+def _check_calibrators(
+    config: PtqConfig, plugins: Registries, config_file: str, errors: ErrorList
+) -> None:
+    """Find calibrators that do not take their parameters, or need an offset and have none."""
     for name, layer in config.enabled.items():
-        calibrator = plugins.calibrators.get(layer.activation.act_algo)
+        activation = layer.activation
+        if activation.act_algo not in plugins.calibrators.names():
+            continue  # found already
+        calibrator = plugins.calibrators.get(activation.act_algo)
         if calibrator.chooses:
             continue
-        try:
-            observer_for(calibrator, parameters_of(layer.activation, config.activation_offset))
-        except ConfigError as error:
-            raise error.at(file=config_file, layer=name) from error
+        with errors.collecting():
+            try:
+                observer_for(calibrator, parameters_of(activation, config.activation_offset))
+            except ConfigError as error:
+                raise error.at(file=config_file, layer=name) from error
+            except QuantizationError as error:
+                raise ConfigError(
+                    error.problem,
+                    file=config_file,
+                    layer=name,
+                    field=".".join(("activation_quant_params", *_only(activation.parameters))),
+                    remedy=error.remedy,
+                ) from error
+
+
+def _only(parameters: Mapping[str, object]) -> Tuple[str, ...]:
+    return tuple(parameters) if len(parameters) == 1 else ()
 
 
 def _fused(frontend: Frontend, graph: Graph, do_fusion: bool, skip: Tuple[str, ...]) -> Graph:
@@ -381,6 +465,11 @@ def _check_save(save_type: str) -> None:
         raise ConfigError(
             f"it is {save_type!r}; expected one of {', '.join(SAVE_TYPES)}.", field="save_type"
         )
+
+
+def _check_save_path(network: PtqNetwork, save_path: str, save_type: str) -> None:
+    inputs = {**network.inputs, "scale_offset_record_file": network.record_file}
+    check_distinct(inputs, {}, save_path, save_type)
 
 
 def _write(

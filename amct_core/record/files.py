@@ -41,7 +41,8 @@ def read(path: str) -> Record:
         raise RecordError(
             "there is no such record file.",
             file=path,
-            remedy="Run from the folder in which create_quant_retrain_model ran, or insert again.",
+            remedy="Check the path, or begin again: the step before training or calibration makes "
+            "the record, and they fill it.",
         )
     text = read_text(path)
     try:
@@ -106,7 +107,7 @@ def _entry(path: str, message: Message) -> tuple[str, LayerRecord]:
             file=path,
             layer=name,
             field=problem[0],
-            remedy="Mend the value, or train again.",
+            remedy="Mend the value, or train or calibrate again.",
         )
     return name, entry
 
@@ -133,7 +134,7 @@ def _unknown_field(path: str, name: str, line: int, expected: str) -> RecordErro
         f"line {line}: found '{name}'; expected {expected}.",
         file=path,
         field=name,
-        remedy="Give the record file that training wrote.",
+        remedy="Give a record file, as training or calibration writes it.",
     )
 
 

@@ -17,10 +17,12 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import ptq_json
+from amct_core.config.error_list import ErrorList
 from amct_core.deploy_choice import DeployChoice
+from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError
 from amct_core.extensions.fallback import FallbackStrategy, Ranking, Sensitivity
-from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, name_map_file
+from amct_core.file_names import ModelFiles, fake_quant_files, saved_files
 from amct_core.files import FileSet
 from amct_core.plugins import registries
 from amct_core.ptq import kept_batches, workflow
@@ -83,8 +85,22 @@ def auto_calibrate(request: Request) -> bool:
 
 
 def _auto_calibrate(request: Request) -> bool:
+    check_distinct(
+        {
+            "config_file": request.config_file,
+            "model_file": request.model_file,
+            "weights_file": request.weights_file,
+        },
+        {
+            "record_file": request.record_file,
+            "save_dir (its ranking)": report.ranking_file(request.folder),
+            "save_dir (its configuration)": report.final_config_file(request.folder),
+        },
+        request.save_path,
+    )
     evaluator = request.evaluator
-    config = ptq_json.read(request.config_file)
+    errors = ErrorList()
+    config = ptq_json.read(request.config_file, errors)
     with _temporary_folder(request.folder) as folder:
         network = workflow.reopen_with(
             attrs.evolve(config, joint_quant=False),
@@ -92,6 +108,7 @@ def _auto_calibrate(request: Request) -> bool:
             request.model_file,
             request.weights_file,
             os.path.join(folder, "record.txt"),
+            errors,
         )
         original = evaluator.evaluate(ModelFiles(request.model_file, request.weights_file))
         say("original evaluation accurcay: %s", original)  # AMCT's spelling
@@ -263,9 +280,7 @@ def _copy(
 def _results(request: Request) -> Tuple[str, ...]:
     """Return every file that a search of this request writes when it succeeds."""
     return (
-        *fake_quant_files(request.save_path),
-        *deploy_files(request.save_path),
-        name_map_file(request.save_path),
+        *saved_files(request.save_path),
         report.final_config_file(request.folder),
         request.record_file,
     )

@@ -71,19 +71,25 @@ def create_quant_retrain_model(
     Raises:
         AmctError: a file cannot be read, or the config does not fit the network.
     """
+    from amct_core.distinct_files import check_distinct
     from amct_core.ptq.first_bounds import RecordedBounds
 
+    written = {
+        "modified_model_file": _path(modified_model_file, "modified_model_file"),
+        "modified_weights_file": _path(modified_weights_file, "modified_weights_file"),
+        "scale_offset_record_file": _path(scale_offset_record_file, "scale_offset_record_file"),
+    }
     first_bounds = None
     if initial_record_file is not None:
-        first_bounds = RecordedBounds.read(_path(initial_record_file, "initial_record_file"))
+        first = _path(initial_record_file, "initial_record_file")
+        check_distinct({"initial_record_file": first}, written)
+        first_bounds = RecordedBounds.read(first)
     workflow = _workflow()
     workflow.insert(
         _path(model_file, "model_file"),
         _path(weights_file, "weights_file"),
         _path(config_file, "config_file"),
-        _path(modified_model_file, "modified_model_file"),
-        _path(modified_weights_file, "modified_weights_file"),
-        _path(scale_offset_record_file, "scale_offset_record_file"),
+        *written.values(),
         first_bounds=first_bounds,
     )
 

@@ -81,7 +81,8 @@ def init(
         What AMCT calls the graph: the argument of :func:`quantize_model` and :func:`save_model`.
 
     Raises:
-        AmctError: a file cannot be read, or the config does not fit the network.
+        AmctError: a file cannot be read, the config does not fit the network, or the record is one
+            of the other files; then nothing is written.
     """
     graph: PtqNetwork = _workflow().start(
         _path(config_file, "config_file"),
@@ -127,8 +128,9 @@ def save_model(
             phase.  ``'ascend'`` is the layout that ATC takes as it is.
 
     Raises:
-        RecordError: calibration is not complete; the message says how many batches each layer has
-            seen.  Then nothing is written.
+        RecordError: calibration is not complete, and the message says how many batches each layer
+            has seen; or the record belongs to other weights or another configuration.  Then nothing
+            is written.
         AmctError: numbers that cannot be quantized, or a file that cannot be written.
     """
     from amct_core.deploy_choice import API_DEFAULT

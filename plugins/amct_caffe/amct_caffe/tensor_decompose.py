@@ -46,13 +46,18 @@ def auto_decomposition(
 
     Raises:
         ConfigError: ``energy`` is out of range.
+        ModelError: the network, or its weights, are quantized already.
         QuantizationError: weights hold NaN or infinity; the layer is named, and nothing is written.
-        AmctError: a file cannot be read or written, or the files do not fit each other.
+        AmctError: a file cannot be read or written, the files do not fit each other, or a file to
+            write is one that is read.
     """
+    from amct_caffe.checks.quantized_models import no_float_model
     from amct_caffe.frontend import write_network
     from amct_caffe.model.network import read_network
     from amct_caffe.passes.decompose_convolutions import DecomposeConvolutions, free_names
     from amct_core import logging as amct_logging
+    from amct_core.distinct_files import check_distinct
+    from amct_core.errors import ModelError
     from amct_core.files import FileSet
     from amct_core.graph import run_passes
     from amct_core.numerics.decomposition import DEFAULT_ENERGY
@@ -61,7 +66,14 @@ def auto_decomposition(
     share = DEFAULT_ENERGY if energy is None else energy
     _check_energy(share)
     new_files = _path(new_model_file, "new_model_file"), _path(new_weights_file, "new_weights_file")
-    network = read_network(_path(model_file, "model_file"), _path(weights_file, "weights_file"))
+    old_files = _path(model_file, "model_file"), _path(weights_file, "weights_file")
+    check_distinct(
+        dict(zip(("model_file", "weights_file"), old_files)),
+        dict(zip(("new_model_file", "new_weights_file"), new_files)),
+    )
+    network = read_network(*old_files)
+    for violation in no_float_model(network):
+        raise violation.as_error(ModelError)
     kernels = _kernels(network, share)
     names = free_names(network, tuple(kernels))
     network = run_passes(network, [DecomposeConvolutions(kernels, names)])

@@ -11,7 +11,7 @@ import pytest
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.passes.decompose_convolutions import DecomposeConvolutions, free_names
 from amct_caffe.tensor_decompose import auto_decomposition
-from amct_core.errors import ConfigError, QuantizationError
+from amct_core.errors import ConfigError, ModelError, QuantizationError
 from amct_core.numerics.decomposition import decompose
 from plugins.amct_caffe.tests.ptq.networks import run
 from plugins.amct_caffe.tests.qat.nets import convolution, layer
@@ -170,3 +170,12 @@ def test_nan_is_refused_with_the_layer_and_nothing_is_written(
 def test_an_energy_out_of_range_is_refused(files: tuple[str, str], energy: float) -> None:
     with pytest.raises(ConfigError, match="energy"):
         auto_decomposition(*files, "n.prototxt", "n.caffemodel", energy=energy)
+
+
+def test_a_quantized_model_is_refused(files: tuple[str, str], tmp_path: Path) -> None:
+    new = str(tmp_path / "new.prototxt"), str(tmp_path / "new.caffemodel")
+    quantized = 'layer { name: "q" type: "AscendQuant" bottom: "point" top: "q" }\n'
+    Path(files[0]).write_text(NETWORK + quantized)
+    with pytest.raises(ModelError, match=r"layer 'q'.*expected a float model"):
+        auto_decomposition(*files, *new)
+    assert not Path(new[0]).exists()

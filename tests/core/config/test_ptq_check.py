@@ -8,6 +8,7 @@ import attrs
 import pytest
 
 from amct_core.config import ptq_check, ptq_json
+from amct_core.config.error_list import ErrorList
 from amct_core.config.model import LayerFacts
 from amct_core.config.network_layers import QuantizableLayers
 from amct_core.config.ptq import PtqActivation, PtqConfig, PtqLayer, PtqWeight
@@ -72,6 +73,17 @@ def test_everything_that_does_not_fit_is_told_together() -> None:
         checked('{"skip_fusion_layers": ["x"], "fc3": {}, "odd": {"quant_enable": true}}')
     assert "there are 3 errors" in str(caught.value)
     assert all(f"layer '{name}'" in str(caught.value) for name in ("x", "fc3", "odd"))
+
+
+def test_the_faults_of_the_file_and_those_of_the_network_are_told_together() -> None:
+    text = """{"batch_num": 0, "fc1": {"activation_quant_params": {"max_percentile": 5}},
+               "fc2": {"activation_quant_params": {"act_algo": "imfr"},
+                       "weight_quant_params": {"wts_algo": "ada"}}, "fc3": {}}"""
+    errors = ErrorList()
+    config = ptq_json.parse(text, "c.json", errors)
+    ptq_check.find_faults(config, NETWORK, registries(), "c.json", errors)
+    with pytest.raises(ConfigError, match="there are 5 errors"):
+        errors.raise_all()
 
 
 @pytest.mark.parametrize("text", ["{}", '{"fc1": {"quant_enable": false}}', '{"fc1": {}}'])

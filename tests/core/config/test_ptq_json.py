@@ -48,7 +48,7 @@ IFMR = st.builds(
     max_percentile=st.floats(0.5, 1.0, exclude_min=True),
     min_percentile=st.floats(0.5, 1.0, exclude_min=True),
     search_range=st.tuples(st.floats(0.125, 0.875), st.floats(1.0, 4.0)),
-    search_step=st.floats(2.0**-20, 0.125),
+    search_step=st.floats(2.0**-11, 0.125),
 )
 HFMG = st.builds(
     PtqActivation, st.just("hfmg"), num_of_bins=st.sampled_from([1024, 2048, 4096, 8192])
@@ -194,6 +194,8 @@ FAULTS: list[tuple[dict[str, Any], str, str]] = [
         f"{ACTIVATION}.search_step",
         "The search_step must be less than or equal to (search_range[1] - search_range[0])",
     ),
+    (in_activation(search_step=1e-9), f"{ACTIVATION}.search_step", "expected at most 10000"),
+    (in_activation(search_range=[0.7, 1e30]), f"{ACTIVATION}.search_step", "at most 10000"),
     (in_activation(num_of_bins=1000), f"{ACTIVATION}.num_of_bins", "1024, 2048, 4096, 8192"),
     (
         in_activation(num_of_bins=1024, search_step=0.1),
@@ -275,6 +277,28 @@ def test_the_faults_of_all_layers_are_told_together(tmp_path: Path) -> None:
     assert "there are 2 errors" in message
     assert "layer 'a', field 'x'" in message
     assert "layer 'c', field 'activation_quant_params.y'" in message
+
+
+def test_each_fault_of_a_file_is_told(tmp_path: Path) -> None:
+    activation = {"max_percentile": 5, "min_percentile": "a", "search_range": 1, "search_step": 9}
+    weight = {"num_steps": 16, "num_of_iteration": 2, "channel_wise": 1, "x": 1}
+    text = {
+        "version": 2,
+        "batch_num": 0,
+        "do_fusion": "yes",
+        "joint_quant": 1,
+        "skip_fusion_layers": 1,
+        "num_bits": 8,
+        "a": {"p": 1, "q": 1, "quant_enable": 1, ACTIVATION: activation, WEIGHT: weight},
+        "b": {ACTIVATION: {"act_algo": "mine", "asymmetric": True, "r": "s", "t": "u"}},
+        "c": {ACTIVATION: {"act_algo": "hfmg", "search_step": 0.1, "max_percentile": 1}, WEIGHT: 1},
+        "d": 1,
+    }
+    message = str(failure(tmp_path / "c.json", json.dumps(text)))
+    assert "there are 23 errors" in message
+    named = [line.split(": ")[0].split(", ", 1)[1] for line in message.splitlines()[1:]]
+    assert len(set(named)) == 23  # each once; search_step is not compared with an unread range
+    assert "layer 'a', field 'activation_quant_params.search_step'" not in named
 
 
 def test_a_file_of_qat_is_refused_by_its_keys(tmp_path: Path) -> None:

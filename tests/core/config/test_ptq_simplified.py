@@ -266,3 +266,23 @@ def test_faults_name_the_file_and_say_what_amct_says(text: str, message: str) ->
         applied(text)
     assert caught.value.file == "quant.cfg"
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("batch_num: 1 batch_num: 2", "batch_num"),
+        ("batch_num: [1, 2]", "batch_num"),
+        ("common_config { } common_config { }", "common_config"),
+        (
+            "common_config { ifmr_quantize { search_step: 0.1 search_step: 0.1 } }",
+            "common_config.ifmr_quantize.search_step",
+        ),
+    ],
+)
+def test_a_single_field_that_is_there_twice_is_refused_as_protobuf_does(
+    text: str, field: str
+) -> None:
+    with pytest.raises(ConfigError, match="there twice; expected one value") as caught:
+        ptq_simplified.from_text(text, "quant.cfg")
+    assert (caught.value.file, caught.value.field) == ("quant.cfg", field)

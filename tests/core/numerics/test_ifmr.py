@@ -142,3 +142,11 @@ def test_no_values_are_an_error(nothing: Any) -> None:
 def test_parameters_out_of_range_are_errors(parameters: Dict[str, Any]) -> None:
     with pytest.raises(QuantizationError, match="expected"):
         ifmr.calibrate(np.ones(3, np.float32), **parameters)
+
+
+@pytest.mark.parametrize(
+    "given", [{"search_range": (0.7, 1e30)}, {"search_step": 1e-9}, {"search_range": (0.7, 3e38)}]
+)
+def test_more_candidates_than_can_be_tried_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(QuantizationError, match="expected at most 10000 steps"):
+        ifmr.calibrate(np.ones(4, np.float32), **given)

@@ -33,6 +33,11 @@ _REMEDY = "Give the float model that it was made of, and the weights of that."
 def quantized_already(views: NetworkViews) -> Iterator[Violation]:
     """Yield what the network is, or else what the weights are, if that is not a float model."""
     network: CaffeNetwork = views.source
+    yield from no_float_model(network)
+
+
+def no_float_model(network: CaffeNetwork) -> Iterator[Violation]:
+    """Yield what :func:`quantized_already` does, of a network without its graphs."""
     for layer in network.document.layers:
         kind = _kind_of(layer)
         if kind is not None:

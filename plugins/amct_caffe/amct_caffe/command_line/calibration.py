@@ -11,7 +11,7 @@ from amct_caffe.command_line.arguments import CalibrationArguments, DataFolders
 from amct_caffe.command_line.evaluator import load_evaluator
 from amct_caffe.common.cmd_line_utils import data_handler
 from amct_core.config import ptq_json
-from amct_core.errors import ConfigError
+from amct_core.errors import ConfigError, RecordError
 
 
 def calibrate(arguments: CalibrationArguments) -> None:
@@ -50,7 +50,20 @@ def calibrate(arguments: CalibrationArguments) -> None:
         elif arguments.data is not None:
             count = ptq_json.read(config).batch_num
             _run(modified_model, modified_weights, arguments.data, count)
-        ptq_api.save_model(graph, "Both", arguments.save_path)
+        try:
+            ptq_api.save_model(graph, "Both", arguments.save_path)
+        except RecordError as error:
+            if error.file != graph.record_file or arguments.evaluator is None:
+                raise
+            # The record goes with its folder; the user's is the evaluator.
+            raise RecordError(
+                error.problem,
+                file=arguments.evaluator,
+                layer=error.layer,
+                field="calibration",
+                remedy="Let it run batch_num forwards of the model that it is given, in one "
+                "caffe.Net.",
+            ) from error
 
 
 def _run(model: str, weights: str, data: DataFolders, count: int) -> None:

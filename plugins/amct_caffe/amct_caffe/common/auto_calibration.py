@@ -49,7 +49,8 @@ class AutoCalibrationStrategyBase:
 
         Returns:
             ``{'stop_flag': bool, 'roll_back_config': {layer: bool}}``: true for a layer that is
-            quantized.  With ``stop_flag`` it is the last one: it is tried if it was not.
+            quantized; every layer of the ranking is there.  With ``stop_flag`` it is the last one:
+            it is tried if it was not.
         """
         raise _missing(self, "update_quant_config")
 
@@ -119,6 +120,7 @@ class StrategySearch:
         of_global: Tuple[bool, float],
     ) -> None:
         self._strategy = strategy
+        self._layers = tuple(layer for layer, _ in ranking)
         self._tried: List[FrozenSet[str]] = [frozenset()]
         strategy.initialize(list(ranking))
         self._take(of_global)
@@ -147,8 +149,22 @@ class StrategySearch:
                 field=f"{type(self._strategy).__name__}.update_quant_config",
                 remedy="Correct the strategy.",
             ) from error
+        self._check_layers(config)
         self._rolled_back = frozenset(layer for layer, kept in config.items() if not kept)
         self._over = self._stops and self._rolled_back in self._tried
+
+    def _check_layers(self, config: Dict[str, Any]) -> None:
+        unknown = [layer for layer in config if layer not in self._layers]
+        missing = [layer for layer in self._layers if layer not in config]
+        if unknown or missing:
+            found = [f"unknown layers: {unknown}"] if unknown else []
+            found += [f"layers that are missing: {missing}"] if missing else []
+            raise AutoCalibrationError(
+                f"its roll_back_config has {'; '.join(found)}; expected each layer of the ranking "
+                "that initialize was given.",
+                field=f"{type(self._strategy).__name__}.update_quant_config",
+                remedy="Correct the strategy.",
+            )
 
 
 def _missing(instance: object, method: str) -> NotImplementedError:

@@ -80,7 +80,10 @@ def test_an_evaluator_that_runs_too_few_batches_is_told_how_many(
 ) -> None:
     Path("eva2.py").write_text(EVALUATOR.format(batches=1, value="Evaluator()"))
     assert main([*MODEL, *SAVED, "--evaluator", "eva2.py", "--batch_num", "2"]) == 1
-    assert "1 of 2 batches seen" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 of 2 batches seen" in said
+    assert "Error: eva2.py" in said
+    assert "record.txt" not in said  # it is gone
     assert not Path("results").exists()
 
 

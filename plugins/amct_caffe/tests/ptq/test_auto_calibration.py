@@ -17,6 +17,7 @@ from amct_caffe.common.auto_calibration import (
     BinarySearchStrategy,
     CosineSimilaritySensitivity,
     SensitivityBase,
+    StrategySearch,
 )
 from amct_core import record as records
 from amct_core.errors import AutoCalibrationError, ConfigError
@@ -203,6 +204,35 @@ def test_classes_of_the_users_own_decide(files) -> None:
     calibrate(files, Evaluator(most=6), WithoutPool(), LeastSquares())
     assert quantized() == set(LAYERS) - {"pool"}
     assert read(RANKING)[0][1] < 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"nope": True}, r"unknown layers: \['nope'\]; layers that are missing: \["),
+        ({layer: True for layer in LAYERS if layer != "pool"}, r"that are missing: \['pool'\]"),
+        ({**dict.fromkeys(LAYERS, True), "nope": False}, r"unknown layers: \['nope'\]; expected"),
+    ],
+)
+def test_a_strategy_speaks_of_each_layer_of_the_ranking_and_no_other(flags, message) -> None:
+    class Mine(AutoCalibrationStrategyBase):
+        def initialize(self, ranking_info: Any) -> None:
+            pass
+
+        def update_quant_config(self, metric_eval: Any) -> dict[str, Any]:
+            return {"stop_flag": True, "roll_back_config": flags}
+
+    with pytest.raises(AutoCalibrationError, match=message) as caught:
+        StrategySearch(Mine(), [(layer, 1.0) for layer in LAYERS], (False, 1.0))
+    assert caught.value.field == "Mine.update_quant_config"
+
+
+def test_what_an_earlier_run_has_saved_stays_where_a_later_one_fails(files) -> None:
+    calibrate(files, Evaluator(most=len(LAYERS)))
+    saved = {path: path.read_bytes() for path in Path("results").iterdir()}
+    with pytest.raises(RuntimeError, match="1 of 2"):
+        calibrate(files, Evaluator(most=4, batch_num=1))
+    assert {path: path.read_bytes() for path in Path("results").iterdir()} == saved
 
 
 def test_an_error_of_the_evaluator_is_its_own_and_leaves_nothing_behind(files) -> None:
