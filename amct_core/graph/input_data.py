@@ -65,14 +65,9 @@ def check_input_data(
             these shapes.
     """
     for blob, kind in given.items():
-        shape = tuple(declared.get(blob, ()))
-        if kind.dtype.kind not in "fiu" or not kind.shape or not _may_be(kind.shape, shape):
-            raise ConfigError(
-                f"array '{blob}' is {kind}; expected {_expected(shape)}.",
-                file=file,
-                field=field,
-                remedy=remedy,
-            )
+        require_array(
+            blob, kind, tuple(declared.get(blob, ())), file=file, field=field, remedy=remedy
+        )
     shapes = {blob: kind.shape for blob, kind in given.items()}
     try:
         check_weights_fit(graph, shapes)
@@ -90,6 +85,25 @@ def check_input_data(
             field=field,
             remedy=remedy,
         ) from error
+
+
+def require_array(
+    blob: str,
+    kind: ArrayKind,
+    declared: Shape,
+    *,
+    file: Optional[str] = None,
+    field: Optional[str] = None,
+    remedy: str = REMEDY,
+) -> None:
+    """Check one array by itself: see 1 and 2 of :func:`check_input_data`."""
+    if kind.dtype.kind not in "fiu" or not kind.shape or not _may_be(kind.shape, declared):
+        raise ConfigError(
+            f"array '{blob}' is {kind}; expected {_expected(declared)}.",
+            file=file,
+            field=field,
+            remedy=remedy,
+        )
 
 
 def _may_be(shape: Shape, declared: Shape) -> bool:
