@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 
 
@@ -17,9 +18,16 @@ from amct_core.cli.output import json_option, print_files
     help="Folder and prefix of the files, such as result/model; no prefix after a /.",
 )
 @click.option("--backend", help="Deploy backend.")
+@input_shape_option
 @json_option
 def command(
-    model: str, weights: str, record_file: str, save_path: str, backend: str | None, as_json: bool
+    model: str,
+    weights: str,
+    record_file: str,
+    save_path: str,
+    backend: str | None,
+    input_shapes: dict[str, tuple[int, ...]],
+    as_json: bool,
 ) -> None:
     """Save MODEL with WEIGHTS, quantized with the factors of a record.
 
@@ -28,4 +36,7 @@ def command(
     """
     from amct_core.ptq import workflow
 
-    print_files(workflow.convert(model, weights, record_file, save_path, backend), as_json)
+    saved = workflow.convert(
+        model, weights, record_file, save_path, backend, input_shapes=input_shapes
+    )
+    print_files(saved, as_json)

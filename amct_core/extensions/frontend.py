@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any, FrozenSet, Iterable, Iterator, Mapping, Optional, Sequence
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import attrs
 
@@ -197,6 +207,17 @@ class Frontend(abc.ABC):
             states: in which it is trained and tested; None: as its file says.
         """
 
+    def read_for_inference(
+        self, model_file: str, weights_file: Optional[str] = None
+    ) -> NetworkViews:
+        """Read a network that is not going to be trained: both views are that of testing.
+
+        Raises:
+            ModelError: a layer of it reads what no layer makes in testing.
+        """
+        views = self.read(model_file, weights_file)
+        return attrs.evolve(views, train=views.test)
+
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network as it is fed with arrays.
 
@@ -286,19 +307,29 @@ class Frontend(abc.ABC):
         """Return whether the framework is installed; one that need not run says no."""
         return False
 
+    def check_calibration(self, graph: Graph) -> None:  # noqa: B027 - need not check anything
+        """Raise an AmctError if the framework cannot run a network for calibration here.
+
+        Called before anything is written: files of data layers that are not there, classes that
+        cannot be imported, and the like.
+        """
+
     def run_calibration(
         self,
         model_file: str,
         weights_file: str,
         count: int,
         batches: Optional[Iterable[Mapping[str, NDArray[np.float32]]]] = None,
-    ) -> None:
+    ) -> Mapping[str, Tuple[int, ...]]:
         """Run a model that :meth:`write_calibration` wrote; the record is then complete.
 
         Args:
             model_file, weights_file: the model.
             count: how many batches.
             batches: arrays by input blob; None: the network's own data layers give them.
+
+        Returns:
+            The shapes of its blobs in the last forward, batch size first.
 
         Raises:
             EnvironmentUnsuitableError: the framework is not installed.

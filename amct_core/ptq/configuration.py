@@ -41,15 +41,23 @@ def create_ptq_config(
         },
         {"config_file": config_file},
     )
+    report = ptq_config(model_file, weights_file, simplified)
+    ptq_json.write(config_file, report.config)
+    _log.info("Generate config file:%s success!", config_file)
+    return report
+
+
+def ptq_config(
+    model_file: str, weights_file: str, simplified: SimplifiedPtqConfig
+) -> ConfigReport[PtqConfig]:
+    """Do what :func:`create_ptq_config` does, and write nothing."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    views = frontend.read(model_file, weights_file)
+    views = frontend.read_for_inference(model_file, weights_file)
     frontend.check(views)
     layers = quantizable_layers(views, plugins, model_file, post_training=True)
     config = apply(simplified, layers, quantizable_types(plugins))
     ptq_check.check_names(config, plugins, simplified.file)
-    ptq_json.write(config_file, config)
-    _log.info("Generate config file:%s success!", config_file)
     return ConfigReport(config, tuple(layers.supported), layers.unsupported)
 
 

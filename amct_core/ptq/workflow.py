@@ -25,7 +25,8 @@ from amct_core.extensions.frontend import NetworkViews
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
 from amct_core.graph import Graph
-from amct_core.graph.input_shapes import check_weights_fit
+from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
+from amct_core.input_shapes import InputShapes
 from amct_core.plugins import Registries, registries
 from amct_core.ptq import calibration, progress
 from amct_core.ptq.completeness import check_complete
@@ -248,6 +249,7 @@ def save(
     backend: Optional[str] = None,
     *,
     default_backend: DeployChoice = COMMANDS_DEFAULT,
+    input_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Write the fake-quant and the deployable model from a complete record.
 
@@ -257,6 +259,7 @@ def save(
         save_path: folder and prefix of the files to write.
         backend: name of the deploy backend; None: ``default_backend``.
         default_backend: the one where ``backend`` names none.
+        input_shapes: of the deployed network's inputs, as the user gives them.
 
     Returns:
         The files written.
@@ -270,7 +273,13 @@ def save(
     _check_save_path(network, save_path, save_type)
     model = quantized(network)
     return save_quantized(
-        network, model, save_type, save_path, backend, default_backend=default_backend
+        network,
+        model,
+        save_type,
+        save_path,
+        backend,
+        default_backend=default_backend,
+        input_shapes=input_shapes,
     )
 
 
@@ -308,6 +317,8 @@ def save_quantized(
     backend: Optional[str] = None,
     *,
     default_backend: DeployChoice = COMMANDS_DEFAULT,
+    input_shapes: Optional[InputShapes] = None,
+    calibrated_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Write the fake-quant and the deployable model of a network that is in integers already.
 
@@ -315,7 +326,9 @@ def save_quantized(
         network: where it came from.
         model: what :func:`quantized` returned, or what improvements have made of it: what they have
             changed is in both models.
-        save_type, save_path, backend, default_backend: see :func:`save`.
+        save_type, save_path, backend, default_backend, input_shapes: see :func:`save`.
+        calibrated_shapes: what calibration has seen of the inputs; it counts, without the batch
+            size, where nothing else tells a shape.
 
     Returns:
         The files written.
@@ -331,6 +344,7 @@ def save_quantized(
     # A layer may have got a bias that the file it was read from does not declare.
     made_from = (network.model_file, network.weights_file)
     model = attrs.evolve(model, graph=frontend.rebuilt(model.graph), made_from=made_from)
+    model = _with_input_shapes(model, frontend, input_shapes or {}, calibrated_shapes or {})
     return _write(model, frontend, save_type, save_path, choice, plugins)
 
 
@@ -342,6 +356,7 @@ def convert(
     backend: Optional[str] = None,
     *,
     default_backend: DeployChoice = COMMANDS_DEFAULT,
+    input_shapes: Optional[InputShapes] = None,
 ) -> Tuple[str, ...]:
     """Write both models from a network and a record of the user's own.
 
@@ -355,6 +370,7 @@ def convert(
         save_path: folder and prefix of the files to write.
         backend: name of the deploy backend; None: ``default_backend``.
         default_backend: the one where ``backend`` names none.
+        input_shapes: of the deployed network's inputs, as the user gives them.
 
     Returns:
         The files written.
@@ -385,13 +401,13 @@ def convert(
     warn_of_misfits(record, graph, record_file)
     choice = deploy_choice(backend, None, None, default_backend)
     model = attrs.evolve(model, made_from=(model_file, weights_file))
+    model = _with_input_shapes(model, frontend, input_shapes or {}, {})
     return _write(model, frontend, "Both", save_path, choice, plugins)
 
 
 def _inference_views(frontend: Frontend, model_file: str, weights_file: str) -> NetworkViews:
     """Return the network as it is in testing, for both views: nothing is trained."""
-    views = frontend.read(model_file, weights_file)
-    views = attrs.evolve(views, train=views.test)
+    views = frontend.read_for_inference(model_file, weights_file)
     frontend.check(views)
     check_statistics(views.test)
     return views
@@ -472,6 +488,19 @@ def _check_save_path(network: PtqNetwork, save_path: str, save_type: str) -> Non
     check_distinct(inputs, {}, save_path, save_type)
 
 
+def _with_input_shapes(
+    model: QuantizedModel, frontend: Frontend, given: InputShapes, calibrated: InputShapes
+) -> QuantizedModel:
+    """Return ``model`` with the shapes of its inputs, from the first that tells one."""
+    check_given_shapes(model.graph, given, None)
+    shapes = {blob: tuple(shape) for blob, shape in frontend.input_shapes(model.graph).items()}
+    known = {
+        blob: given.get(blob) or (shape[0], *(shape[1:] or calibrated.get(blob, ())[1:]))
+        for blob, shape in shapes.items()
+    }
+    return with_input_shapes(model, known)
+
+
 def _write(
     model: QuantizedModel,
     frontend: Frontend,
@@ -480,8 +509,6 @@ def _write(
     choice: DeployChoice,
     plugins: Registries,
 ) -> Tuple[str, ...]:
-    shapes = {blob: tuple(shape) for blob, shape in frontend.input_shapes(model.graph).items()}
-    model = with_input_shapes(model, shapes)
     check_weights_fit(model.graph, model.input_shapes)
     deploy = None
     if save_type != "Fakequant":

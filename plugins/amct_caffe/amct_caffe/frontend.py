@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
-from typing import IO, Iterable, List, Mapping, Optional, Sequence
+from typing import IO, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe.checks.calibration import check_calibration
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
@@ -39,7 +40,7 @@ from amct_caffe.passes.insert_calibration import calibration_network, rebuilt
 from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recording
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
-from amct_caffe.passes.net_states import advice, require_trained_weights
+from amct_caffe.passes.net_states import advice, advice_of_testing, require_trained_weights
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
@@ -97,6 +98,15 @@ class CaffeFrontend(Frontend):
         views = views_of(network)
         check_bottoms([views.train, views.test], advice(network.document))
         return views
+
+    def read_for_inference(
+        self, model_file: str, weights_file: Optional[str] = None
+    ) -> NetworkViews:
+        """Read a network as it is in testing, for both views."""
+        network = read_network(model_file, weights_file)
+        views = views_of(network)
+        check_bottoms([views.test], advice_of_testing(network.document))
+        return attrs.evolve(views, train=views.test)
 
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network; data, loss and accuracy layers are taken out in memory."""
@@ -197,17 +207,21 @@ class CaffeFrontend(Frontend):
         """Return whether pycaffe is installed."""
         return importlib.util.find_spec("caffe") is not None
 
+    def check_calibration(self, graph: Graph) -> None:
+        """Raise if Caffe cannot run the network: files, classes or layer types are missing."""
+        check_calibration([node.source for node in graph.nodes], str(graph.file))
+
     def run_calibration(
         self,
         model_file: str,
         weights_file: str,
         count: int,
         batches: Optional[Iterable[Mapping[str, NDArray[np.float32]]]] = None,
-    ) -> None:
+    ) -> Mapping[str, Tuple[int, ...]]:
         """Run a model that is calibrated in Caffe."""
         from amct_caffe.runtime.calibration_run import run
 
-        run(model_file, weights_file, count, batches)
+        return run(model_file, weights_file, count, batches)
 
     def input_shapes(self, graph: Graph) -> Mapping[str, Sequence[int]]:
         """Return the shapes of the inputs, as far as they are known without Caffe."""

@@ -44,8 +44,8 @@ class InputShapes:
             "tell it.",
             file=self._graph.file,
             layer=producer.name if producer is not None else None,
-            remedy=f"Give it: --input-shape {blob}:N,C,H,W, or input_shapes in the config; or "
-            "train again, which records it.",
+            remedy=f"Give it to the command that saves: --input-shape {blob}:N,C,H,W. After "
+            "training, input_shapes in the config tells it as well, and training again records it.",
         )
 
     def known(self, blobs: Sequence[str]) -> Dict[str, Tuple[int, ...]]:

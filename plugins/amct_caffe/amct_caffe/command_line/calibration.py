@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import tempfile
 from typing import Any
+
+import numpy as np
 
 from amct_caffe import ptq_api
 from amct_caffe.command_line.arguments import CalibrationArguments, DataFolders
 from amct_caffe.command_line.evaluator import load_evaluator
 from amct_caffe.common.cmd_line_utils import data_handler
+from amct_caffe.frontend import CaffeFrontend
 from amct_core.config import ptq_json
 from amct_core.errors import ConfigError, RecordError
+from amct_core.graph.input_data import ArrayKind, check_input_data
+from amct_core.ptq.workflow import PtqNetwork
 
 
 def calibrate(arguments: CalibrationArguments) -> None:
@@ -49,7 +55,8 @@ def calibrate(arguments: CalibrationArguments) -> None:
             evaluator.calibration(modified_model, modified_weights)
         elif arguments.data is not None:
             count = ptq_json.read(config).batch_num
-            _run(modified_model, modified_weights, arguments.data, count)
+            CaffeFrontend().check_calibration(graph.graph)
+            _run(graph, modified_model, modified_weights, arguments.data, count)
         try:
             ptq_api.save_model(graph, "Both", arguments.save_path)
         except RecordError as error:
@@ -66,7 +73,28 @@ def calibrate(arguments: CalibrationArguments) -> None:
             ) from error
 
 
-def _run(model: str, weights: str, data: DataFolders, count: int) -> None:
+def _check_shapes(network: PtqNetwork, data: DataFolders) -> None:
+    """Check what Caffe would end the process for.
+
+    Raises:
+        ConfigError: the network cannot take arrays of the shapes that are given.
+    """
+    declared = {k: tuple(v) for k, v in CaffeFrontend().input_shapes(network.graph).items()}
+    given = {
+        name: ArrayKind(np.dtype(kind), tuple(shape))
+        for (name, shape), kind in zip(data.shapes.items(), data.types)
+    }
+    check_input_data(
+        network.graph,
+        declared,
+        given,
+        field="input_shape",
+        remedy="Give the shapes of the batches that the files hold, and files that the network "
+        "can take.",
+    )
+
+
+def _run(network: PtqNetwork, model: str, weights: str, data: DataFolders, count: int) -> None:
     """Run ``count`` batches of ``data``; inputs get the shapes that it gives."""
     from amct_caffe.runtime.pycaffe import TEST, caffe
 
@@ -74,10 +102,12 @@ def _run(model: str, weights: str, data: DataFolders, count: int) -> None:
     batches = data_handler.load_data(data.shapes, data.paths, data.types, count)
     net = caffe.Net(model, TEST, weights=weights)
     _check_inputs(net, data)
+    _check_shapes(network, data)
+    first = next(batches)  # its size is checked before Caffe gets its shape
     for name, shape in data.shapes.items():
         net.blobs[name].reshape(*shape)
     net.reshape()
-    for batch in batches:
+    for batch in itertools.chain([first], batches):
         net.forward(**batch)
 
 

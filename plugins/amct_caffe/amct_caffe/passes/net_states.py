@@ -102,6 +102,17 @@ def advice(document: NetDocument) -> str:
     )
 
 
+def advice_of_testing(document: NetDocument) -> str:
+    """Return the same for a network that no solver trains: the file alone says what state it is."""
+    if not any(depends_on_state(layer) for layer in document.layers):
+        return ""
+    return (
+        "Rules of the network speak of stages or levels, and without a solver the file alone says "
+        f"which hold: {document.states.test}. Write the one that is to be quantized into a copy of "
+        'the file, such as: state { stage: "..." }.'
+    )
+
+
 def _without(layers: Sequence[Layer], others: Sequence[Layer]) -> List[Layer]:
     excluded = {id(layer) for layer in others}
     return [layer for layer in layers if id(layer) not in excluded]

@@ -122,3 +122,23 @@ def test_inputs_that_the_network_has_not_are_told_which_it_has(
 ) -> None:
     assert fed(shape="data:3,3,12,12;x:3,3,12,12") == 1
     assert "the network's are data, other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "shape",
+    ["{},8,12,12", "{},3,144", "{},3,12,12,1", "{},12,12,3"],
+    ids=["channels", "three axes", "five axes", "nhwc"],
+)
+def test_a_shape_that_the_network_cannot_take_is_told_the_expected_one(
+    folder: Path, shape: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fed(shape=f"data:{shape.format(3)};other:3,3,12,12") == 1
+    assert "expected numbers of shape (N, 3, 12, 12)" in " ".join(capsys.readouterr().err.split())
+    assert not Path("results").exists()
+
+
+def test_a_size_that_a_layer_cannot_take_names_the_layer(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fed(shape="data:3,3,16,16;other:3,3,16,16") == 1
+    assert "layer 'ip'" in " ".join(capsys.readouterr().err.split())

@@ -41,12 +41,12 @@ def command(
     Runs in Caffe, or in the simulator, which needs none; 'amct ptq save' goes on from there.
     """
     from amct_core.ptq import workflow
-    from cpu_sim_backend.ptq.calibrating import calibrate
+    from cpu_sim_backend.ptq.calibrating import prepare
 
     options = data_options(data, preprocess, batch_size)
     record = os.path.join(folder, "record.txt")
     network = workflow.reopen(config_file, model, weights, record)
-    done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
+    done = prepare(network, options, batch_size, engine, shift_n_algo).run(folder)
     if done.difference is not None:
         click.echo(str(done.difference), err=as_json)
     print_files(done.files, as_json)

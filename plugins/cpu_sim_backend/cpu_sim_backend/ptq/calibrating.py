@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import attrs
 
@@ -20,6 +20,7 @@ from amct_core.workflow import frontend_for
 from cpu_sim_backend.data.choice import DataOptions
 from cpu_sim_backend.ptq.data import CalibrationData, calibration_data
 from cpu_sim_backend.ptq.engine import SimulatorEngine
+from cpu_sim_backend.ptq.inputs import inputs_of
 
 FRAMEWORK, SIMULATOR, BOTH = "caffe", "simulator", "both"
 ENGINES = (FRAMEWORK, SIMULATOR, BOTH)
@@ -65,25 +66,68 @@ def difference(record: Record, other: Record) -> Difference:
 
 @attrs.frozen
 class Calibrated:
-    """What a calibration gave: the files, and the difference where it ran in both."""
+    """What a calibration gave.
+
+    Attributes:
+        files: written.
+        input_shapes: of the inputs in calibration, by blob, batch size first.
+        difference: where it ran in both.
+    """
 
     files: Tuple[str, ...]
+    input_shapes: Mapping[str, Tuple[int, ...]]
     difference: Optional[Difference] = None
 
 
-def calibrate(
+@attrs.frozen(eq=False)
+class Calibration:
+    """A calibration that can run: network, engine and data fit each other.
+
+    Attributes:
+        network: what is calibrated.
+        frontend: that of its framework.
+        engine: one of :data:`ENGINES`.
+        data: None: the network's own data layers, which only the framework runs.
+        shift_search: name of a search for shift N; None: none.
+    """
+
+    network: PtqNetwork
+    frontend: Frontend
+    engine: str
+    data: Optional[CalibrationData]
+    shift_search: Optional[str]
+
+    def run(self, folder: str) -> Calibrated:
+        """Complete the record; the modified model, if it runs in the framework, is in ``folder``.
+
+        Raises:
+            AmctError: the numbers cannot be quantized, or a file cannot be written.
+        """
+        network = self.network
+        if self.engine == SIMULATOR:
+            assert self.data is not None
+            workflow.calibrate(network, self.data, SimulatorEngine(), self.shift_search)
+            return Calibrated((network.record_file,), self.data.shapes)
+        files, shapes = _in_framework(network, self.frontend, folder, self.data)
+        if self.engine == FRAMEWORK:
+            return Calibrated(files, shapes)
+        assert self.data is not None
+        plan = make_plan(network.graph, network.config, network.record_file, registries())
+        simulated = calibration.calibrate(plan, self.data, SimulatorEngine())
+        return Calibrated(files, shapes, difference(records.read(network.record_file), simulated))
+
+
+def prepare(
     network: PtqNetwork,
-    folder: str,
     options: DataOptions,
     batch_size: Optional[int] = None,
     engine: Optional[str] = None,
     shift_search: Optional[str] = None,
-) -> Calibrated:
-    """Complete the record of ``network``.
+) -> Calibration:
+    """Check all that can be checked before a calibration; nothing is written.
 
     Args:
-        network: as :func:`workflow.reopen` returns it; its record is begun here.
-        folder: where the modified model goes, if it runs in the framework.
+        network: as :func:`workflow.reopen` returns it.
         options: the data; nothing: the network's own data layers, which only the framework runs.
         batch_size: samples of one batch; None: all samples, divided by ``batch_num``.
         engine: one of :data:`ENGINES`; None: the framework where it is installed.
@@ -91,23 +135,20 @@ def calibrate(
 
     Raises:
         EnvironmentUnsuitableError: the framework is asked for, or needed, and not installed.
-        AmctError: data or network cannot be used; before anything is written, where it can be.
+        AmctError: data or network cannot be used.
     """
     frontend = frontend_for(network.model_file, registries())
     chosen = engine or (FRAMEWORK if frontend.runs_here() else SIMULATOR)
     _check(frontend, chosen, options, shift_search)
-    data = None if options.data is None else calibration_data(network, options, batch_size)
-    if chosen == SIMULATOR:
-        assert data is not None
-        workflow.calibrate(network, data, SimulatorEngine(), shift_search)
-        return Calibrated((network.record_file,))
-    files = _in_framework(network, frontend, folder, data)
-    if chosen == FRAMEWORK:
-        return Calibrated(files)
-    assert data is not None
-    plan = make_plan(network.graph, network.config, network.record_file, registries())
-    simulated = calibration.calibrate(plan, data, SimulatorEngine())
-    return Calibrated(files, difference(records.read(network.record_file), simulated))
+    in_framework = chosen != SIMULATOR
+    data = None
+    if options.data is not None:
+        data = calibration_data(network, options, batch_size, in_framework)
+    else:
+        inputs_of(network).check_framework(None, None)
+    if in_framework:
+        frontend.check_calibration(network.graph)
+    return Calibration(network, frontend, chosen, data, shift_search)
 
 
 def _check(
@@ -137,10 +178,10 @@ def _in_framework(
     frontend: Frontend,
     folder: str,
     data: Optional[CalibrationData],
-) -> Tuple[str, ...]:
+) -> Tuple[Tuple[str, ...], Mapping[str, Tuple[int, ...]]]:
     names = ("modified_model.prototxt", "modified_model.caffemodel")
     model, weights = (os.path.join(folder, name) for name in names)
     workflow.calibration_network(network, model, weights)
     current().keep_log(os.path.join(folder, f"{frontend.name}.log"))
-    frontend.run_calibration(model, weights, network.config.batch_num, data)
-    return model, weights, network.record_file
+    shapes = frontend.run_calibration(model, weights, network.config.batch_num, data)
+    return (model, weights, network.record_file), shapes

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Callable, Dict, Iterator, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
 
 from amct_core.errors import ConfigError, ModelError
 from amct_core.extensions.frontend import ImageTransform
-from amct_core.plugins import registries
+from amct_core.graph import Graph
+from amct_core.graph.input_data import ArrayKind, check_input_data, kind_of
 from amct_core.ptq.workflow import PtqNetwork
-from amct_core.workflow import frontend_for
 from cpu_sim_backend.data import preprocessing as preprocessings
 from cpu_sim_backend.data.batches import Batches, batches
 from cpu_sim_backend.data.choice import DataOptions
 from cpu_sim_backend.data.image_folder import ImageFolderSource
 from cpu_sim_backend.data.npz import NpzSource
 from cpu_sim_backend.data.source import Array, Batch, DataSource
+from cpu_sim_backend.ptq.inputs import inputs_of
 
 
 @attrs.frozen(eq=False)
@@ -28,14 +29,22 @@ class CalibrationData:
     Attributes:
         batches: of the source.
         count: how many of them there are; what the source has beyond is ignored.
+        check: raises an AmctError where the network cannot take a batch.
     """
 
     batches: Batches
     count: int
+    check: Callable[[Batch], None] = attrs.field(default=lambda batch: None)
 
     def __iter__(self) -> Iterator[Dict[str, Array]]:
         for batch in itertools.islice(self.batches, self.count):
+            self.check(batch)
             yield _in_float32(batch)
+
+    @property
+    def shapes(self) -> Dict[str, Tuple[int, ...]]:
+        """The shapes of the first batch."""
+        return {name: array.shape for name, array in next(iter(self)).items()}
 
 
 def _in_float32(batch: Batch) -> Dict[str, Array]:
@@ -43,7 +52,10 @@ def _in_float32(batch: Batch) -> Dict[str, Array]:
 
 
 def calibration_data(
-    network: PtqNetwork, options: DataOptions, batch_size: Optional[int]
+    network: PtqNetwork,
+    options: DataOptions,
+    batch_size: Optional[int],
+    in_framework: bool = False,
 ) -> CalibrationData:
     """Return the data of a calibration: at most ``batch_num`` batches.
 
@@ -51,24 +63,50 @@ def calibration_data(
         network: what is calibrated.
         options: a file or a folder; not the network's own data layers.
         batch_size: samples of one batch; None: all samples, divided by ``batch_num``.
+        in_framework: whether the framework takes them, too.
 
     Raises:
-        ConfigError: there are not enough samples.
+        ConfigError: there are not enough samples, or the network cannot take the arrays; the first
+            batch is looked at here, others when they are due.
         AmctError: a file or folder cannot be used; the message names it.
     """
-    frontend = frontend_for(network.model_file, registries())
-    shapes = {k: tuple(v) for k, v in frontend.input_shapes(network.graph).items()}
-    source = _source(network, options, tuple(shapes))
+    inputs = inputs_of(network)
+    shapes = inputs.shapes
+    source = _source(options, tuple(shapes))
+    if in_framework:
+        inputs.check_framework(source.lengths, options.data)
+    else:
+        inputs.check_given(source.lengths, options.data)
     count = network.config.batch_num
     lengths = {name: source.lengths[name] for name in shapes if name in source.lengths}
     size = batch_size or 1
     if lengths and len(set(lengths.values())) == 1:
         size = _batch_size(next(iter(lengths.values())), batch_size, count, str(options.data))
     divisible = not any(node.type.needs_whole_batch for node in network.graph.nodes)
-    return CalibrationData(batches(source, shapes, size, divisible), count)
+    data = CalibrationData(
+        batches(source, shapes, size, divisible), count, _Check(network.graph, shapes, options.data)
+    )
+    data.check(next(iter(data.batches)))
+    return data
 
 
-def _source(network: PtqNetwork, options: DataOptions, inputs: Tuple[str, ...]) -> DataSource:
+@attrs.define(eq=False)
+class _Check:
+    """Checks a batch where arrays are of another kind than those of the batch before."""
+
+    _graph: Graph
+    _declared: Mapping[str, Tuple[int, ...]]
+    _file: Optional[str]
+    _checked: Dict[str, ArrayKind] = attrs.field(factory=dict, init=False)
+
+    def __call__(self, batch: Batch) -> None:
+        kinds = {name: kind_of(array) for name, array in batch.items()}
+        if kinds != self._checked:
+            check_input_data(self._graph, self._declared, kinds, file=self._file)
+            self._checked = kinds
+
+
+def _source(options: DataOptions, inputs: Tuple[str, ...]) -> DataSource:
     assert options.data is not None
     if not options.is_folder:
         return NpzSource(options.data)

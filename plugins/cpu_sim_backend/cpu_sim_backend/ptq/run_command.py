@@ -61,29 +61,35 @@ def command(
     What --equalize, --bias-correction and --weight-rounding change is in the saved models alone:
     'amct ptq save' with the original weights and the record does not give the same.
     """
+    from amct_core.config import ptq_json
     from amct_core.ptq import configuration, workflow
     from cpu_sim_backend.ptq import improving
-    from cpu_sim_backend.ptq.calibrating import calibrate
+    from cpu_sim_backend.ptq.calibrating import prepare
 
     options = data_options(data, preprocess, batch_size)
     improvements = improving.choose(equalize, bias_correction, weight_rounding, options)
     chosen = said(**choices)
-    written = []
+    written, made = [], None
     if config_file is None:
         config_file = os.path.join(folder, "config.json")
-        simplified = simplified_config(simple, chosen)
-        configuration.create_ptq_config(model, weights, config_file, simplified)
+        made = configuration.ptq_config(model, weights, simplified_config(simple, chosen)).config
         written.append(config_file)
     elif simple is not None or chosen:
         option = "--simple" if simple is not None else option_name(next(iter(chosen)))
         raise click.UsageError(f"{option} and --config exclude each other.")
     record = os.path.join(folder, "record.txt")
-    network = workflow.reopen(config_file, model, weights, record)
+    config = ptq_json.read(config_file) if made is None else made
+    network = workflow.reopen_with(config, config_file, model, weights, record)
     network = workflow.prepared(network, improvements)
-    done = calibrate(network, folder, options, batch_size, engine, shift_n_algo)
+    calibration = prepare(network, options, batch_size, engine, shift_n_algo)
+    if made is not None:
+        ptq_json.write(config_file, made)
+    done = calibration.run(folder)
     if done.difference is not None:
         click.echo(str(done.difference), err=as_json)
     quantized = improving.quantized(network, improvements, options, batch_size)
     prefix = os.path.join(folder, "result", "model")
-    saved = workflow.save_quantized(network, quantized, save_type, prefix, backend)
+    saved = workflow.save_quantized(
+        network, quantized, save_type, prefix, backend, calibrated_shapes=done.input_shapes
+    )
     print_files((*written, *done.files, *saved), as_json)

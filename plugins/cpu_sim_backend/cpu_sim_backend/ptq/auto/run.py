@@ -18,7 +18,7 @@ from amct_core.config import ptq_json
 from amct_core.errors import ConfigError
 from amct_core.extensions import FallbackStrategy, Sensitivity
 from amct_core.files import FileSet
-from amct_core.graph.shapes import shapes_of_inputs
+from amct_core.graph.input_data import check_input_data, kind_of
 from amct_core.plugins import registries
 from amct_core.ptq import configuration, workflow
 from amct_core.ptq.auto import Candidate, Journal, Measurement, Outcome, Recipe, compared, search
@@ -27,6 +27,7 @@ from cpu_sim_backend.ptq.auto.network import SearchedNetwork
 from cpu_sim_backend.ptq.auto.samples import Samples, read_samples
 from cpu_sim_backend.ptq.auto.scoring import accuracy_layer, scoring_for
 from cpu_sim_backend.ptq.engine import SimulatorEngine
+from cpu_sim_backend.ptq.inputs import Inputs, inputs_of, quantized_inputs
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 
@@ -124,6 +125,7 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
     macs = _macs(searched)
     baseline = np.asarray(journal.remember("float32", lambda: searched.float_scores().tolist()))
     accuracy = float(100 * baseline.mean())
+    _require_accuracy(accuracy, options, searched)
     _log.info(
         "float32: accuracy %.3f %% on %d samples; at least %.3f %% is asked for",
         *(accuracy, len(searched.evaluation), accuracy - options.max_drop),
@@ -158,6 +160,19 @@ def quantize_automatically(options: AutoOptions) -> AutoResult:
     files = _save(searched, outcome.chosen, report, options)
     _log.info("%s", verdict(report))
     return AutoResult(report, files)
+
+
+def _require_accuracy(accuracy: float, options: AutoOptions, searched: SearchedNetwork) -> None:
+    """Raise a ConfigError if float32 has nothing to lose: any candidate would hold the target."""
+    if accuracy == 0:
+        raise ConfigError(
+            f"the accuracy in float32 is 0 on {len(searched.evaluation)} samples; expected more, "
+            "since points that are lost are counted from there.",
+            file=options.evaluation_data or options.data,
+            field="labels" if options.metric is None else "metric",
+            remedy="Check the labels, the preprocessing of the data, the weights, and --scores or "
+            "--metric.",
+        )
 
 
 def _plugins(
@@ -204,19 +219,23 @@ def _searched(options: AutoOptions) -> SearchedNetwork:
     os.unlink(base)  # the configuration of what is chosen takes its place
     layer = accuracy_layer(network.graph)
     label_blob = layer.bottoms[1] if layer is not None and len(layer.bottoms) > 1 else None
-    inputs = dict.fromkeys(value.name for value in network.graph.inputs)
-    inputs.update(dict.fromkeys(shapes_of_inputs(network.graph)))
-    inputs.pop(label_blob or "", None)
+    scoring = scoring_for(network.graph, options.metric, options.scores)
+    inputs = inputs_of(network, (*quantized_inputs(network), *scoring.values.values()))
     calibration, evaluation = _samples(options, inputs, label_blob)
+    for samples, file in ((calibration, options.data), (evaluation, options.evaluation_data)):
+        kinds = {
+            name: kind_of(array)
+            for name, array in samples.part(0, options.batch_size).arrays.items()
+        }
+        check_input_data(network.graph, inputs.shapes, kinds, file=file or options.data)
     count = -(-len(calibration) // options.batch_size)
     network = attrs.evolve(network, config=attrs.evolve(network.config, batch_num=count))
-    scoring = scoring_for(network.graph, options.metric, options.scores)
     engine = SimulatorEngine(options.engine)
     return SearchedNetwork(network, engine, calibration, evaluation, scoring, options.batch_size)
 
 
 def _samples(
-    options: AutoOptions, inputs: Mapping[str, Any], label_blob: Optional[str]
+    options: AutoOptions, inputs: Inputs, label_blob: Optional[str]
 ) -> Tuple[Samples, Samples]:
     count, other = options.calibration_images, options.evaluation_data
     all_samples = read_samples(
@@ -310,5 +329,8 @@ def _save(
     network = attrs.evolve(searched.network, graph=searched.graph(chosen.recipe), config=config)
     prefix = os.path.join(options.folder, PREFIX)
     model = searched.model(chosen)
-    saved = workflow.save_quantized(network, model, "Both", prefix, options.backend)
+    shapes = {name: array.shape for name, array in searched.calibration.arrays.items()}
+    saved = workflow.save_quantized(
+        network, model, "Both", prefix, options.backend, calibrated_shapes=shapes
+    )
     return (config_file, record_file, report_file, *saved)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Dict, Iterator, Mapping, Optional
+from typing import Any, Dict, Iterator, Mapping, Optional, Sequence
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ConfigError, FileFormatError
+from amct_core.graph.input_data import kind_of, require_array
 from cpu_sim_backend.data import NpzSource
 from cpu_sim_backend.ptq.auto.scoring import checked_labels, read_labels
+from cpu_sim_backend.ptq.inputs import Inputs
 
 Array = NDArray[Any]
 
@@ -53,30 +55,32 @@ class Samples:
 
 
 def read_samples(
-    path: str, inputs: Mapping[str, Any], labels: Optional[str], label_blob: Optional[str]
+    path: str, inputs: Inputs, labels: Optional[str], label_blob: Optional[str]
 ) -> Samples:
     """Return the samples of an ``.npz`` file.
 
     Args:
         path: of the file: one array per network input; perhaps labels.
-        inputs: the network's input blobs.
+        inputs: those of the network.
         labels: a list file, or the name of an array of ``path``; None: the array ``label_blob``,
             ``label`` or ``labels``, if there is one.
         label_blob: what the Accuracy layer reads.
 
     Raises:
-        AmctError: an array is missing, or there are not as many labels as samples.
+        AmctError: an array is missing or of another kind than the input, lengths differ, or there
+            are not as many labels as samples.
     """
     source = NpzSource(path)
-    blobs = [name for name in source.lengths if name in inputs and name != label_blob]
-    if not blobs or len({source.lengths[name] for name in blobs}) != 1:
+    inputs.check_given(source.lengths, path)
+    blobs = inputs.needed
+    if len({source.lengths[name] for name in blobs}) != 1:
         raise ConfigError(
             f"it has the arrays {dict(source.lengths)}; the network's inputs are "
-            f"{', '.join(inputs)}, and each needs as many samples.",
+            f"{', '.join(blobs)}, and each needs as many samples.",
             file=path,
             remedy="Write one array per input, called like it.",
         )
-    arrays = {name: np.asarray(_whole(source, name), np.float32) for name in blobs}
+    arrays = {name: _numbers(source, name, inputs.shapes[name], path) for name in blobs}
     found = _labels(source, path, labels, label_blob)
     count = source.lengths[blobs[0]]
     if found is not None and len(found) != count:
@@ -86,6 +90,12 @@ def read_samples(
             remedy="Give one label per sample, in the order of the samples.",
         )
     return Samples(arrays, found)
+
+
+def _numbers(source: NpzSource, name: str, shape: Sequence[int], path: str) -> Array:
+    array = _whole(source, name)
+    require_array(name, kind_of(array), tuple(shape), file=path)
+    return np.asarray(array, np.float32)
 
 
 def _labels(

@@ -18,6 +18,8 @@ from amct_core.files import read_text
 from amct_core.graph import Graph, Node, Value
 
 Array = NDArray[Any]
+_ROUNDING = 1e-6
+
 Metric = Callable[[Mapping[str, Array], Optional[Array]], Any]
 
 
@@ -97,6 +99,13 @@ class _TopK:
                 remedy="Put an array 'label' into the .npz file, or give --labels or --metric.",
             )
         scores = np.asarray(outputs[self.blob])
+        if any(size != 1 for size in scores.shape[2:]):
+            raise ConfigError(
+                f"blob '{self.blob}' gives scores of shape {scores.shape}; expected one score per "
+                "class, (N, classes), and nothing but axes of size 1 behind that.",
+                field="scores",
+                remedy="Name the blob of the class scores with --scores, or give --metric.",
+            )
         scores = scores.reshape(len(scores), -1)
         if scores.shape[1] < 2 or len(labels) != len(scores):
             raise ConfigError(
@@ -175,7 +184,7 @@ def checked_scores(found: Any, samples: int) -> Array:
     """Return what a metric gave as float64.
 
     Raises:
-        ConfigError: it is neither one finite number nor one per sample.
+        ConfigError: it is neither one number from 0 to 1 nor one per sample.
     """
     try:
         scores = np.asarray(found, np.float64)
@@ -185,14 +194,18 @@ def checked_scores(found: Any, samples: int) -> Array:
         raise _no_scores(f"an array of shape {scores.shape}", samples)
     if not np.isfinite(scores).all():
         raise _no_scores("not finite", samples)
+    # A mean in float32 may be a little above 1.
+    if scores.min(initial=0) < 0 or scores.max(initial=0) > 1 + _ROUNDING:
+        raise _no_scores(f"{scores.min():g} to {scores.max():g}", samples)
     return scores
 
 
 def _no_scores(what: str, samples: int) -> ConfigError:
     return ConfigError(
         f"it gave {what}; expected one number, or one for each of {samples} samples, where 1 is "
-        "100 %.",
+        "100 % and 0 is 0 %.",
         field="metric",
+        remedy="Scale what the function returns to 0..1: points are hundredths of that.",
     )
 
 
