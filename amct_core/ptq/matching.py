@@ -37,9 +37,10 @@ TOLERANCE = 1e-4
 
 _FEWEST_STEPS, _MOST_STEPS = 64, 255
 _ZERO = -QUANT_MIN * FLT_EPSILON  # of smaller weights the scale is 1, and the integers are 0
-_REMEDY = (
-    "Give the weights and the config of the calibration, or calibrate again. The record of an "
-    "equalized network fits the equalized weights alone, which 'amct ptq run' has saved."
+_REMEDY = "Give the weights and the config of the calibration, or calibrate again."
+_EQUALIZED = (
+    "The record of an equalized network fits the equalized weights alone, which 'amct ptq run' has "
+    "saved."
 )
 
 
@@ -113,11 +114,12 @@ def _check_scales(
             f"the recorded scale{channel} is {found[first]:.6g}; that of the weights, fused as the "
             f"config says, is {expected[first]:.6g} ({wrong.size} of {expected.size} scales "
             "differ). The record belongs to other weights, or to another config.",
+            f"{_REMEDY} {_EQUALIZED}",
         )
 
 
-def _misfit(file: str, layer: str, field: str, problem: str) -> RecordError:
-    return RecordError(problem, file=file, layer=layer, field=field, remedy=_REMEDY)
+def _misfit(file: str, layer: str, field: str, problem: str, remedy: str = _REMEDY) -> RecordError:
+    return RecordError(problem, file=file, layer=layer, field=field, remedy=remedy)
 
 
 def warn_of_misfits(record: Record, graph: Graph, file: str) -> Tuple[str, ...]:
