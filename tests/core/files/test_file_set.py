@@ -225,10 +225,15 @@ def test_ctrl_c_between_two_files_comes_after_both() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         replace(*args)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            write(["a", "b"])
+    # A process that was started in the background of a script ignores it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                write(["a", "b"])
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert names() == ["a", "b"]
 
 

@@ -118,9 +118,9 @@ def _check_blobs(layer: Layer, file: Optional[str]) -> None:
 
 def _check_names(document: NetDocument, names: Iterable[str]) -> None:
     """Check that the layers are there that others were inserted for."""
-    there = {
+    there = {  # of all states: those that training ran in may not be known here
         layer.name
-        for layer in document.used_layers()
+        for layer in document.layers
         if layer.bottoms and layer.tops and layer_type(layer).quantization is not None
     }
     for name in names:
