@@ -11,7 +11,7 @@ import pytest
 
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.model.formats.snapshots import snapshot_of
-from amct_caffe.training import run_folder
+from amct_caffe.training import run_folder, workflow
 from amct_core.errors import AmctError, ConfigError, FileFormatError, TrainingError
 from amct_core.textproto import parse
 
@@ -157,3 +157,12 @@ class TestLock:
             run_folder.locked("model/q"),
         ):
             pass
+
+
+@pytest.mark.parametrize("name", ["modified_model.prototxt", "solver.prototxt", "record.txt"])
+def test_a_run_never_writes_over_its_solver(name: str) -> None:
+    solver = Path("q", name)
+    solver.write_text('net: "model"')
+    with pytest.raises(ConfigError, match="solver_file, which is read"):
+        workflow.run_all("model", "weights", str(solver), "q")
+    assert solver.read_text() == 'net: "model"'

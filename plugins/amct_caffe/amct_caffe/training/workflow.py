@@ -28,6 +28,7 @@ from amct_core.config import json_format
 from amct_core.config.check import check_names
 from amct_core.config.model import QatConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
+from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError, ModelError
 from amct_core.file_names import WorkFiles, file_under, work_files
 from amct_core.files import FileSet, read_text
@@ -180,6 +181,22 @@ def run_all(
         AmctError: as the steps do; or the folder has a run with other inputs, or at work.
     """
     files = work_files(folder)
+    check_distinct(
+        {
+            "model_file": model_file,
+            "weights_file": weights_file,
+            "solver_file": solver_file,
+            "simplified_config_file": simplified_config_file,
+        },
+        {
+            "the modified model": files.modified.model,
+            "its weights": files.modified.weights,
+            "the record": files.record,
+            "the solver that is made": files.solver,
+            "metrics": metrics,
+        },
+        files.result,
+    )
     inputs = run_folder.describe_inputs(
         {
             "model": model_file,
