@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,10 @@ settings.load_profile("no-deadline")
 
 # A test says where records go; importing the package sets nothing up where there is a handler.
 logging.getLogger("amct_caffe").addHandler(logging.NullHandler())
+
+# A shell that starts this in its background has it ignore Ctrl-C, and all that it starts as well.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent
 

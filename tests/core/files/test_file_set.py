@@ -225,15 +225,10 @@ def test_ctrl_c_between_two_files_comes_after_both() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         replace(*args)
 
-    # A process that was started in the background of a script ignores it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "replace", interrupted)
-            with pytest.raises(KeyboardInterrupt):
-                write(["a", "b"])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(["a", "b"])
     assert names() == ["a", "b"]
 
 
