@@ -12,6 +12,9 @@
    belongs, known by the number of its inode.
 4. Who moves files holds the lock of the journals, taken in alphabetical order.
 5. Paths in a journal are relative to its folder, so that the folders may be moved together.
+6. A folder may come from somebody else, with a journal in it.  So nothing is moved unless it waits
+   below the folder that it belongs into, under a name of ours, and that folder is the journal's own
+   or has a journal that names it: nobody outside can have put that there.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import json
 import logging
 import os
 import time
-from typing import Any, Dict, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Sequence, Set
 
 import attrs
 
@@ -45,6 +48,10 @@ _log = logging.getLogger("amct_core.files")
 
 class NotRestored(Exception):
     """Old files could not be put back; the journal stays, and the next run goes on with it."""
+
+
+class _ForeignJournalError(Exception):
+    """What a journal says is nothing that :func:`commit` writes."""
 
 
 @attrs.frozen
@@ -102,7 +109,7 @@ def settle(folder: str) -> None:
     Waits if a process is at it.
 
     Raises:
-        AmctError: it cannot be finished.
+        AmctError: it cannot be finished, or the journal is not one of ours.
     """
     involved = {folder}
     try:
@@ -110,11 +117,18 @@ def settle(folder: str) -> None:
             with _locked(sorted(involved)) as journals:
                 contents = {path: _read(journal) for path, journal in journals.items()}
                 needed = involved | _folders(contents)
+                _require_own(contents, needed - involved)
                 if needed == involved:
                     with deferred_signals():
                         _finish(contents)
                         _remove(sorted(involved, key=lambda path: "files" not in contents[path]))
             involved = needed
+    except _ForeignJournalError as error:
+        raise AmctError(
+            f"this is not a list that the program has left where it was interrupted: {error}.",
+            file=os.path.join(folder, NAME),
+            remedy="Nothing has been moved. Remove the file if you do not know where it is from.",
+        ) from error
     except (OSError, NotRestored) as error:
         raise AmctError(
             "a command that was ended while it wrote files in this folder has left them half "
@@ -194,7 +208,7 @@ def _write_all(journals: Mapping[str, int], moves: Sequence[_Move]) -> None:
 
 def _finish(contents: Mapping[str, Mapping[str, Any]]) -> None:
     for folder, content in contents.items():
-        moves = [_from_json(entry, folder) for entry in content.get("files", ())]
+        moves = _moves(content, folder)
         if not moves:
             continue
         names = ", ".join(repr(move.destination) for move in moves)
@@ -278,21 +292,67 @@ def _as_json(move: _Move, folder: str) -> Dict[str, Any]:
     return {**{key: os.path.relpath(path, folder) for key, path in paths.items()}, "inode": inode}
 
 
+def _moves(content: Mapping[str, Any], folder: str) -> Sequence[_Move]:
+    """Return what the journal of ``folder`` lists.
+
+    Raises:
+        _ForeignJournalError: something else, or what does not wait where it belongs.
+    """
+    try:
+        moves = [_from_json(entry, folder) for entry in content.get("files", ())]
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise _ForeignJournalError(f"it does not list files: {error!r}") from error
+    for move in moves:
+        home = os.path.join(os.path.dirname(move.destination), "")
+        waits = move.staged.startswith(home) and SUFFIX in move.staged[len(home) :]
+        if not waits or os.path.dirname(move.aside) + os.sep != home:
+            raise _ForeignJournalError(f"{move.destination!r} would come from elsewhere")
+        if not move.aside.endswith(_ASIDE):
+            raise _ForeignJournalError(f"{move.aside!r} is no name of ours")
+    return moves
+
+
+def _require_own(contents: Mapping[str, Mapping[str, Any]], further: Set[str]) -> None:
+    """Check that the folders which journals move files into have journals that name them.
+
+    Args:
+        contents: of the journals that are open.
+        further: folders that they name and that are not open yet.
+
+    Raises:
+        _ForeignJournalError: one has not.
+    """
+    for folder, content in contents.items():
+        for move in _moves(content, folder):
+            home = os.path.dirname(move.destination)
+            if home in contents:
+                own = home == folder or _main(contents[home], home) == folder
+            else:
+                own = home not in further or os.path.lexists(os.path.join(home, NAME))
+            if not own:
+                raise _ForeignJournalError(f"{home!r} knows nothing of it")
+
+
 def _from_json(entry: Mapping[str, Any], folder: str) -> _Move:
     def path(key: str) -> str:
         return os.path.normpath(os.path.join(folder, entry[key]))
 
-    return _Move(path("staged"), path("destination"), path("aside"), entry["inode"])
+    return _Move(path("staged"), path("destination"), path("aside"), int(entry["inode"]))
+
+
+def _main(content: Mapping[str, Any], folder: str) -> Optional[str]:
+    """Return the folder of the main journal that another one names; None: it names none."""
+    named = content.get("see")
+    return os.path.normpath(os.path.join(folder, named)) if isinstance(named, str) else None
 
 
 def _folders(contents: Mapping[str, Mapping[str, Any]]) -> Set[str]:
     """Return the folders that the journals name and that are there."""
     found = set()
     for folder, content in contents.items():
-        if "see" in content:
-            found.add(os.path.normpath(os.path.join(folder, content["see"])))
-        moves = (_from_json(entry, folder) for entry in content.get("files", ()))
-        found |= {os.path.dirname(move.destination) for move in moves}
+        main = _main(content, folder)
+        found |= set() if main is None else {main}
+        found |= {os.path.dirname(move.destination) for move in _moves(content, folder)}
     return {folder for folder in found if os.path.isdir(folder)}
 
 
@@ -309,7 +369,7 @@ def _read(journal: int) -> Mapping[str, Any]:
     data = os.pread(journal, os.fstat(journal).st_size, 0)
     try:
         content = json.loads(data)
-    except ValueError:  # its writer was ended before the first file was moved
+    except (ValueError, RecursionError):  # its writer was ended before the first file was moved
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -179,7 +179,7 @@ def test_a_set_whose_waiting_files_are_gone_goes_back(caplog: pytest.LogCaptureF
     Path(".a.amct-old").write_text("old")
     moves = [
         {
-            "staged": f".{name}.new",
+            "staged": f".{name}.12.amct-new",
             "destination": name,
             "aside": f".{name}.amct-old",
             "inode": inode,
@@ -188,8 +188,48 @@ def test_a_set_whose_waiting_files_are_gone_goes_back(caplog: pytest.LogCaptureF
     ]
     Path(NAME).write_text(json.dumps({"files": moves}))
     assert read_text("a") == "old"
-    assert [name for name in names() if "new" not in name] == ["a"]
+    assert [name for name in names() if SUFFIX not in name] == ["a"]
     assert "those from before are back" in caplog.text
+
+
+MOVE = {
+    "staged": ".a.12.amct-new",
+    "destination": "a",
+    "aside": ".a.12.amct-old",
+    "inode": 1,
+}
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        {**MOVE, "destination": "../home/a"},
+        {**MOVE, "destination": "../home/a", "staged": "../home/.a.12.amct-new"},
+        {
+            "staged": "../home/.a.12.amct-new",
+            "destination": "../home/a",
+            "aside": "../home/.a.12.amct-old",
+            "inode": 1,
+        },
+        {**MOVE, "staged": "../home/a"},
+        {**MOVE, "aside": "../home/a"},
+        {**MOVE, "aside": "mine"},
+        {**MOVE, "staged": "mine"},
+        {"staged": 1},
+        "mine",
+    ],
+    ids=str,
+)
+def test_a_journal_that_came_with_the_folder_moves_nothing(move: object) -> None:
+    for path in ("home", "box"):
+        Path(path).mkdir()
+    for path in ("home/a", "home/.a.12.amct-new", "box/.a.12.amct-new", "box/mine", "box/a"):
+        Path(path).write_text(path)
+    Path("box/.amct-commit").write_text(json.dumps({"files": [move]}))
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    with pytest.raises(AmctError, match="Nothing has been moved"):
+        read_text("box/a")
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 def test_a_set_that_cannot_be_completed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
