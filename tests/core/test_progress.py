@@ -20,7 +20,7 @@ class Terminal(io.StringIO):
 def test_on_a_terminal_there_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", Terminal())
     assert list(progress("abc", 3, "working")) == ["a", "b", "c"]
-    assert "working" in sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "working" in sys.stderr.getvalue()
 
 
 def test_elsewhere_there_is_a_line_each_half_minute(

@@ -63,7 +63,7 @@ class Work:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                **options,  # type: ignore[call-overload]
+                **options,
             )
         )
 

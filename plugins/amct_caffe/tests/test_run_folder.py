@@ -61,7 +61,7 @@ class TestInputs:
             run_folder.describe_inputs({"model": "gone"})
 
     @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.touch()])
-    def test_a_file_that_the_run_made_must_be_as_it_was(self, change) -> None:  # type: ignore[no-untyped-def]
+    def test_a_file_that_the_run_made_must_be_as_it_was(self, change) -> None:
         state = begin()
         change(Path("q/made"))
         if Path("q/made").exists():

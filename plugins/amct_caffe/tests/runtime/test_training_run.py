@@ -55,7 +55,7 @@ class TestSignals:
         solver = FakeSolver(settings("max_iter: 10 snapshot: 4"), send(signal.SIGTERM, at=3))
         before: list[float] = []
         original = solver.snapshot
-        solver.snapshot = lambda: before.append(solver.iter) or original()  # type: ignore[func-returns-value,method-assign]
+        solver.snapshot = lambda: before.append(solver.iter) or original()
         with pytest.raises(StoppedBetweenIterations):
             run(solver)
         assert before == [4]
