@@ -9,11 +9,10 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, Mapping, Optional
 
-from amct_core.config.values import parse_json
+from amct_caffe.model.quant_json import value_of
 from amct_core.errors import FileFormatError
 from amct_core.extensions.layer_type import Shape
 from amct_core.file_names import name_map_beside
-from amct_core.files import read_text
 
 KEY = "input_shapes"
 
@@ -30,13 +29,7 @@ def recorded_shapes(model_file: Optional[str]) -> Dict[str, Shape]:
     path = name_map_beside(model_file) if model_file is not None else None
     if path is None or not os.path.isfile(path):
         return {}
-    try:
-        content = parse_json(read_text(path))
-    except ValueError as error:
-        raise FileFormatError(
-            f"it is no JSON: {error}.", file=path, remedy="Save the model again."
-        ) from error
-    found = content.get(KEY, {}) if isinstance(content, dict) else {}
+    found = value_of(path, KEY)
     if not isinstance(found, dict) or not all(map(_is_shape, found.values())):
         raise FileFormatError(
             f"it is {found!r}; expected lists of sizes by input blob, batch size first.",

@@ -24,11 +24,11 @@ from typing import Any, Dict, List, Mapping, Sequence, Union
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_caffe.model.layer_type import attributes_of, has_weights
+from amct_caffe.model.quant_json import value_of
 from amct_caffe.model.schema.encoding import encode
-from amct_core.config.values import parse_json
 from amct_core.errors import FileFormatError, ModelError
 from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, saved_set_of
-from amct_core.files import FileSet, map_file, read_text
+from amct_core.files import FileSet, map_file
 from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.textproto import Field, Message
 
@@ -168,13 +168,7 @@ def _sha256(data: Union[bytes, Any]) -> str:
 
 
 def _read(path: str) -> _Digests:
-    try:
-        content = parse_json(read_text(path))
-    except ValueError as error:
-        raise FileFormatError(
-            f"it is no JSON: {error}.", file=path, remedy="Save the model again."
-        ) from error
-    found = content.get(KEY, {}) if isinstance(content, dict) else {}
+    found = value_of(path, KEY)
     kinds = ("deploy", "fake_quant")
     if not isinstance(found, dict) or not all(_is_digests(found[k]) for k in kinds if k in found):
         raise FileFormatError(
