@@ -1,6 +1,6 @@
-"""`amct qat run` killed at random moments and called again: the files of one left in peace.
+"""`amct qat run` killed or stopped at random moments and called again: the files of one left in peace.
 
-``AMCT_KILLS`` says how often, and ``AMCT_KILLS_SEED`` where the moments begin.
+``AMCT_KILLS`` and ``AMCT_RESUMES`` say how often, and ``AMCT_KILLS_SEED`` where the moments begin.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ import pytest
 pytestmark = [pytest.mark.caffe, pytest.mark.slow]
 
 KILLS = int(os.environ.get("AMCT_KILLS", "5"))
+RESUMES = int(os.environ.get("AMCT_RESUMES", "3"))
 SEED = int(os.environ.get("AMCT_KILLS_SEED", "0"))
 
 SOLVER = """
@@ -46,14 +47,14 @@ def origin(trained_digits, tmp_path_factory) -> Path:
     return folder
 
 
-def start(folder: Path, digits) -> subprocess.Popen:
+def start(folder: Path, digits, log: Optional[Path] = None) -> subprocess.Popen:
     arguments = ("qat", "run", digits.model, digits.weights)
     return subprocess.Popen(
         [sys.executable, "-m", "amct_core", *arguments, "--solver", "solver.prototxt", "-o", "q"],
         cwd=folder,
         env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if log is None else log.open("w"),
     )
 
 
@@ -84,3 +85,28 @@ def test_called_again_it_ends_with_the_same_files(origin, trained_digits, tmp_pa
     assert results(folder) == results(origin)
     left = {path.name for path in (folder / "q").iterdir() if path.name.startswith(".")}
     assert len(left) <= 2, "at most what the killed process was staging"
+
+
+SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129, signal.SIGKILL: 1}
+
+
+@pytest.mark.parametrize("number", range(SEED, SEED + RESUMES))
+def test_it_goes_on_from_a_snapshot_bit_by_bit(origin, trained_digits, tmp_path, number):
+    folder = tmp_path / "work"
+    shutil.copytree(origin, folder)
+    shutil.rmtree(folder / "q")
+    moment = random.Random(f"resume {number}")
+    stop = moment.choice(sorted(SIGNALS))
+    first = folder / f"q/snapshot_iter_{moment.randrange(20, 180, 20)}.solverstate"
+    process = start(folder, trained_digits)
+    while not first.exists() and process.poll() is None:
+        time.sleep(0.001)
+    time.sleep(moment.uniform(0, 0.05))
+    os.kill(worker_of(process.pid) if stop == signal.SIGKILL else process.pid, stop)
+    status = process.wait(timeout=60)
+    assert status == SIGNALS[stop]
+
+    log = tmp_path / "log"
+    assert start(folder, trained_digits, log).wait(timeout=300) == 0
+    assert "it goes on after iteration" in log.read_text()
+    assert results(folder) == results(origin)
