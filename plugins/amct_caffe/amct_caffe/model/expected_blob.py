@@ -10,6 +10,8 @@ from amct_core.textproto import Message
 
 Dim = Optional[int]
 """A size, or None where it depends on the layer's input."""
+_MOST_AXES = 32
+"""No blob has more (Caffe's ``kMaxBlobAxes``, ``include/caffe/blob.hpp``)."""
 
 
 @attrs.frozen
@@ -62,4 +64,5 @@ def over_axes(parameters: Message) -> ExpectedBlob:
     num_axes = parameters.integer("num_axes", 1)
     if num_axes is None or num_axes < 0:
         return ExpectedBlob(None)
-    return ExpectedBlob((None,) * num_axes)
+    # One axis too many is as impossible as a billion, and takes less memory.
+    return ExpectedBlob((None,) * min(num_axes, _MOST_AXES + 1))
