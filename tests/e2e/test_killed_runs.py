@@ -1,4 +1,6 @@
-"""`amct qat run` killed or stopped at random moments and called again: the files of one left in peace.
+"""`amct qat run` killed or stopped at random moments, and called again.
+
+The files are those of a run left in peace.
 
 ``AMCT_KILLS`` and ``AMCT_RESUMES`` say how often, and ``AMCT_KILLS_SEED`` where the moments begin.
 """
