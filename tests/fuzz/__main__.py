@@ -82,9 +82,15 @@ def _report(target: Target, failure: Failure, options: argparse.Namespace) -> No
 
 
 def _write(options: argparse.Namespace, results: List[Result]) -> None:
-    kept = [attrs.asdict(each, filter=lambda field, _: field.name != "failure") for each in results]
-    content = {"seed": options.seed, "start": options.start, "targets": kept}
-    Path(options.output).write_text(json.dumps(content, indent=1) + "\n")
+    """Add the results to those that the file has of the same seed."""
+    path = Path(options.output)
+    kept = json.loads(path.read_text()) if path.exists() else {"seed": options.seed, "runs": []}
+    if kept["seed"] != options.seed:
+        kept = {"seed": options.seed, "runs": []}
+    kept["runs"] += [
+        attrs.asdict(each, filter=lambda field, _: field.name != "failure") for each in results
+    ]
+    path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def _options() -> argparse.Namespace:
@@ -96,7 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--start", type=int, default=0, help="number of the first execution")
     parser.add_argument("--keep", default="fuzz_failures", help="folder for files that fail")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a failure")
-    parser.add_argument("--output", help="a JSON file of what was done")
+    parser.add_argument("--output", help="a JSON file; gets what was done")
     options = parser.parse_args()
     if options.executions is None and options.seconds is None:
         options.seconds = 60.0

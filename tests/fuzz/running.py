@@ -51,6 +51,7 @@ class Result:
 
     Attributes:
         target: its name.
+        start: number of the first execution.
         executions: how many files it has read.
         accepted: how many of them without an error.
         seconds: how long all of them took.
@@ -61,6 +62,7 @@ class Result:
     """
 
     target: str
+    start: int = 0
     executions: int = 0
     accepted: int = 0
     seconds: float = 0.0
@@ -88,7 +90,7 @@ def fuzz(
         seconds: after which to stop; None: whenever all executions are done.
         start: number of the first execution.
     """
-    result = Result(target.name)
+    result = Result(target.name, start)
     _forget_peak()
     before = _peak()
     digest = hashlib.sha256()
