@@ -52,6 +52,16 @@ class Edits:
         """The files that are read, by what names them in messages."""
         return {f"advice {place}": each.file for place, each in enumerate(self.advice, 1)}
 
+    @property
+    def said(self) -> Tuple[str, ...]:
+        """What was said, option by option, for messages and to tell whether it is the same."""
+        return (
+            *(each.source for each in self.only),
+            *(f"--apply {each.file}" for each in self.advice),
+            *(each.source for each in self.skip),
+            *(each.source for each in self.assignments),
+        )
+
     def not_said(self, form: str) -> Tuple[AdviceEntry, ...]:
         """Return the advice that cannot be said in this form of configuration."""
         return tuple(entry for advice in self.advice for entry in advice.not_said(form))
