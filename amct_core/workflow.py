@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Callable, Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Callable, Dict, Generic, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 import attrs
 
 from amct_core import record as records
-from amct_core.config import json_format, simplified
+from amct_core.config import forms, json_format, simplified
 from amct_core.config.check import check, check_inserted, check_names
+from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig, default_config
 from amct_core.config.ptq import PtqConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
@@ -37,6 +38,7 @@ from amct_core.retrained import RetrainedNetwork
 
 _log = logging.getLogger("amct_core.workflow")
 
+_NO_EDITS = Edits()
 
 C = TypeVar("C", QatConfig, PtqConfig)
 
@@ -52,11 +54,13 @@ class ConfigReport(Generic[C]):
         config: as it was written.
         quantizable: layers that can be quantized, in network order.
         unsupported: layers of a quantizable type that cannot be, with the reason.
+        before: as it was before the changes that the user named; None: there were none.
     """
 
     config: C
     quantizable: Tuple[str, ...]
     unsupported: Mapping[str, str]
+    before: Optional[C] = None
 
 
 def frontend_for(model_file: str, plugins: Registries) -> Frontend:
@@ -85,6 +89,8 @@ def create_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
+    base_file: Optional[str] = None,
+    edits: Edits = _NO_EDITS,
 ) -> ConfigReport[QatConfig]:
     """Find the quantizable layers and write the QAT config.
 
@@ -93,10 +99,13 @@ def create_config(
         config_file: JSON file to write; an existing one is overwritten with a warning.
         simplified_config_file: a ``quant.cfg`` to derive the config from; None for the defaults.
         solver_file: the solver that will train; the states that it says go into the config.
+        base_file: a config to begin with, in place of a simplified one or the defaults; what it
+            does not list is not quantized.
+        edits: what to change then.
 
     Raises:
-        AmctError: a file cannot be read, nothing can be quantized, or ``config_file`` is a file
-            that is read.
+        AmctError: a file cannot be read, nothing can be quantized, ``edits`` do not fit, or
+            ``config_file`` is a file that is read.
     """
     check_distinct(
         {
@@ -104,11 +113,18 @@ def create_config(
             "weights_file": weights_file,
             "config_defination": simplified_config_file,
             "solver_file": solver_file,
+            "base": base_file,
+            **edits.files,
         },
         {"config_file": config_file},
     )
     report = propose_config(
-        model_file, weights_file, simplified_config_file, solver_file=solver_file
+        model_file,
+        weights_file,
+        simplified_config_file,
+        solver_file=solver_file,
+        base_file=base_file,
+        edits=edits,
     )
     json_format.write(config_file, report.config)
     _log.info("Generate config file:%s success!", config_file, extra=said_by("Config"))
@@ -121,23 +137,36 @@ def propose_config(
     simplified_config_file: Optional[str] = None,
     *,
     solver_file: Optional[str] = None,
+    base_file: Optional[str] = None,
+    edits: Edits = _NO_EDITS,
 ) -> ConfigReport[QatConfig]:
     """Return what :func:`create_config` writes; arguments and errors as there."""
     plugins = registries()
     frontend = frontend_for(model_file, plugins)
-    states = frontend.states_of(solver_file) if solver_file is not None else NetworkStates()
+    base = QatConfig() if base_file is None else json_format.read(base_file)
+    states = states_for(frontend, base, base_file or "", solver_file)
     views = frontend.read(model_file, weights_file, states)
     frontend.check(views)
     layers = quantizable_layers(views, plugins, model_file)
-    if simplified_config_file is None:
-        config = default_config(layers.supported)
+    facts, reasons = layers.supported, layers.reasons
+    if base_file is not None:
+        config = forms.QAT.complete(check(base, facts, reasons, base_file), facts)
+        config = check(config, facts, reasons, base_file)
+    elif simplified_config_file is None:
+        config = default_config(facts)
     else:
-        config = simplified.apply(
-            simplified.read(simplified_config_file), layers.supported, layers.reasons
-        )
+        config = simplified.apply(simplified.read(simplified_config_file), facts, reasons)
     config = config.with_states(states)
-    check_names(config, plugins, simplified_config_file)
-    return ConfigReport(config, tuple(layers.supported), layers.unsupported)
+    check_names(config, plugins, base_file or simplified_config_file)
+
+    def checked(changed: QatConfig) -> QatConfig:
+        changed = check(changed, facts, reasons, None)
+        check_names(changed, plugins, None)
+        return changed
+
+    before = None if edits == _NO_EDITS else config
+    config = edits.apply(config, layers, forms.QAT, checked)
+    return ConfigReport(config, tuple(facts), layers.unsupported, before)
 
 
 def insert(
@@ -352,8 +381,11 @@ def quantizable_layers(
         ModelError: none can.
     """
     layers = find_quantizable(views, post_training)
-    for name, reason in layers.unsupported.items():
-        _log.info("layer '%s' is not quantized: %s", name, reason)
+    for reason, names in by_reason(layers.unsupported).items():
+        if len(names) == 1:
+            _log.info("layer '%s' is not quantized: %s", names[0], reason)
+        else:
+            _log.info("%d layers are not quantized: %s: %s", len(names), ", ".join(names), reason)
     if not layers.supported:
         reasons = "; ".join(f"'{name}': {why}" for name, why in layers.unsupported.items())
         raise ModelError(
@@ -362,6 +394,14 @@ def quantizable_layers(
             remedy=f"Types that can be: {', '.join(_quantizable_types(plugins))}.",
         )
     return layers
+
+
+def by_reason(unsupported: Mapping[str, str]) -> Mapping[str, Sequence[str]]:
+    """Return the layers by the reason for which they cannot be quantized."""
+    found: Dict[str, List[str]] = {}
+    for name, reason in unsupported.items():
+        found.setdefault(reason, []).append(name)
+    return found
 
 
 def _quantizable_types(plugins: Registries) -> List[str]:

@@ -19,6 +19,8 @@ def _from(module: str) -> Callable[[], click.Command]:
     return load
 
 
+_DIFF = "Show what two configs or records say differently."
+
 COMMANDS = (
     CliCommand(
         "doctor",
@@ -34,8 +36,10 @@ COMMANDS = (
     ),
     CliCommand("convert", "Quantize a model with the factors of a record.", _from("convert")),
     CliCommand("ptq config", "Write the config of what to quantize, and how.", _from("ptq_config")),
+    CliCommand("ptq diff", _DIFF, _from("diff"), writes_log=False),
     CliCommand("ptq save", "Turn a calibrated model into its saved forms.", _from("ptq_save")),
     CliCommand("qat config", "Write the config of what to quantize, and how.", _from("qat_config")),
+    CliCommand("qat diff", _DIFF, _from("diff"), writes_log=False),
     CliCommand("qat insert", "Put fake quantization into a model.", _from("qat_insert")),
     CliCommand("qat save", "Turn a trained model into its saved forms.", _from("qat_save")),
 )

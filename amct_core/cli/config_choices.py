@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import attrs
 
-from amct_core.config.values import given
-
 if TYPE_CHECKING:
-    from amct_core.config.model import LayerConfig, QatConfig
     from amct_core.plugins import Registries
 
 
@@ -44,17 +42,14 @@ class ConfigChoices:
             if name is not None:
                 getattr(plugins, registry).get(name)
 
-    def apply(self, config: QatConfig) -> QatConfig:
-        """Return ``config`` with the choices made."""
-        changes = given(
-            shift_n_algo=self.shift_n_algo,
-            batch_num=self.batch_num,
-            batch_norm=self.batch_norm,
-            deploy_backend=self.deploy_backend,
+    def assignments(self) -> tuple[str, ...]:
+        """Return what ``--set`` would say."""
+        said = (
+            ("*.retrain_data_config.algo", self.activation_algo),
+            ("*.retrain_data_config.init_algo", self.init_algo),
+            ("shift_n_algo", self.shift_n_algo),
+            ("batch_num", self.batch_num),
+            ("batch_norm", self.batch_norm),
+            ("deploy_backend", self.deploy_backend),
         )
-        layers = {name: self._apply_to_layer(layer) for name, layer in config.layers.items()}
-        return attrs.evolve(config, layers=layers, **changes)
-
-    def _apply_to_layer(self, layer: LayerConfig) -> LayerConfig:
-        changes = given(algo=self.activation_algo, init_algo=self.init_algo)
-        return attrs.evolve(layer, activation=attrs.evolve(layer.activation, **changes))
+        return tuple(f"{key}={json.dumps(value)}" for key, value in said if value is not None)

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import click
 
-from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.cli.output import json_option, print_columns, print_json, print_names
 from amct_core.errors import PluginError
 from amct_core.plugins import KINDS, PluginHost, Registries, host, registries
 from amct_core.registry import Registry
@@ -79,9 +79,18 @@ def _print(plugin_host: PluginHost, listed: Sequence[Kind]) -> None:
         if kind.error:
             click.echo(f"  ERROR: {kind.error}")
         elif kind.items:
-            print_columns([(name, f"from {provider}") for name, provider in kind.items], "  ")
+            _print_by_provider(kind)
         else:
             click.echo("  none")
     if plugin_host.failed:
         click.echo("\nfailed to load")
         print_columns([(p.name, p.entry_point, p.reason) for p in plugin_host.failed], "  ")
+
+
+def _print_by_provider(kind: Kind) -> None:
+    providers: dict[str, list[str]] = {}
+    for name, provider in kind.items:
+        providers.setdefault(provider, []).append(name)
+    for provider, names in providers.items():
+        click.echo(f"  from {provider}:")
+        print_names(names, "    ", most_lines=None)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import attrs
 
@@ -38,10 +38,17 @@ _OURS = ("shift_n_algo", "batch_norm", "deploy_backend")
 _STATES = ("train_state", "test_state")
 _STATE = ("level", "stage")
 _SHAPES = "input_shapes"
-_GLOBAL = ("version", "batch_num", *_OURS, *_STATES, _SHAPES)
-_LAYER = ("retrain_enable", "retrain_data_config", "retrain_weight_config")
+GLOBAL = ("version", "batch_num", *_OURS, *_STATES, _SHAPES)
+"""The keys that are no layers."""
+
 _DATA = ("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type")
 _WEIGHT = ("algo", "channel_wise", "dst_type")
+LAYER: Mapping[str, Tuple[str, ...]] = {
+    "retrain_enable": (),
+    "retrain_data_config": _DATA,
+    "retrain_weight_config": _WEIGHT,
+}
+"""The keys of a layer's entry, and those below each."""
 
 
 def read(path: str) -> QatConfig:
@@ -106,12 +113,12 @@ def _is_size(value: Any) -> bool:
 def _layers(top: Section) -> Dict[str, LayerConfig]:
     layers: Dict[str, LayerConfig] = {}
     for name, value in top.data.items():
-        if name in _GLOBAL:
+        if name in GLOBAL:
             continue
         if not isinstance(value, dict):
             raise top.error(
                 name,
-                f"it is {value!r}, which is neither a known key ({', '.join(_GLOBAL)}) nor a "
+                f"it is {value!r}, which is neither a known key ({', '.join(GLOBAL)}) nor a "
                 "layer's entry in braces.",
                 "Correct the key.",
             )
@@ -120,7 +127,7 @@ def _layers(top: Section) -> Dict[str, LayerConfig]:
 
 
 def _layer(section: Section) -> LayerConfig:
-    section.check_keys(_LAYER)
+    section.check_keys(LAYER)
     weight = None
     if "retrain_weight_config" in section.data:
         weight = _weight(section.section("retrain_weight_config"))

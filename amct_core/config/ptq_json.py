@@ -28,7 +28,7 @@ entry says is checked nevertheless.  Any other value that is missing is the defa
 from __future__ import annotations
 
 import json
-from typing import Any, Collection, Dict, Optional, Tuple
+from typing import Any, Collection, Dict, Mapping, Optional, Tuple
 
 import attrs
 
@@ -59,9 +59,14 @@ GLOBAL = (
 )
 """The keys that are no layers, in the order in which they are written."""
 
-_LAYER = ("quant_enable", "activation_quant_params", "weight_quant_params")
 _ACTIVATION = ("act_algo", *(key for keys in PARAMETERS.values() for key in keys))
 _WEIGHT = ("wts_algo", "channel_wise")
+LAYER: Mapping[str, Tuple[str, ...]] = {
+    "quant_enable": (),
+    "activation_quant_params": _ACTIVATION,
+    "weight_quant_params": _WEIGHT,
+}
+"""The keys of a layer's entry, and those below each that are known without plugins."""
 _NUQ_PARAMETERS = ("num_steps", "num_of_iteration")
 _OF_OTHER_FRAMEWORKS = (
     "fakequant_precision_mode",
@@ -127,7 +132,7 @@ def _layer(top: Section, name: str, errors: ErrorList) -> PtqLayer:
             "Correct the key.",
         )
     section = top.section(name, layer=name)
-    _check_keys(section, _LAYER, errors)
+    _check_keys(section, LAYER, errors)
     enabled = bool(errors.value(section.boolean, "quant_enable"))
     layer = PtqLayer(enabled, weight=None)
     activation = errors.value(section.section, "activation_quant_params")

@@ -124,6 +124,21 @@ def test_simulate_writes_the_outputs_and_any_blob(saved):
         assert arrays["conv2_accumulator"].dtype == np.int32
 
 
+def test_qat_run_quantizes_what_the_options_leave(digits):
+    write_solver(digits)
+    run = ("qat", "run", digits.model, digits.weights, "--solver", "solver.prototxt", "-o", "q")
+    changes = ("--skip", "conv1", "--set", "type:InnerProduct.retrain_data_config.init_algo=mse")
+    amct(digits, *run, *changes)
+    config = json.loads((digits.folder / "q/config.json").read_text())
+    assert config["conv1"]["retrain_enable"] is False
+    assert config["ip2"]["retrain_data_config"]["init_algo"] == "mse"
+    assert '"conv1"' not in (digits.folder / "q/record.txt").read_text()
+    # It is another run.
+    other = amct(digits, *run, check=False)
+    assert other.returncode == 1
+    assert "changed since: changes to the config" in other.stderr
+
+
 def test_a_solver_that_would_not_search_n_is_refused_before_training(digits):
     write_solver(digits, **{"test_interval: 20": "test_interval: 15"})
     result = amct(

@@ -22,7 +22,8 @@ from amct_caffe.qat.parameters import (
 )
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
-from amct_core.config import json_format, ptq_json, ptq_simplified, simplified
+from amct_core.config import advice, json_format, ptq_json, ptq_simplified, simplified
+from amct_core.config.forms import PTQ, QAT
 from amct_core.derive import derive
 from amct_core.errors import AmctError
 from amct_core.graph import Graph
@@ -100,6 +101,17 @@ def _qat_config(files: Files, folder: Path) -> None:
 
 def _ptq_config(files: Files, folder: Path) -> None:
     ptq_json.format_config(ptq_json.parse(_text(files[0]), "config.json"))
+
+
+def _advice(files: Files, folder: Path) -> None:
+    """The file, and its keys as those of either form of configuration."""
+    found = advice.parse(_text(files[0]), "advice.json")
+    for form in (QAT, PTQ):
+        found.not_said(form.name)
+        for entry in found.entries:
+            cure = entry.cure(form.name)
+            for key in {} if cure is None else cure.values:
+                form.keys.path(key, found.file)
 
 
 def _qat_simplified(files: Files, folder: Path) -> None:
@@ -259,6 +271,7 @@ def targets() -> Dict[str, Target]:
         ),
         Target("qat-config", _qat_config, _seeds("qat_config", "json"), ("text",)),
         Target("ptq-config", _ptq_config, _seeds("ptq_config", "json"), ("text",)),
+        Target("advice", _advice, _seeds("advice", "json"), ("text",)),
         Target("record", _record, _seeds("record", "txt"), ("text",)),
         Target("qat-quant.cfg", _qat_simplified, _seeds("qat_simplified", "cfg"), ("text",)),
         Target("ptq-quant.cfg", _ptq_simplified, _seeds("ptq_simplified", "cfg"), ("text",)),

@@ -21,9 +21,14 @@ def test_it_lists_each_kind_with_names_and_providers(amct: Amct, add_plugin: Add
     assert done.status == 0
     words = [line.split() for line in done.out.splitlines()]
     assert ["mine", "mine_module"] in words
-    assert ["fixed", "from", "mine"] in words
-    assert ["search_n_v2", "from", "amct-core"] in words
     assert ["deploy", "backends"] in words
+    lines = done.out.splitlines()
+    assert lines[lines.index("shift searches") + 1 :][:4] == [
+        "  from mine:",
+        "    fixed",
+        "  from amct-core:",
+        "    none, search_n, search_n_v2",
+    ]
 
 
 def test_json_tells_the_same(amct: Amct, add_plugin: AddPlugin) -> None:

@@ -10,6 +10,7 @@ from unittest.mock import Mock, create_autospec
 
 import pytest
 
+from amct_core.config.edits import Edits
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.config.ptq_simplified import Calibration, SimplifiedPtqConfig
 from amct_core.ptq import configuration
@@ -30,7 +31,11 @@ def create(monkeypatch: pytest.MonkeyPatch) -> Mock:
 
 def test_without_options_everything_is_the_default(amct: Amct, create: Mock) -> None:
     assert amct(*ARGUMENTS).status == 0
-    create.assert_called_once_with("m.prototxt", "m.caffemodel", "c.json", SimplifiedPtqConfig())
+    create.assert_called_once_with(
+        *("m.prototxt", "m.caffemodel", "c.json", SimplifiedPtqConfig()),
+        base_file=None,
+        edits=Edits(),
+    )
 
 
 def test_options_reach_the_workflow(amct: Amct, create: Mock) -> None:
@@ -64,11 +69,34 @@ def test_what_the_simplified_config_says_cannot_be_said_twice(
     create.assert_not_called()
 
 
+def test_a_base_and_changes_reach_the_workflow(amct: Amct, create: Mock) -> None:
+    done = amct(
+        *(*ARGUMENTS, "--base", "old.json", "--skip", "conv*", "--only", "type:Pooling"),
+        *("--set", "batch_num=2", "--set", "do_fusion=false"),
+    )
+    assert done.status == 0
+    given = create.call_args.kwargs
+    assert given["base_file"] == "old.json"
+    assert [each.text for each in given["edits"].skip] == ["conv*"]
+    assert [each.text for each in given["edits"].only] == ["type:Pooling"]
+    assert [each.path[0] for each in given["edits"].assignments] == ["batch_num", "do_fusion"]
+
+
+@pytest.mark.parametrize(
+    "option", [("--skip-layer", "a"), ("--simple", "quant.cfg"), ("--act-algo", "mse")]
+)
+def test_a_base_is_complete_in_itself(amct: Amct, create: Mock, option: tuple[str, ...]) -> None:
+    done = amct(*ARGUMENTS, "--base", "old.json", *option)
+    assert (done.status, f"{option[0]} and --base exclude each other" in done.err) == (2, True)
+    create.assert_not_called()
+
+
 def test_it_says_what_can_be_quantized_and_why_the_rest_cannot(amct: Amct, create: Mock) -> None:
     assert amct(*ARGUMENTS).out.splitlines() == [
-        "conv  quantizable",
-        "pool  quantizable",
-        "fc    left out: transpose is true",
+        "2 layers can be quantized:",
+        "  conv, pool",
+        "1 layer left out: transpose is true",
+        "  fc",
         "c.json",
     ]
 

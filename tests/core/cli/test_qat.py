@@ -13,10 +13,12 @@ import attrs
 import pytest
 
 from amct_core import workflow
-from amct_core.config import json_format
+from amct_core.config import forms, json_format
+from amct_core.config.edits import Edits
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig
 from amct_core.errors import ModelError
 from amct_core.workflow import ConfigReport
+from tests.core.config.networks import CONVOLUTION, POOLING, PRODUCT, of_types
 
 Amct = Callable[..., Any]
 AddPlugin = Callable[[str, str], None]
@@ -161,6 +163,10 @@ class TestSave:
 
 CONFIG = QatConfig(layers={"conv": LayerConfig(), "pool": LayerConfig(weight=None)})
 
+NETWORK = of_types(
+    {"conv": CONVOLUTION, "pool": POOLING, "fc": PRODUCT}, {"fc": "transpose is true"}
+)
+
 PLUGIN = """
 @hookimpl
 def amct_activation_algorithms():
@@ -196,9 +202,14 @@ class TestConfig:
             simple: str | None = None,
             *,
             solver_file: str | None = None,
+            base_file: str | None = None,
+            edits: Edits,
         ) -> ConfigReport:
-            json_format.write(config_file, CONFIG)
-            return ConfigReport(CONFIG, ("conv", "pool"), {"fc": "transpose is true"})
+            assert base_file is None
+            config = edits.apply(CONFIG, NETWORK, forms.QAT, lambda each: each)
+            json_format.write(config_file, config)
+            before = None if config is CONFIG else CONFIG
+            return ConfigReport(config, ("conv", "pool"), {"fc": "transpose is true"}, before)
 
         step("create_config").side_effect = create_config
         return str(tmp_path / "config.json")
@@ -208,7 +219,10 @@ class TestConfig:
         create_config.return_value = ConfigReport(CONFIG, (), {})
         amct(*self.ARGUMENTS, "config.json", "--simple", "quant.cfg", "--solver", "s.prototxt")
         create_config.assert_called_once_with(
-            "m.prototxt", "m.caffemodel", "config.json", "quant.cfg", solver_file="s.prototxt"
+            *("m.prototxt", "m.caffemodel", "config.json", "quant.cfg"),
+            solver_file="s.prototxt",
+            base_file=None,
+            edits=Edits(),
         )
 
     def test_it_says_what_can_be_quantized_and_why_the_rest_cannot(
@@ -217,9 +231,10 @@ class TestConfig:
         done = amct(*self.ARGUMENTS, config_file)
         assert done.status == 0
         assert done.out.splitlines() == [
-            "conv  quantizable",
-            "pool  quantizable",
-            "fc    left out: transpose is true",
+            "2 layers can be quantized:",
+            "  conv, pool",
+            "1 layer left out: transpose is true",
+            "  fc",
             config_file,
         ]
 

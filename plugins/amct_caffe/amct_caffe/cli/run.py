@@ -10,12 +10,13 @@ from typing import Mapping, Optional, Tuple
 import click
 
 from amct_caffe.cli.options import metrics_option
+from amct_core.cli.edit_options import EPILOG, edit_options, edits
 from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.errors import EnvironmentUnsuitableError
 
 
-@click.command("run")
+@click.command("run", epilog=EPILOG)
 @click.argument("model")
 @click.argument("weights")
 @click.option("--solver", required=True, help="A solver's prototxt; its net is replaced.")
@@ -23,6 +24,7 @@ from amct_core.errors import EnvironmentUnsuitableError
 @click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
 @click.option("--simple", help="A simplified config (text proto) to derive the config from.")
 @click.option("--backend", help="Deploy backend; default: as the config says.")
+@edit_options
 @input_shape_option
 @click.option(
     "--restart", is_flag=True, help="Begin again, whatever an earlier run has left in the folder."
@@ -37,6 +39,10 @@ def command(
     config_file: Optional[str],
     simple: Optional[str],
     backend: Optional[str],
+    only: Tuple[str, ...],
+    advice: Tuple[str, ...],
+    skip: Tuple[str, ...],
+    assignments: Tuple[str, ...],
     input_shapes: Mapping[str, Tuple[int, ...]],
     restart: bool,
     metrics: Optional[str],
@@ -80,5 +86,6 @@ def command(
         restart=restart,
         metrics=metrics,
         how_to_go_on=how_to_go_on,
+        edits=edits("qat", only, advice, skip, assignments),
     )
     print_files(written, as_json)

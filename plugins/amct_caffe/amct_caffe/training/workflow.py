@@ -26,6 +26,7 @@ from amct_caffe.training.start import Start
 from amct_core import workflow
 from amct_core.config import json_format
 from amct_core.config.check import check_names
+from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig
 from amct_core.deploy_choice import COMMANDS_DEFAULT, deploy_choice
 from amct_core.distinct_files import check_distinct
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from amct_caffe.runtime.metrics import Metrics
 
 _log = logging.getLogger("amct_caffe.training")
+
+_NO_EDITS = Edits()
 
 
 def train(solver_file: str, start: Start) -> str:
@@ -158,6 +161,7 @@ def run_all(
     restart: bool = False,
     metrics: Optional[str] = None,
     how_to_go_on: Optional[Callable[[str], str]] = None,
+    edits: Edits = _NO_EDITS,
 ) -> Tuple[str, ...]:
     """Run every step: config, insert, train, save; or what an interrupted run has left to do.
 
@@ -172,6 +176,7 @@ def run_all(
         restart: whether to begin from the beginning, whatever is in the folder.
         metrics: a file of JSON lines to write.
         how_to_go_on: says how to go on from a ``.solverstate``.
+        edits: what to change in the config that is made.
 
     Returns:
         The saved files.
@@ -187,6 +192,7 @@ def run_all(
             "weights_file": weights_file,
             "solver_file": solver_file,
             "simplified_config_file": simplified_config_file,
+            **edits.files,
         },
         {
             "the modified model": files.modified.model,
@@ -204,9 +210,11 @@ def run_all(
             "solver": solver_file,
             "config": config_file,
             "simplified config": simplified_config_file,
+            **edits.files,
         },
         # Files of a run name each other by paths that begin with this one.
         **{"path of the folder": folder, "backend": backend, "input shapes": input_shapes or {}},
+        **{"changes to the config": edits.said or None},
     )
     with contextlib.ExitStack() as stack:
         earlier = None
@@ -215,7 +223,9 @@ def run_all(
             earlier = None if restart else run_folder.read_state(folder)
         if earlier is not None:
             run_folder.require_same(folder, earlier, inputs)
-        config = _config(model_file, weights_file, solver_file, config_file, simplified_config_file)
+        config = _config(
+            model_file, weights_file, solver_file, config_file, simplified_config_file, edits
+        )
         choice = deploy_choice(backend, config, files.config, COMMANDS_DEFAULT)
         registries().deploy_backends.get(choice.name)
         solver = _trainable(solvers.read(solver_file), config, model_file, weights_file, files)
@@ -283,17 +293,24 @@ def _config(
     solver_file: str,
     config_file: Optional[str],
     simplified_config_file: Optional[str],
+    edits: Edits,
 ) -> QatConfig:
     """Return the config that the user gives, or the one that is made for the network."""
     if config_file is None:
         return workflow.propose_config(
-            model_file, weights_file, simplified_config_file, solver_file=solver_file
+            model_file, weights_file, simplified_config_file, solver_file=solver_file, edits=edits
         ).config
     if simplified_config_file is not None:
         raise ConfigError(
             "both a config and a simplified config are given; expected one.",
             file=config_file,
             remedy="Leave one of them out.",
+        )
+    if edits.said:
+        raise ConfigError(
+            f"a config is given, which is used as it is, and a change to it: {edits.said[0]}.",
+            file=config_file,
+            remedy="Make a changed config first: amct qat config --base.",
         )
     config = json_format.read(config_file)
     check_names(config, registries(), config_file)

@@ -25,6 +25,8 @@ from amct_caffe.checks.training import CHECKS
 from amct_caffe.model.formats.prototxt import solver as solvers
 from amct_caffe.training import solver_check, workflow
 from amct_caffe.training.start import Start
+from amct_core.config.edits import Edits
+from amct_core.config.selectors import Selector
 from amct_core.errors import (
     ConfigError,
     EnvironmentUnsuitableError,
@@ -548,6 +550,27 @@ def test_qat_run_refuses_a_backend_that_is_not_installed(
     with pytest.raises(PluginError, match="no_such_backend"):
         workflow.run_all(MODEL, WEIGHTS, SOLVER, "out", backend="no_such_backend")
     assert files_below(folder) == before
+
+
+def test_qat_run_changes_no_config_that_is_given(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Fault([]), folder, monkeypatch)
+    edits = Edits(skip=(Selector("conv*", "--skip conv*"),))
+    with pytest.raises(ConfigError, match=r"used as it is, and a change to it: --skip conv\*") as e:
+        workflow.run_all(MODEL, WEIGHTS, SOLVER, "out", CONFIG, edits=edits)
+    assert "amct qat config --base" in e.value.remedy
+    assert not (folder / "out").exists()
+
+
+def test_qat_run_refuses_changes_that_do_not_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare(Fault([]), folder, monkeypatch)
+    edits = Edits(skip=(Selector("no_such_layer", "--skip no_such_layer"),))
+    with pytest.raises(ConfigError, match="no layer of name 'no_such_layer'"):
+        workflow.run_all(MODEL, WEIGHTS, SOLVER, "out", edits=edits)
+    assert not (folder / "out").exists()
 
 
 def test_check_solver_refuses_a_backend_that_the_config_names_in_vain(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import click
 
+from amct_core.cli.edit_options import EPILOG, edit_options, edits
 from amct_core.cli.output import json_option, print_files
 from amct_core.cli.ptq_choices import option_name, ptq_choice_options, said, simplified_config
 from amct_core.file_names import SAVE_TYPES
@@ -17,12 +18,13 @@ from cpu_sim_backend.ptq.options import (
 )
 
 
-@click.command("run")
+@click.command("run", epilog=EPILOG)
 @click.argument("model")
 @click.argument("weights")
 @click.option("-o", "--output", "folder", required=True, help="Folder for everything written.")
 @click.option("-c", "--config", "config_file", help="A config to use; default: a new one.")
 @ptq_choice_options
+@edit_options
 @calibration_options
 @improvement_options
 @click.option(
@@ -40,6 +42,10 @@ def command(
     folder: str,
     config_file: Optional[str],
     simple: Optional[str],
+    only: Tuple[str, ...],
+    advice: Tuple[str, ...],
+    skip: Tuple[str, ...],
+    assignments: Tuple[str, ...],
     data: Optional[str],
     preprocess: Optional[str],
     batch_size: Optional[int],
@@ -69,13 +75,16 @@ def command(
     options = data_options(data, preprocess, batch_size)
     improvements = improving.choose(equalize, bias_correction, weight_rounding, options)
     chosen = said(**choices)
+    changes = edits("ptq", only, advice, skip, assignments)
     written, made = [], None
     if config_file is None:
         config_file = os.path.join(folder, "config.json")
-        made = configuration.ptq_config(model, weights, simplified_config(simple, chosen)).config
+        simplified = simplified_config(simple, chosen)
+        made = configuration.ptq_config(model, weights, simplified, edits=changes).config
         written.append(config_file)
-    elif simple is not None or chosen:
-        option = "--simple" if simple is not None else option_name(next(iter(chosen)))
+    elif simple is not None or chosen or changes.said:
+        names = [*changes.said, *map(option_name, chosen)]
+        option = "--simple" if simple is not None else names[0].split()[0]
         raise click.UsageError(f"{option} and --config exclude each other.")
     record = os.path.join(folder, "record.txt")
     config = ptq_json.read(config_file) if made is None else made

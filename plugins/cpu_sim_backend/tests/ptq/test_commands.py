@@ -114,6 +114,22 @@ def test_a_config_and_choices_exclude_each_other(folder: Path) -> None:
     assert "--act-algo and --config exclude each other" in out
 
 
+def test_the_config_that_is_made_may_be_changed(folder: Path) -> None:
+    options = ("--data", "x.npz", "--engine", "simulator")
+    changes = ("--skip", "type:Conv*", "--set", "*.activation_quant_params.act_algo=min_max")
+    assert amct("ptq", "run", *FILES, "-o", "all", *options, *changes)[0] == 0
+    config = ptq_json.read("all/config.json")
+    assert list(config.enabled) == ["ip"]
+    assert config.layers["ip"].activation.act_algo == "min_max"
+    assert list(records.read("all/record.txt")) == ["ip"]
+
+
+def test_a_config_that_is_given_is_not_changed(folder: Path) -> None:
+    options = ("-c", "c.json", "--data", "x.npz", "--skip", "ip")
+    status, out = amct("ptq", "run", *FILES, "-o", "all", *options)
+    assert (status, "--skip and --config exclude each other" in out) == (2, True)
+
+
 def test_images_of_a_folder_calibrate(folder: Path) -> None:
     Path("images").mkdir()
     generator = np.random.default_rng(5)

@@ -1,0 +1,1 @@
+"""Which layers cost accuracy, why, and what to change: what ``amct report`` says."""
