@@ -60,6 +60,7 @@ def _environment() -> jinja2.Environment:
     )
     environment.filters.update(
         folding=text.folding,
+        sentence=text.sentence,
         number=words.number,
         count=words.count,
         share=words.share,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _UNREADABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_PLAIN_WORD = re.compile("[a-z]+ ")
 _SEAMS = re.compile(r"(?<=[/_.:\-])(?=[^/_.:\-])")
 
 
@@ -26,6 +27,14 @@ def readable(value: Any) -> Any:
     if type(value) is not str:
         return value
     return _UNREADABLE.sub(lambda found: _code(ord(found[0])), value)
+
+
+def sentence(words: str) -> str:
+    """Return words as a sentence: with a capital, where a plain word begins it, and a full stop."""
+    words = words.strip()
+    if _PLAIN_WORD.match(words):
+        words = words[0].upper() + words[1:]
+    return words if words.endswith((".", "!", "?", ":")) or not words else f"{words}."
 
 
 def folding(name: str) -> Markup:

@@ -53,7 +53,8 @@ def decibels(snr: float) -> str:
         return "no signal"
     if math.isinf(snr):
         return "no difference" if snr > 0 else "no signal left"
-    return f"{_signed(f'{snr:.1f}')} dB"
+    text = f"{snr:.1f}"
+    return f"{_signed(text) if float(text) else '0.0'} dB"
 
 
 def cosine(value: float) -> str:

@@ -47,6 +47,14 @@ def test_shares(value, text):
     assert words.share(value) == text
 
 
+@pytest.mark.parametrize(
+    ("snr", "text"),
+    [(31.24, "31.2 dB"), (-0.001, "0.0 dB"), (-3.0, "−3.0 dB"), (math.inf, "no difference")],
+)
+def test_signal_to_noise_ratios(snr, text):
+    assert words.decibels(snr) == text
+
+
 def test_a_cosine_that_is_not_1_never_reads_as_1():
     assert words.cosine(1.0) == "1.0000"
     assert words.cosine(0.99999) == "over 0.9999"
