@@ -1,9 +1,9 @@
-"""A cure in the words of the configuration files."""
+"""Cures in the words of the configuration files."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import attrs
 
@@ -15,40 +15,56 @@ _KINDS = {"qat": "Quantization-aware training", "ptq": "Post-training quantizati
 
 @attrs.frozen
 class Lines:
-    """What a cure changes in one configuration.
+    """What cures change in one configuration.
 
     Attributes:
         kind: which one, in words.
-        command: the name of its commands: qat or ptq.
-        text: the entry of the layer as it stands in the JSON, changed settings only; may be empty.
-        removed: dotted settings to be removed from it.
+        text: the entries of the layers as they stand in the JSON, changed settings only; may be
+            empty.
+        removed: settings to be removed, each with its layer before it.
     """
 
     kind: str
-    command: str
     text: str
     removed: Tuple[str, ...] = ()
 
 
-def lines_of(finding: Finding) -> Tuple[Lines, ...]:
-    """Return what a finding's cure changes in either configuration, training first."""
-    changes = (("qat", finding.qat), ("ptq", finding.ptq))
-    found = (_lines(finding.layer, change, command) for command, change in changes)
+def lines_of(findings: Sequence[Finding]) -> Tuple[Lines, ...]:
+    """Return what the cures of findings change in either configuration, training first."""
+    found = (_lines(findings, command) for command in _KINDS)
     return tuple(lines for lines in found if lines is not None)
 
 
-def commands_of(findings: Tuple[Finding, ...]) -> Tuple[str, ...]:
+def commands_of(findings: Sequence[Finding]) -> Tuple[str, ...]:
     """Return the commands that write the cures of all findings into a configuration."""
     return tuple(
         f"amct {command} config MODEL WEIGHTS --apply advice.json -o config.json"
-        for command in ("qat", "ptq")
-        if any(lines.command == command for each in findings for lines in lines_of(each))
+        for command in _KINDS
+        if _lines(findings, command) is not None
     )
 
 
-def _lines(layer: str, change: Optional[Change], command: str) -> Optional[Lines]:
-    if change is None or not (change.skip or change.values):
+def _lines(findings: Sequence[Finding], command: str) -> Optional[Lines]:
+    changes = [(each.layer, change) for each in findings if (change := _change(each, command))]
+    if not changes:
         return None
+    entries = {layer: entry for layer, change in changes if (entry := _entry(change, command))}
+    removed = tuple(
+        f"{layer}.{key}"
+        for layer, change in changes
+        for key, value in change.values
+        if value is None
+    )
+    return Lines(_KINDS[command], _members(entries), removed)
+
+
+def _change(finding: Finding, command: str) -> Optional[Change]:
+    change = finding.qat if command == "qat" else finding.ptq
+    return change if change is not None and (change.skip or change.values) else None
+
+
+def _entry(change: Change, command: str) -> Dict[str, Any]:
+    """Return the entry of a layer in the JSON with nothing but what is changed."""
     entry: Dict[str, Any] = {_ENABLING[command]: False} if change.skip else {}
     for key, value in change.values:
         if value is not None:
@@ -57,10 +73,10 @@ def _lines(layer: str, change: Optional[Change], command: str) -> Optional[Lines
             for section in sections:
                 place = place.setdefault(section, {})
             place[last] = value
-    text = json.dumps({layer: entry}, indent=2, ensure_ascii=False)[2:-2] if entry else ""
-    removed = tuple(key for key, value in change.values if value is None)
-    return Lines(_KINDS[command], command, _dedented(text), removed)
+    return entry
 
 
-def _dedented(text: str) -> str:
-    return "\n".join(line[2:] if line.startswith("  ") else line for line in text.split("\n"))
+def _members(entries: Dict[str, Dict[str, Any]]) -> str:
+    """Return the members of a JSON object without its braces."""
+    lines = json.dumps(entries, indent=2, ensure_ascii=False).split("\n")[1:-1]
+    return "\n".join(line[2:] for line in lines)

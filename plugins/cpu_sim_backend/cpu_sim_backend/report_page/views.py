@@ -18,8 +18,8 @@ from cpu_sim_backend.report_page import cures, words
 from cpu_sim_backend.report_page.drawing import bounds, channels, headroom, histogram, ranking
 from cpu_sim_backend.report_page.drawing import network as network_drawing
 
-MOST_CARDS = 8
-"""So many findings are told at full length; further ones of a kind fold into a list of it."""
+MOST_LINES = 6
+"""So many layers with one cause are seen at once; further ones are folded."""
 
 MOST_CURVES = 8
 """So many learned bounds are seen at once; further ones are folded."""
@@ -68,21 +68,26 @@ class LayerView:
     headroom: Tuple[headroom.Bar, ...]
     learned: bool
 
-
-@attrs.frozen
-class FindingView:
-    """A finding with what it changes in the configurations."""
-
-    finding: Finding
-    lines: Tuple[cures.Lines, ...]
+    @property
+    def said(self) -> Set[str]:
+        """What its findings have said already."""
+        return {each.measured for each in (*self.troubles, *self.harmless)}
 
 
 @attrs.frozen
 class FindingGroup:
-    """Findings of one cause that share a list."""
+    """Findings of one cause that have one cure.
+
+    Attributes:
+        cause, cure: what they have in common.
+        findings: the most important first.
+        lines: what their cures change in the configurations.
+    """
 
     cause: str
-    findings: Tuple[FindingView, ...]
+    cure: str
+    findings: Tuple[Finding, ...]
+    lines: Tuple[cures.Lines, ...]
 
 
 @attrs.frozen
@@ -109,8 +114,9 @@ class PageView:
         report: what it shows.
         layers: in network order; ``table`` has the worst first.
         anchors: of the sections of layers, by name.
-        cards: the most important findings that are no harm, and ``more`` the others by cause.
-        harmless: findings that need nothing, by cause.
+        cards: findings that need something to be done, the most important first.
+        harmless: findings that need nothing.
+        most_lines: so many findings of a group are seen at once.
         commands: that write all cures into a configuration.
         bounds, more_bounds: learned bounds, layers in trouble first.
         ranking, network: what their sections draw.
@@ -121,9 +127,9 @@ class PageView:
     layers: Tuple[LayerView, ...]
     table: Tuple[LayerView, ...]
     anchors: Dict[str, str]
-    cards: Tuple[FindingView, ...]
-    more: Tuple[FindingGroup, ...]
+    cards: Tuple[FindingGroup, ...]
     harmless: Tuple[FindingGroup, ...]
+    most_lines: int
     commands: Tuple[str, ...]
     bounds: Tuple[Bounds, ...]
     more_bounds: Tuple[Bounds, ...]
@@ -154,9 +160,9 @@ def view_of(report: NetworkReport) -> PageView:
         layers=layers,
         table=tuple(sorted(layers, key=lambda view: _rank(view.report.alone.snr))),
         anchors={view.report.name: view.anchor for view in reversed(layers)},
-        cards=tuple(map(_finding, troubles[:MOST_CARDS])),
-        more=_groups(troubles[MOST_CARDS:]),
+        cards=_groups(troubles),
         harmless=_groups([each for each in report.findings if each.harmless]),
+        most_lines=MOST_LINES,
         commands=cures.commands_of(report.findings),
         bounds=curves[:MOST_CURVES],
         more_bounds=curves[MOST_CURVES:],
@@ -233,16 +239,15 @@ def _key(value: float) -> str:
     return f"{value:.6g}"
 
 
-def _finding(finding: Finding) -> FindingView:
-    return FindingView(finding, cures.lines_of(finding))
-
-
 def _groups(findings: Sequence[Finding]) -> Tuple[FindingGroup, ...]:
-    """Return findings by cause, in the order in which the causes first come."""
-    groups: Dict[str, List[FindingView]] = {}
+    """Return findings by cause and cure, in the order in which the first of each comes."""
+    groups: Dict[Tuple[str, str], List[Finding]] = {}
     for finding in findings:
-        groups.setdefault(finding.cause, []).append(_finding(finding))
-    return tuple(FindingGroup(cause, tuple(each)) for cause, each in groups.items())
+        groups.setdefault((finding.cause, finding.cure), []).append(finding)
+    return tuple(
+        FindingGroup(cause, cure, tuple(each), cures.lines_of(each))
+        for (cause, cure), each in groups.items()
+    )
 
 
 def _bounds(learned: LearnedBounds) -> Bounds:

@@ -295,6 +295,17 @@ class TestNetwork:
         graph = chain(("a", "elsewhere", True), ("b", "a", True))
         assert [row.reads for row in network.draw(graph, ())] == [("elsewhere",), ()]
 
+    def test_only_rows_with_many_lanes_begin_further_right(self):
+        branches = [(f"b{number}", "data", True) for number in range(5)]
+        graph = chain(
+            ("data", "", False),
+            *branches,
+            ("concat", "b0,b1,b2,b3,b4", False),
+            ("c", "concat", True),
+        )
+        widths = [row.width // network.LANE for row in network.draw(graph, ())]
+        assert widths == [3, 3, 3, 4, 5, 5, 5, 3]
+
     def test_more_branches_than_lanes_are_said_in_words(self):
         branches = [(f"b{number}", "data", True) for number in range(12)]
         reads = ",".join(name for name, _, _ in branches)

@@ -132,7 +132,7 @@ class TestContents:
         change = Change(values=(("retrain_data_config.clip_max", None),))
         finding = attrs.evolve(report.findings[0], qat=change, ptq=None)
         text = Page(render(attrs.evolve(report, findings=(finding,)))).text
-        assert "remove retrain_data_config.clip_max" in text
+        assert f"remove {finding.layer}.retrain_data_config.clip_max" in text
 
     def test_the_table_has_the_worst_layer_first(self, report, page):
         names = page.sections["layers"]
@@ -157,13 +157,31 @@ class TestContents:
         assert not {"sensitivity", "bounds"} & set(page.sections)
         assert "Error alone" not in page.text
 
-    def test_many_findings_of_one_cause_fold_into_one_line(self, report):
+    def test_many_findings_of_one_cause_are_told_once(self, report):
         many = tuple(
             attrs.evolve(report.findings[0], layer=f"conv{number}") for number in range(40)
         )
-        text = Page(render(attrs.evolve(report, findings=many))).text
-        assert "clipping in 32 more layers" in text
-        assert all(f"conv{number}" in text for number in range(40))
+        told = Page(render(attrs.evolve(report, findings=many))).sections["findings"]
+        assert "clipping in 40 layers" in told
+        assert told.count(report.findings[0].cure) == 1
+        assert "34 more layers" in told
+        assert all(told.count(f'"conv{number}": ') == 2 for number in range(40))
+
+    def test_findings_of_one_cause_with_other_cures_are_told_one_by_one(self, report):
+        first = report.findings[0]
+        second = attrs.evolve(first, layer="conv1", cure="Something else.")
+        told = Page(render(attrs.evolve(report, findings=(first, second)))).sections["findings"]
+        assert f"clipping in {first.layer}" in told
+        assert "clipping in conv1" in told
+
+    def test_what_a_finding_says_of_the_processor_is_not_said_twice(self, report):
+        words = "Rolled back to float16: its input has 3 channels."
+        layer = attrs.evolve(report.layers[0], on_processor=(words, "Merged with its ReLU."))
+        finding = attrs.evolve(report.findings[0], layer=layer.name, measured=words)
+        bare = attrs.evolve(report, layers=(layer,), findings=(finding,))
+        details = Page(render(bare)).sections["details"]
+        assert details.count(words) == 1
+        assert "Merged with its ReLU." in details
 
     def test_a_report_without_a_layer_is_a_page(self, report):
         empty = NetworkReport("p", "d", 0, "Nothing is quantized.", (), (), (), ())

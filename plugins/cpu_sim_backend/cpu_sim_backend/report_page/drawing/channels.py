@@ -118,9 +118,8 @@ def _numbers(channels: int, groups: List[range]) -> Tuple[Tick, ...]:
     """Return ticks at the middle of the bars of some channels, whole numbers only."""
     size = groups[0].stop
     axis = Axis(-0.5 * size, (len(groups) - 0.5) * size)
-    wanted = Axis(0, max(channels - 1, 1)).ticks(4)
-    values = sorted({int(float(t.label.replace("−", "-"))) for t in wanted if "." not in t.label})
-    return tuple(axis.tick(value) for value in values if value < channels)
+    wanted = Axis(0, max(channels - 1, 1)).values(4)
+    return tuple(axis.tick(value) for value in wanted if value % 1 == 0 and value < channels)
 
 
 def _remarks(weights: WeightReport, groups: List[range], finite: int) -> Tuple[str, ...]:

@@ -126,8 +126,10 @@ def _height(count: float, logarithmic: bool) -> float:
 
 def _count_ticks(largest: int, logarithmic: bool) -> Tuple[Tick, ...]:
     if not logarithmic:
-        ticks = Axis(0, largest).ticks(3)
-        return tuple(tick for tick in ticks if "." not in tick.label)
+        axis = Axis(0, largest)
+        return tuple(
+            Tick(axis.tick(n).at, words.count(int(n))) for n in axis.values(3) if n % 1 == 0
+        )
     top = _height(largest, logarithmic)
     powers = range(int(math.log10(largest)) + 1)
     step = -(-len(powers) // 4)

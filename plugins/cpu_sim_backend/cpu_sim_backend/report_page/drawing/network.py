@@ -21,6 +21,9 @@ ROW = 24
 
 MOST_LANES = 8
 
+ALIGNED_LANES = 3
+"""The text of rows with no more lanes than these is aligned; with more, it begins further right."""
+
 
 @attrs.define
 class _Row:
@@ -70,11 +73,11 @@ def draw(graph: Sequence[GraphNode], own_line: Collection[str]) -> Tuple[Network
     rows = _rows(graph, set(own_line))
     lanes: List[Optional[int]] = []
     drawn = [_place(rows, index, lanes) for index in range(len(rows))]
-    width = LANE * max((at // LANE + 1 for _, at, _, _ in drawn), default=1)
-    width = max(width, LANE * min(len(lanes), MOST_LANES))
+    widest = max((used for _, _, _, used, _ in drawn), default=1)
+    aligned = min(widest, ALIGNED_LANES)
     return tuple(
-        NetworkRow(row.nodes[0], tuple(row.nodes[1:]), at, lines, width, reads)
-        for row, at, lines, reads in drawn
+        NetworkRow(row.nodes[0], tuple(row.nodes[1:]), at, lines, LANE * max(used, aligned), reads)
+        for row, at, lines, used, reads in drawn
     )
 
 
@@ -114,9 +117,10 @@ def _readers(graph: Sequence[GraphNode]) -> Dict[str, int]:
 
 def _place(
     rows: List[_Row], index: int, lanes: List[Optional[int]]
-) -> Tuple[_Row, int, str, Tuple[str, ...]]:
-    """Deal a lane to a row; return the row, the place of its mark, its lines and what they miss.
+) -> Tuple[_Row, int, str, int, Tuple[str, ...]]:
+    """Deal a lane to a row.
 
+    Returns the row, the place of its mark, its lines, how many lanes these need and what they miss.
     ``lanes`` holds the row that each lane carries above this one, and is brought to below it.
     """
     row = rows[index]
@@ -140,7 +144,8 @@ def _place(
     if row.readers and lane < MOST_LANES:
         path.append(f"M{_centre(lane)} {ROW // 2}V{ROW}")
     missed = [rows[source].nodes[-1].name for source in row.sources if source not in above]
-    return row, _centre(lane), "".join(path), tuple(missed + row.unknown)
+    used = max([lane, *(number for number, carried in enumerate(above) if carried is not None)]) + 1
+    return row, _centre(lane), "".join(path), used, tuple(missed + row.unknown)
 
 
 def _free_lane(above: List[Optional[int]], lanes: List[Optional[int]], row: _Row) -> int:

@@ -51,10 +51,14 @@ class Axis:
         return coordinate((1 - self.part(value)) * HEIGHT)
 
     def ticks(self, most: int = MOST_TICKS) -> Tuple[Tick, ...]:
-        """Return round values along the axis."""
+        """Return round values beside the axis, about so many."""
+        return tuple(map(self.tick, self.values(most)))
+
+    def values(self, most: int) -> List[float]:
+        """Return round values along the axis, about so many."""
         step = _round_step((self.high - self.low) / most)
         first, last = math.ceil(self.low / step), math.floor(self.high / step)
-        return tuple(self.tick(index * step) for index in range(first, last + 1))
+        return [index * step for index in range(first, last + 1)]
 
     def tick(self, value: float) -> Tick:
         """Return ``value`` beside the axis."""
