@@ -37,7 +37,6 @@ from cpu_sim_backend.ptq.output_errors import (
     SquaredError,
     layers_float_alone,
     layers_quantized_alone,
-    squared_error,
 )
 
 Array = NDArray[Any]
@@ -166,21 +165,17 @@ def _measured(
     networks: SensitivityNetworks, batches: Iterable[Batch], sums: _Sums
 ) -> Iterator[int]:
     """Measure batch by batch; yield, after each layer, the size of the batch."""
+    in_float, in_int8 = networks.quantized_alone, networks.float_alone
     for batch in batches:
         given = {**networks.constants, **batch}
         size = _size(batch)
-        values = networks.quantized_alone.values
-        found = networks.quantized_alone.unchanged(given)
-        reference = {value: found[value] for value in values}
-        for name, outputs in networks.quantized_alone.each(found):
-            error = squared_error(reference, outputs, values)
+        unchanged = in_float.unchanged(given)
+        reference = in_float.compared(unchanged)
+        for name, error in in_float.errors(unchanged, reference):
             sums.quantized_alone[name] = sums.quantized_alone.get(name, SquaredError()) + error
             yield size
-        del found
-        values = networks.float_alone.values
-        reference = dict(zip(values, reference.values()))
-        for name, outputs in networks.float_alone.each(networks.float_alone.unchanged(given)):
-            error = squared_error(reference, outputs, values)
+        reference = dict(zip(in_int8.values, reference.values()))
+        for name, error in in_int8.errors(in_int8.unchanged(given), reference):
             sums.float_alone[name] = sums.float_alone.get(name, SquaredError()) + error
             yield size
         sums.samples += size

@@ -96,13 +96,29 @@ class ChangedNetwork:
         """Return the values of the unchanged network: those compared, and those that are fed."""
         return dict(self._runner(batch))
 
+    def compared(self, values: Mapping[Value, Array]) -> Dict[Value, Array]:
+        """Return those of ``values`` that are compared."""
+        return {value: values[value] for value in self.values}
+
+    def errors(
+        self, unchanged: Dict[Value, Array], reference: Mapping[Value, Array]
+    ) -> Iterator[Tuple[str, SquaredError]]:
+        """Yield the name of each changed layer, and the error of the compared values with it.
+
+        Args:
+            unchanged: see :meth:`each`.
+            reference: what the compared values should be.
+        """
+        for name, found in self.each(unchanged):
+            yield name, squared_error(reference, found, self.values)
+
     def each(self, unchanged: Dict[Value, Array]) -> Iterator[Tuple[str, Dict[Value, Array]]]:
         """Yield the name of each changed layer, and what the compared values are with it.
 
         Args:
             unchanged: of a batch; what no further change reads is taken out on the way.
         """
-        own = {value: unchanged[value] for value in self.values}
+        own = self.compared(unchanged)
         readers = all_fed(self.changes)
         for change in self.changes:
             found = dict(own)
