@@ -45,7 +45,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime_qdq import folded_network
 
 from amct_caffe.model.to_graph import to_graph
-from amct_core.file_names import deploy_files
+from amct_core.file_names import ModelFiles, deploy_files
 from amct_core.plugins import registries
 from amct_core.ptq import configuration, workflow
 from cpu_sim_backend import Simulator
@@ -132,23 +132,28 @@ def forward(net: Any, task: Task, images: Array) -> Array:
 def ours(task: Task, calibrator: str) -> Dict[str, float]:
     """Return the accuracy of the integers that one calibrator gives."""
     with tempfile.TemporaryDirectory() as folder:
-        config, record, prototxt, caffemodel, saved = (
-            str(Path(folder, name)) for name in ("c.json", "record.txt", "m.prototxt", "m", "saved")
-        )
-        simplified = configuration.simplified_config(batch_num=BATCHES, act_algo=calibrator)
-        configuration.create_ptq_config(task.model, task.weights, config, simplified)
-        network = workflow.start(config, task.model, task.weights, record)
-        if registries().calibrators.get(calibrator).chooses:
-            data = [{task.network.data: batch} for batch in task.batches]
-            workflow.calibrate(network, data, SimulatorEngine())
-        else:
-            workflow.calibration_network(network, prototxt, caffemodel)
-            net = caffe.Net(prototxt, caffe.TEST, weights=caffemodel)
-            for batch in task.batches:
-                forward(net, task, batch)
-        workflow.save(network, "Deploy", saved, "ascend")
-        simulator = Simulator(*deploy_files(saved))
+        simulator = Simulator(*quantized(task, calibrator, Path(folder)))
     return task.accuracy(integers(simulator, task), task.network.batch_size)
+
+
+def quantized(task: Task, calibrator: str, folder: Path) -> ModelFiles:
+    """Write the deployable model that one calibrator gives."""
+    config, record, prototxt, caffemodel, saved = (
+        str(folder / name) for name in ("c.json", "record.txt", "m.prototxt", "m", "saved")
+    )
+    simplified = configuration.simplified_config(batch_num=BATCHES, act_algo=calibrator)
+    configuration.create_ptq_config(task.model, task.weights, config, simplified)
+    network = workflow.start(config, task.model, task.weights, record)
+    if registries().calibrators.get(calibrator).chooses:
+        data = [{task.network.data: batch} for batch in task.batches]
+        workflow.calibrate(network, data, SimulatorEngine())
+    else:
+        workflow.calibration_network(network, prototxt, caffemodel)
+        net = caffe.Net(prototxt, caffe.TEST, weights=caffemodel)
+        for batch in task.batches:
+            forward(net, task, batch)
+    workflow.save(network, "Deploy", saved, "ascend")
+    return deploy_files(saved)
 
 
 def integers(simulator: Simulator, task: Task) -> Callable[[Array], Array]:

@@ -178,6 +178,21 @@ def test_a_layer_in_float_has_its_own_bias_again(
             assert not np.array_equal(model.graph.node(node.name).weights[1], node.weights[1])
 
 
+def test_sensitivities_are_the_errors_of_whole_networks(files, tmp_path: Path) -> None:
+    recipe = Recipe("mse", equalized=True, bias_corrected=True)
+    searched = run._searched(options(files, tmp_path / "o", batch_size=7))
+    found = searched.sensitivities(recipe, 16)
+    few = searched.calibration.part(0, 16)
+    reference = searched._outputs(searched.graph(recipe), few)["ip"].astype(np.float64)
+    assert set(found) == set(SHAPES)
+    for name, share in found.items():
+        others = tuple(each for each in SHAPES if each != name)
+        outputs = searched._outputs(searched.model(Candidate(recipe, others)), few)["ip"]
+        expected = np.square(outputs - reference).sum() / np.square(reference).sum()
+        assert share == pytest.approx(expected, rel=1e-12)
+        assert share > 0
+
+
 def test_a_target_that_is_not_met_is_said_and_the_best_is_saved(files, tmp_path: Path) -> None:
     report = quantize_automatically(options(files, tmp_path / "o", max_drop=-1.0)).report
     assert not report["met"]

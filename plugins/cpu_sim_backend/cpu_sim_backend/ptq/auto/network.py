@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from amct_core.config.ptq import PtqActivation, PtqConfig
 from amct_core.extensions import Sensitivity
 from amct_core.graph import Graph, Value
+from amct_core.graph.deployed_layers import deployed_layers
 from amct_core.plugins import registries
 from amct_core.ptq.auto import Candidate, Recipe, rolled_back
 from amct_core.ptq.auto_calibration.ranking import rank
@@ -24,6 +25,8 @@ from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from cpu_sim_backend.ptq.auto.samples import Samples
 from cpu_sim_backend.ptq.auto.scoring import Scoring, checked_scores
+from cpu_sim_backend.ptq.output_errors import layers_quantized_alone
+from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 
@@ -87,20 +90,21 @@ class SearchedNetwork:
         It is the sum of squared differences from float32 over the sum of squares, on the first
         ``samples`` samples of the calibration.
         """
-        few = self.calibration.part(0, samples)
-        names = tuple(self._record(recipe))
-        reference = self._outputs(self.graph(recipe), few)
-        power = sum(float(np.square(each, dtype=np.float64).sum()) for each in reference.values())
-        found = {}
-        for name in names:
-            others = tuple(each for each in names if each != name)
-            outputs = self._outputs(self.model(Candidate(recipe, others)), few)
-            error = sum(
-                float(np.square(outputs[key] - each, dtype=np.float64).sum())
-                for key, each in reference.items()
+        values = tuple(self.scoring.values.values())
+        layers = deployed_layers(quantized_graph(self.model(Candidate(recipe)))).values()
+        network = layers_quantized_alone(self.graph(recipe), tuple(layers), values, self.engine)
+        errors, power = dict.fromkeys(self._record(recipe), 0.0), 0.0
+        for batch in self.calibration.part(0, samples).batches(self.batch_size):
+            unchanged = network.unchanged(batch)
+            reference = network.compared(unchanged)
+            power += sum(
+                float(np.square(each, dtype=np.float64).sum()) for each in reference.values()
             )
-            found[name] = error / power if power else error
-            _log.info("sensitivity of layer %s: %.6g", name, found[name])
+            for name, error in network.errors(unchanged, reference):
+                errors[name] += error.total
+        found = {name: error / power if power else error for name, error in errors.items()}
+        for name, share in found.items():
+            _log.info("sensitivity of layer %s: %.6g", name, share)
         return found
 
     def graph(self, recipe: Recipe) -> Graph:
