@@ -23,7 +23,8 @@ from amct_core.ptq.workflow import PtqNetwork
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from cpu_sim_backend.ptq.auto.samples import Samples
-from cpu_sim_backend.ptq.auto.scoring import Scoring, checked_scores
+from cpu_sim_backend.scoring.metrics import checked_scores
+from cpu_sim_backend.scoring.scores import Scoring
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 
