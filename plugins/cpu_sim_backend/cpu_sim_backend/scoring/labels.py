@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+import os
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,58 @@ def read_labels(path: str) -> Array:
                 remedy="Write one line per sample: '7', or 'image.jpg 7'.",
             ) from error
     return checked_labels(np.asarray(labels), path)
+
+
+def labels_of_files(path: str, files: Sequence[str], folder: str) -> Array:
+    """Return the labels of the images of a folder.
+
+    Args:
+        path: a list file: ``file label`` in each line, in any order; or a label in each line, in
+            the order of the images.
+        files: the images, relative to ``folder``, with ``/`` between parts.
+        folder: where they are.
+
+    Raises:
+        FileFormatError: a line has no number, an image is not in the list or twice, or there is
+            another number of labels than of images.
+    """
+    lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    labels = read_labels(path)
+    if all(len(words) == 1 for words in lines):
+        if len(labels) != len(files):
+            raise FileFormatError(
+                f"there are {len(labels)} labels for the {len(files)} images of '{folder}'.",
+                file=path,
+                remedy="Write one line per image: 'image.jpg 7', or '7' in the order of the images "
+                "that --json shows.",
+            )
+        return labels
+    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    by_file: Dict[str, int] = {}
+    for line, label in zip(names, labels):
+        name = _in_folder(line.rsplit(None, 1)[0], folder)
+        if by_file.setdefault(name, int(label)) != label:
+            raise FileFormatError(
+                f"image '{name}' has the labels {by_file[name]} and {label}; expected one.",
+                file=path,
+                remedy="Write one line per image.",
+            )
+    missing = [name for name in files if name not in by_file]
+    if missing:
+        raise FileFormatError(
+            f"it has no label for {len(missing)} of the {len(files)} images of '{folder}', such as "
+            f"'{missing[0]}'; its first line is {names[0]!r}.",
+            file=path,
+            remedy="Write one line per image, its path relative to the folder: 'cats/1.jpg 7'.",
+        )
+    return np.asarray([by_file[name] for name in files], np.int64)
+
+
+def _in_folder(name: str, folder: str) -> str:
+    """Return the path of a list relative to ``folder``, as images are called."""
+    if os.path.isabs(name):
+        name = os.path.relpath(os.path.realpath(name), os.path.realpath(folder))
+    return os.path.normpath(name).replace(os.sep, "/")
 
 
 def checked_labels(labels: Array, source: str) -> Array:

@@ -16,6 +16,7 @@ from amct_core.errors import AmctError, ConfigError
 
 Array = NDArray[Any]
 _ROUNDING = 1e-6
+_LONGEST = 80
 
 Metric = Callable[[Mapping[str, Array], Optional[Array]], Any]
 """``(outputs, labels) -> scores``: outputs by blob; one number per sample, or one for all."""
@@ -90,6 +91,30 @@ def checked_scores(found: Any, samples: int) -> Array:
     if scores.min(initial=0) < 0 or scores.max(initial=0) > 1 + _ROUNDING:
         raise _no_scores(f"{scores.min():g} to {scores.max():g}", samples)
     return scores
+
+
+def metric_value(name: str, found: Any, samples: int) -> float:
+    """Return what a metric gave as one number: of numbers per sample, the mean.
+
+    Raises:
+        ConfigError: it is neither a finite number nor one per sample.
+    """
+    try:
+        values = np.asarray(found, np.float64)
+    except (TypeError, ValueError):
+        values = np.full((), np.nan)
+    if values.shape not in ((), (samples,)) or not np.isfinite(values).all():
+        raise ConfigError(
+            f"'{name}' gave {_shortened(repr(found))}; expected one finite number, or one for each "
+            f"of {samples} samples.",
+            field="metric",
+            remedy="Let the function return a number, or an array of shape (N,).",
+        )
+    return float(values.mean())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _no_scores(what: str, samples: int) -> ConfigError:
