@@ -3,9 +3,9 @@
 Writes ``benchmarks/results/<measurement>.json``: what the measurement printed, with the commit, the
 machine and the versions it ran on.  Without the real models and data it stops and says so.
 
-``float_parity``, ``exactness``, ``qat_speed`` and ``ptq_accuracy`` run once per network, and what
-one network gave is kept at once; ``exactness:lenet`` measures one and leaves the others in the file
-as they are.  ``ptq_speed`` does the same per calibrator.
+``float_parity``, ``exactness``, ``qat_speed``, ``ptq_accuracy`` and ``evaluation`` run once per
+network, and what one network gave is kept at once; ``exactness:lenet`` measures one and leaves the
+others in the file as they are.  ``ptq_speed`` does the same per calibrator.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ MEASUREMENTS = (
     "auto_quantization",
     "ptq_accuracy",
     "ptq_speed",
+    "evaluation",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
@@ -50,6 +51,7 @@ PART_BY_PART = {
     "qat_speed": TRAINED,
     "ptq_accuracy": CLASSIFIERS,
     "ptq_speed": CALIBRATORS,
+    "evaluation": CLASSIFIERS,
 }
 """The parts of those measurements that are kept part by part."""
 PARTS = {"ptq_speed": "calibrator"}
