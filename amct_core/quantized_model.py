@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
+from amct_core.float_model import FloatModel
 from amct_core.graph import Graph, Value
 from amct_core.lowering import DequantStep, Step, lower
 
@@ -85,6 +86,8 @@ class QuantizedModel:
             by blob, batch size first; they win over the graph's.
         made_from: the files of the network and of its weights, if it was read from files; a backend
             may note what they were.
+        float_model: the float32 model that it was made of in the end, if known; a backend may note
+            that, too.
         steps: the same with Quant and DeQuant around the quantized layers, in execution order.
     """
 
@@ -92,6 +95,7 @@ class QuantizedModel:
     layers: Tuple[QuantizedLayer, ...]
     input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
     made_from: Tuple[str, ...] = ()
+    float_model: Optional[FloatModel] = None
     _by_name: Dict[str, QuantizedLayer] = attrs.field(init=False, repr=False)
     steps: Tuple[Step, ...] = attrs.field(init=False, repr=False)
 

@@ -6,6 +6,7 @@ from typing import Mapping, Optional, Tuple
 
 import attrs
 
+from amct_core.float_model import FloatModel
 from amct_core.graph import Graph
 
 
@@ -62,6 +63,8 @@ class RetrainedNetwork:
         weights_file: the snapshot, for messages.
         input_shapes: the shapes of network inputs that insertion knew, by blob, batch size first.
         shape_records: the inputs whose shape training has recorded.
+        float_model: what fake quantization was inserted into; None: the modified model does not
+            tell, because an earlier version made it.
     """
 
     graph: Graph
@@ -71,3 +74,4 @@ class RetrainedNetwork:
     weights_file: str
     input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
     shape_records: Tuple[ShapeRecord, ...] = ()
+    float_model: Optional[FloatModel] = None

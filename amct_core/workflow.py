@@ -328,7 +328,8 @@ def save(
     network = attrs.evolve(network, record_file=record_path)
     model = derive(network, record, plugins)
     model = _with_shapes(model, network, config, input_shapes, config_file)
-    model = attrs.evolve(model, made_from=(model_file, weights_file))
+    made_from = (model_file, weights_file)
+    model = attrs.evolve(model, made_from=made_from, float_model=network.float_model)
     with FileSet() as files:
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)

@@ -3,7 +3,7 @@
 Writes ``benchmarks/results/<measurement>.json``: what the measurement printed, with the commit, the
 machine and the versions it ran on.  Without the real models and data it stops and says so.
 
-``float_parity``, ``exactness``, ``qat_speed``, ``ptq_accuracy`` and ``sensitivity`` run once per
+``float_parity``, ``exactness``, ``qat_speed``, ``ptq_accuracy``, ``sensitivity`` and ``evaluation`` run once per
 network, and what one network gave is kept at once; ``exactness:lenet`` measures one and leaves the
 others in the file as they are.  ``ptq_speed`` does the same per calibrator.
 """
@@ -40,6 +40,7 @@ MEASUREMENTS = (
     "ptq_accuracy",
     "ptq_speed",
     "sensitivity",
+    "evaluation",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
@@ -53,6 +54,7 @@ PART_BY_PART = {
     "ptq_accuracy": CLASSIFIERS,
     "sensitivity": RANKED,
     "ptq_speed": CALIBRATORS,
+    "evaluation": CLASSIFIERS,
 }
 """The parts of those measurements that are kept part by part."""
 PARTS = {"ptq_speed": "calibrator"}

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from amct_core.config.model import QatConfig
     from amct_core.files import FileSet
+    from amct_core.float_model import FloatModel
     from amct_core.graph import Graph, Node
-    from amct_core.network_state import NetworkStates
+    from amct_core.network_state import NetworkState, NetworkStates
     from amct_core.ptq.plan import CalibrationPlan
     from amct_core.quantized_model import QuantizedModel
     from amct_core.retrained import RetrainedNetwork
@@ -229,6 +230,20 @@ class Frontend(abc.ABC):
         """
         return self.read(model_file, weights_file).test
 
+    def read_inference(
+        self, model_file: str, weights_file: str, test_state: Optional[NetworkState] = None
+    ) -> Graph:
+        """Read a network that is not deployed, such as one in float32, as it is fed with arrays.
+
+        Its outputs and their names are those of :meth:`read_deployed`.  Shapes of its inputs need
+        not be known.
+
+        Args:
+            model_file, weights_file: the network.
+            test_state: in which it is tested; None: as its file says.
+        """
+        return self.read_deployed(model_file, weights_file)
+
     def check_saved_set(self, model_file: str, weights_file: str) -> None:  # noqa: B027 - as above
         """Raise an AmctError if two files of a saved model were not saved together.
 
@@ -278,6 +293,46 @@ class Frontend(abc.ABC):
     @abc.abstractmethod
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
+
+    def executor(
+        self, model_file: str, weights_file: str, test_state: Optional[NetworkState] = None
+    ) -> Executor:
+        """Load any network in its TEST phase, such as one in float32, as it is fed with arrays.
+
+        Args:
+            model_file, weights_file: the network.
+            test_state: in which it is tested; None: as its file says.
+
+        Raises:
+            EnvironmentUnsuitableError: the framework is not installed, or cannot do this.
+        """
+        raise self._runs_no(model_file)
+
+    def retrained_executor(self, model_file: str, weights_file: str) -> Executor:
+        """Load a modified model as it is tested in training, as it is fed with arrays.
+
+        It leaves the record as it is.
+
+        Args:
+            model_file, weights_file: the modified model and a snapshot of it.
+
+        Raises:
+            EnvironmentUnsuitableError: the framework is not installed, or cannot do this.
+            ModelError: it is no modified model.
+        """
+        raise self._runs_no(model_file)
+
+    def _runs_no(self, model_file: str) -> EnvironmentUnsuitableError:
+        return EnvironmentUnsuitableError(
+            f"the frontend '{self.name}' runs no networks on arrays.", file=model_file
+        )
+
+    def float_model(self, save_path: str) -> Optional[FloatModel]:
+        """Return the float32 model that a saved model was made of; None: it is not known.
+
+        Whether its files are still there is not looked at.
+        """
+        return None
 
     def rebuilt(self, graph: Graph) -> Graph:
         """Return ``graph`` with nodes whose ``source`` and attributes say what they do.
@@ -358,8 +413,12 @@ class Frontend(abc.ABC):
         """
         return None
 
-    def network_data(self, save_path: str) -> NetworkData:
+    def network_data(self, save_path: str, others: Sequence[str] = ()) -> NetworkData:
         """Load the data layers of the saved fake-quant model; a frontend need not know how.
+
+        Args:
+            save_path: folder and prefix.
+            others: blobs of data layers that are wanted beside the network's inputs, as labels are.
 
         Raises:
             EnvironmentUnsuitableError: the framework is not there, or cannot do this.

@@ -11,6 +11,7 @@ from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choic
 from amct_core.distinct_files import check_distinct
 from amct_core.errors import RecordError
 from amct_core.extensions import WeightAlgorithm
+from amct_core.float_model import FloatModel
 from amct_core.graph import Graph
 from amct_core.input_shapes import InputShapes
 from amct_core.plugins import registries
@@ -77,7 +78,8 @@ def convert(
     model = quantized_model(graph, record, algorithms, record_file)
     warn_of_misfits(record, graph, record_file)
     choice = deploy_choice(backend, None, None, default_backend)
-    model = attrs.evolve(model, made_from=(model_file, weights_file))
+    made_from = (model_file, weights_file)
+    model = attrs.evolve(model, made_from=made_from, float_model=FloatModel.of(*made_from))
     model = with_shapes_of_inputs(model, frontend, input_shapes or {}, {})
     return write_models(model, frontend, "Both", save_path, choice)
 

@@ -14,6 +14,7 @@ from amct_core.errors import ConfigError
 from amct_core.extensions import Frontend
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
+from amct_core.float_model import FloatModel
 from amct_core.graph.input_shapes import check_given_shapes, check_weights_fit
 from amct_core.input_shapes import InputShapes
 from amct_core.plugins import registries
@@ -36,6 +37,7 @@ def save(
     *,
     default_backend: DeployChoice = COMMANDS_DEFAULT,
     input_shapes: Optional[InputShapes] = None,
+    final_folder: Optional[str] = None,
 ) -> Tuple[str, ...]:
     """Write the fake-quant and the deployable model from a complete record.
 
@@ -46,6 +48,7 @@ def save(
         backend: name of the deploy backend; None: ``default_backend``.
         default_backend: the one where ``backend`` names none.
         input_shapes: of the deployed network's inputs, as the user gives them.
+        final_folder: where the files will lie in the end; None: where they are written.
 
     Returns:
         The files written.
@@ -66,6 +69,7 @@ def save(
         backend,
         default_backend=default_backend,
         input_shapes=input_shapes,
+        final_folder=final_folder,
     )
 
 
@@ -105,6 +109,7 @@ def save_quantized(
     default_backend: DeployChoice = COMMANDS_DEFAULT,
     input_shapes: Optional[InputShapes] = None,
     calibrated_shapes: Optional[InputShapes] = None,
+    final_folder: Optional[str] = None,
 ) -> Tuple[str, ...]:
     """Write the fake-quant and the deployable model of a network that is in integers already.
 
@@ -112,7 +117,8 @@ def save_quantized(
         network: where it came from.
         model: what :func:`quantized` returned, or what improvements have made of it: what they have
             changed is in both models.
-        save_type, save_path, backend, default_backend, input_shapes: see :func:`save`.
+        save_type, save_path, backend, default_backend, input_shapes, final_folder: see
+            :func:`save`.
         calibrated_shapes: what calibration has seen of the inputs; it counts, without the batch
             size, where nothing else tells a shape.
 
@@ -131,6 +137,7 @@ def save_quantized(
         model,
         graph=frontend.rebuilt(model.graph),
         made_from=(network.model_file, network.weights_file),
+        float_model=FloatModel.of(network.model_file, network.weights_file, final_folder),
     )
     model = with_shapes_of_inputs(model, frontend, input_shapes or {}, calibrated_shapes or {})
     return write_models(model, frontend, save_type, save_path, choice)

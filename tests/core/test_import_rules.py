@@ -34,7 +34,7 @@ UNITS_OF_AMCT_CAFFE = [
     ["qat"],
     ["passes"],
     ["runtime", "saving"],
-    ["checks"],
+    ["checks", "executors"],
     ["frontend", "layers"],
     ["training"],
     ["api", "demo"],

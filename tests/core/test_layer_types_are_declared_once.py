@@ -26,7 +26,7 @@ READS_SCORES = "reads what the Accuracy layer reads"
 LOGITS = "compares what a Softmax at the end reads"
 FEEDS_PART = "feeds a part of a network through Input layers"
 ELSEWHERE = {
-    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/auto/scoring.py": READS_SCORES,
+    "plugins/cpu_sim_backend/cpu_sim_backend/scoring/scores.py": READS_SCORES,
     "plugins/cpu_sim_backend/cpu_sim_backend/analysis/float_network.py": LOGITS,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,

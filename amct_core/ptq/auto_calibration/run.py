@@ -195,7 +195,11 @@ class _Trials:
         evaluator.calibrate(modified)
         save_path = os.path.join(folder, os.path.basename(self._request.save_path))
         files = workflow.save(
-            network, "Both", save_path, default_backend=self._request.default_backend
+            network,
+            "Both",
+            save_path,
+            default_backend=self._request.default_backend,
+            final_folder=self._request.folder,
         )
         accuracy = evaluator.evaluate(fake_quant_files(save_path))
         verdict = evaluator.judge(self._original, accuracy)

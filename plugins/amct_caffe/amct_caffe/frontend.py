@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import logging
-from typing import IO, Iterable, List, Mapping, Optional, Sequence, Tuple
+import os
+from typing import IO, Any, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_caffe import executors
 from amct_caffe.checks.calibration import check_calibration
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
@@ -25,11 +26,11 @@ from amct_caffe.model.inference_network import (
     require_shapes,
 )
 from amct_caffe.model.input_shapes import InputShapes, batch_size, input_shapes
-from amct_caffe.model.layer_type import attributes_of, layer_type
+from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
-from amct_caffe.model.saved_set import check_saved_set
+from amct_caffe.model.saved_set import check_saved_set, float_model_of
 from amct_caffe.model.to_graph import to_graph
-from amct_caffe.model.to_inference import data_blobs, to_inference, with_input_shapes
+from amct_caffe.model.to_inference import data_blobs
 from amct_caffe.passes.backward import warn_of_obstacles
 from amct_caffe.passes.batch_norm_statistics import FixBatchNormStatistics, is_frozen
 from amct_caffe.passes.fold_batch_norm import FoldBatchNorm
@@ -46,9 +47,7 @@ from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime import caffe_log
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
-from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fake_quant import render_fake_quant
-from amct_caffe.saving.fed_shapes import check_fed_shapes
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
 from amct_core import record as records
@@ -64,10 +63,11 @@ from amct_core.extensions.frontend import (
 )
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
+from amct_core.float_model import FloatModel
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.graph.attributes import BatchNorm
 from amct_core.graph.input_shapes import check_weights_fit
-from amct_core.network_state import NetworkStates
+from amct_core.network_state import NetworkState, NetworkStates
 from amct_core.plugins import registries
 from amct_core.ptq.plan import CalibrationPlan
 from amct_core.quantized_model import QuantizedModel
@@ -110,12 +110,21 @@ class CaffeFrontend(Frontend):
 
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network; data, loss and accuracy layers are taken out in memory."""
-        network = read_network(model_file, weights_file)
-        if has_training_layers(network.document.layers_in("TEST")):
-            network = inference_network(network)
+        network, is_rewritten = _for_inference(read_network(model_file, weights_file))
+        if is_rewritten:
             require_shapes(network)
         graph = to_graph(network, "TEST")
         check_bottoms([graph], advice(network.document))
+        return graph
+
+    def read_inference(
+        self, model_file: str, weights_file: str, test_state: Optional[NetworkState] = None
+    ) -> Graph:
+        """Read a network in its TEST phase, less data, loss and accuracy layers."""
+        states = NetworkStates(test=test_state or NetworkState())
+        network, _ = _for_inference(read_network(model_file, weights_file, states))
+        graph = to_graph(network, "TEST")
+        check_bottoms([graph], advice_of_testing(network.document))
         return graph
 
     def check_saved_set(self, model_file: str, weights_file: str) -> None:
@@ -158,7 +167,9 @@ class CaffeFrontend(Frontend):
         recording = shape_recording(views.test, plan, shapes.unknown)
         passes: List[Pass[CaffeNetwork]] = [
             *_batch_norm_passes(network),
-            InsertActivationQat(plan, shapes.known or None, recording.by_group),
+            InsertActivationQat(
+                plan, shapes.known or None, recording.by_group, _float_model(network, request)
+            ),
             InsertWeightQat(plan, plugins.weight_algorithms),
             InsertShiftSearch(plan),
             InsertInputShape(recording.entries, request.record_file),
@@ -234,48 +245,37 @@ class CaffeFrontend(Frontend):
 
     def fake_quant_executor(self, save_path: str) -> Executor:
         """Load the saved fake-quant model, with inputs in place of its data layers."""
-        from amct_caffe.runtime.executor import CaffeExecutor
+        return executors.fake_quant_executor(save_path)
 
-        model_file, weights_file = fake_quant_files(save_path)
-        document = documents.read(model_file)
-        layers = document.layers_in("TEST")
+    def executor(
+        self, model_file: str, weights_file: str, test_state: Optional[NetworkState] = None
+    ) -> Executor:
+        """Load any network in its TEST phase, with inputs in place of its data layers."""
+        return executors.executor(model_file, weights_file, test_state)
 
-        def network(shapes: Mapping[str, Sequence[int]]) -> documents.NetDocument:
-            fed = to_inference(layers, shapes.__getitem__)
-            fed = with_input_shapes(fed, shapes.__getitem__)
-            return documents.NetDocument.create(document.name, fed)
+    def retrained_executor(self, model_file: str, weights_file: str) -> Executor:
+        """Load a modified model as it is tested in training; its record stays as it is."""
+        return executors.retrained_executor(model_file, weights_file)
 
-        @functools.cache
-        def saved() -> CaffeNetwork:
-            # Shapes may depend on weights.
-            weighted = any(layer_type(layer).weights is not None for layer in layers)
-            return read_network(model_file, weights_file if weighted else None)
-
-        def check(shapes: Mapping[str, Sequence[int]]) -> None:
-            check_fed_shapes(attrs.evolve(saved(), document=network(shapes)))
-
-        return CaffeExecutor(
-            inputs=data_blobs(layers),
-            network=network,
-            weights_file=weights_file,
-            factors=lambda: read_factors(document, weights_file),
-            check=check,
-        )
+    def float_model(self, save_path: str) -> Optional[FloatModel]:
+        """Return what ``<save_path>_quant.json`` says of the float32 model."""
+        return float_model_of(save_path)
 
     def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
         """Return the quantized layers of the saved fake-quant model, in network order."""
         return quantized_layers(documents.read(fake_quant_files(save_path).model))
 
-    def network_data(self, save_path: str) -> NetworkData:
+    def network_data(self, save_path: str, others: Sequence[str] = ()) -> NetworkData:
         """Load the TEST data layers of the saved fake-quant model; they run without the rest."""
         from amct_caffe.runtime.network_data import CaffeNetworkData
 
         model_file = fake_quant_files(save_path).model
         document = documents.read(model_file)
-        layers = own_data_layers(document)
+        layers = own_data_layers(document, others)
         check_files(layers, model_file)
         text = documents.NetDocument.create(document.name, layers).format()
-        return CaffeNetworkData(text, data_blobs(document.layers_in("TEST")))
+        blobs = [*data_blobs(document.layers_in("TEST")), *others]
+        return CaffeNetworkData(text, list(dict.fromkeys(blobs)))
 
     def image_transform(self, save_path: str, blob: Optional[str] = None) -> ImageTransform:
         """Read the ``transform_param`` of a TEST data layer of the saved fake-quant model."""
@@ -290,6 +290,13 @@ class CaffeFrontend(Frontend):
         from amct_caffe.runtime.capabilities.asking import capabilities
 
         return tuple(capabilities().values())
+
+
+def _for_inference(network: CaffeNetwork) -> Tuple[CaffeNetwork, bool]:
+    """Return the network less what only training and testing need, and whether that was any."""
+    if not has_training_layers(network.document.layers_in("TEST")):
+        return network, False
+    return inference_network(network), True
 
 
 def views_of(network: CaffeNetwork) -> NetworkViews:
@@ -363,6 +370,14 @@ def _write_weights(stream: IO[bytes], network: CaffeNetwork) -> None:
 def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes:
     layers = views.source.document.layers_in("TEST")
     return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
+
+
+def _float_model(network: CaffeNetwork, request: InsertionRequest) -> Mapping[str, Any]:
+    """Return what the modified model says of the one that layers are inserted into."""
+    assert network.model_file is not None and network.weights_file is not None
+    found = FloatModel.of(network.model_file, network.weights_file)
+    found = attrs.evolve(found, test_state=network.document.states.test)
+    return found.as_json(os.path.dirname(request.modified_model_file))
 
 
 def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:

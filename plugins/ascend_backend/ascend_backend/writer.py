@@ -67,7 +67,7 @@ def write_deploy_model(
     if keep_training_layers:
         # Data layers stay, and need not tell what shape their data have.
         names_of_layers.update(as_json(shapes.known(data_blobs(layers))))
-    names_of_layers.update(saved_set.as_json(files, save_path, model.made_from))
+    names_of_layers.update(saved_set.as_json(files, save_path, model.made_from, model.float_model))
     files.add(name_map_file(save_path), json.dumps(names_of_layers, indent=2) + "\n")
 
 

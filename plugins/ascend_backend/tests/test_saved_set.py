@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from google.protobuf import text_format
 
+from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.schema.encoding import encode
 from amct_caffe.model.schema.pool import message_class
@@ -73,6 +75,64 @@ def test_the_map_of_names_holds_digests_that_sha256sum_gives(first: str) -> None
         found = digests["made_from"][key]
         content = (folder / name).read_bytes()
         assert found == {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_it_tells_the_float_model_relative_to_itself(sets: tuple[Path, Path]) -> None:
+    folder = sets[0]
+    found = json.loads((folder / "saved_quant.json").read_text())["digests"]["float"]
+    for key, name in (("model", "n.prototxt"), ("weights", "n.caffemodel")):
+        content = (folder / name).read_bytes()
+        assert found[key] == {"file": name, "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_the_float_model_may_be_moved_together_with_the_saved_set(first: str) -> None:
+    folder = Path(first).parent
+    found = CaffeFrontend().float_model(first)
+    assert found is not None
+    assert Path(found.model.path) == folder / "n.prototxt"
+    found.check()
+    with (folder / "n.caffemodel").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(ModelError, match=r"n\.caffemodel: it has changed.*--float MODEL WEIGHTS"):
+        found.check()
+    (folder / "n.prototxt").unlink()
+    with pytest.raises(ModelError, match=r"n\.prototxt: there is no such file any more"):
+        found.check()
+
+
+def test_models_of_earlier_versions_tell_of_no_float_model(first: str) -> None:
+    names = Path(name_map_file(first))
+    content = json.loads(names.read_text())
+    del content["digests"]["float"]
+    names.write_text(json.dumps(content))
+    assert CaffeFrontend().float_model(first) is None
+    names.unlink()
+    assert CaffeFrontend().float_model(first) is None
+
+
+@pytest.mark.parametrize("value", [{}, [], "x", {"model": {"file": 1}, "weights": {}}])
+def test_a_damaged_float_model_is_an_error(first: str, value: object) -> None:
+    names = Path(name_map_file(first))
+    content = json.loads(names.read_text())
+    content["digests"]["float"] = value
+    names.write_text(json.dumps(content))
+    with pytest.raises(FileFormatError, match=r"field 'digests\.float'.*Save the model again"):
+        CaffeFrontend().float_model(first)
+
+
+def test_a_model_inserted_by_an_earlier_version_is_saved_without_one(
+    sets: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(sets[0], tmp_path / "copy")
+    folder = tmp_path / "copy"
+    modified = folder / "modified.prototxt"
+    text, count = re.subn(r'\\"float_model\\": \{.*?\}\}, ', "", modified.read_text())
+    assert count == 1
+    modified.write_text(text)
+    snapshot, record, prefix = (str(folder / n) for n in ("snapshot.caffemodel", "record.txt", "o"))
+    workflow.save(str(modified), snapshot, prefix, "Both", record)
+    assert "float" not in json.loads(Path(name_map_file(prefix)).read_text())["digests"]
+    assert CaffeFrontend().float_model(prefix) is None
 
 
 def test_one_save_is_one_set(first: str) -> None:

@@ -70,7 +70,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def _data_options(
+def data_options(
     data: Optional[str], preprocess: Optional[str], data_layer: bool, iterations: Optional[int]
 ) -> DataOptions:
     """Return where the data come from; raise a usage error where the options disagree."""
@@ -86,7 +86,7 @@ def _data_options(
     return options
 
 
-def _files(source: DataSource) -> Dict[str, Any]:
+def files_of(source: DataSource) -> Dict[str, Any]:
     """Return what ``--json`` says about the order of files."""
     return {} if source.files is None else {"files": list(source.files)}
 
@@ -132,7 +132,7 @@ def simulate(
     files = deploy_files(prefix, model_file)
     options = None
     if has_data:
-        options = _data_options(data, preprocess, data_layer, iterations)
+        options = data_options(data, preprocess, data_layer, iterations)
     if onnx_file is not None:
         _export(files, onnx_file)
         if options is None:
@@ -189,7 +189,7 @@ def _simulate(
             writer.add(simulator.run(batch, outputs or None))
         shapes = {name: list(shape) for name, shape in writer.close().items()}
     if as_json:
-        found = {"file": output, "samples": batches.samples, "outputs": shapes, **_files(source)}
+        found = {"file": output, "samples": batches.samples, "outputs": shapes, **files_of(source)}
         if device is not None:
             found["processor"] = device.as_json()
         click.echo(json.dumps(found))
@@ -242,7 +242,7 @@ def verify(
     if soc_version is not None and against is not None:
         raise click.UsageError("give --soc-version or --against.")
     files = deploy_files(prefix, model_file)
-    source = _source(prefix, _data_options(data, preprocess, data_layer, iterations), files)
+    source = _source(prefix, data_options(data, preprocess, data_layer, iterations), files)
     if soc_version is not None:
         _show_departure(files, source, batch_size, engine, soc_version, as_json)
         return
@@ -251,7 +251,7 @@ def verify(
 
     report = verify_models(prefix, source, batch_size, engine, against, model_file)
     if as_json:
-        print_json({**report.as_json(), **_files(source)})
+        print_json({**report.as_json(), **files_of(source)})
     else:
         print_report(report)
     sys.exit(0 if report.passed else 1)
@@ -272,7 +272,7 @@ def _show_departure(
     device = Simulator(*files, engine=engine, soc_version=soc_version)
     found = departure(Simulator(*files, engine=engine), device, source, batch_size)
     if as_json:
-        print_json({**found.as_json(), **_files(source)})
+        print_json({**found.as_json(), **files_of(source)})
     else:
         print_departure(found)
 

@@ -31,6 +31,12 @@ def _verify() -> click.Command:
     return verify
 
 
+def _evaluate() -> click.Command:
+    from cpu_sim_backend.evaluation.command import command
+
+    return command
+
+
 def _ptq_calibrate() -> click.Command:
     from cpu_sim_backend.ptq.calibrate_command import command
 
@@ -63,6 +69,12 @@ def amct_cli_commands() -> Iterable[CliCommand]:
             name="verify",
             help="Prove that a saved model computes alike.",
             load=_verify,
+            runs_framework=True,
+        ),
+        CliCommand(
+            name="evaluate",
+            help="Show float32, fake-quant and integer side by side.",
+            load=_evaluate,
             runs_framework=True,
         ),
         CliCommand(

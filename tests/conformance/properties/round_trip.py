@@ -14,7 +14,7 @@ from ascend_backend.writer import write_deploy_model
 from tests.conformance.runner import Saved
 
 FILES = ("deploy_model.prototxt", "deploy_weights.caffemodel")
-OTHER_DIGESTS = ("fake_quant", "made_from")
+OTHER_DIGESTS = ("fake_quant", "made_from", "float")
 
 
 def what_is_read_and_written_again_is_the_same(saved: Saved) -> None:

@@ -24,14 +24,18 @@ from amct_core.files import map_file
 _SOURCES = (Role.DATA, Role.INPUT, Role.CONSTANT)
 
 
-def own_data_layers(document: NetDocument) -> List[Layer]:
+def own_data_layers(document: NetDocument, others: Sequence[str] = ()) -> List[Layer]:
     """Return copies of the data layers that the inputs of a TEST net come from.
+
+    Args:
+        document: the network.
+        others: further blobs of data layers that are wanted, such as labels.
 
     Raises:
         ModelError: an input has none, or one that does not bring data by itself.
     """
     layers = document.layers_in("TEST")
-    wanted = data_blobs(layers)
+    wanted = [*data_blobs(layers), *others]
     found: List[Layer] = []
     for layer in layers:
         role = role_of(layer)

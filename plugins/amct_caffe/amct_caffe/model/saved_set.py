@@ -9,6 +9,8 @@ that were saved with it:
    fillers left out; so it stays the same if the file is written by protobuf, or wired otherwise.
    16 hexadecimal digits of it are kept.
 2. ``made_from``: of the two files that were saved from.
+3. ``float``: of the float32 model that all of this was made of, with the path of each of its files:
+   relative to the folder of ``<save_path>_quant.json``, where both have a folder in common.
 
 The weights have to be those of the set.  The prototxt may be edited, and layers may go, but each
 layer above that is there must be as it was saved (docs/adr/0032).
@@ -19,7 +21,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from typing import Any, Dict, List, Mapping, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.layer import Layer
@@ -27,14 +29,22 @@ from amct_caffe.model.layer_type import attributes_of, has_weights
 from amct_caffe.model.quant_json import value_of
 from amct_caffe.model.schema.encoding import encode
 from amct_core.errors import FileFormatError, ModelError
-from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, saved_set_of
+from amct_core.file_names import (
+    ModelFiles,
+    deploy_files,
+    fake_quant_files,
+    name_map_file,
+    saved_set_of,
+)
 from amct_core.files import FileSet, map_file
+from amct_core.float_model import FloatModel, sha256_of
 from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.textproto import Field, Message
 
 KEY = "digests"
 
 _SOURCE = ("model", "weights")
+_FLOAT = "float"
 _MODULE = "amct_caffe"
 """The module of our Python layers, as ``python_param`` names it."""
 
@@ -45,13 +55,19 @@ _log = logging.getLogger("amct_caffe.model.saved_set")
 _Digests = Dict[str, Any]
 
 
-def as_json(files: FileSet, save_path: str, made_from: Sequence[str] = ()) -> _Digests:
+def as_json(
+    files: FileSet,
+    save_path: str,
+    made_from: Sequence[str] = (),
+    float_model: Optional[FloatModel] = None,
+) -> _Digests:
     """Return what the file holds for the models staged in ``files``, to be merged into it.
 
     Args:
         files: staged are the models saved under ``save_path``, or one of them.
         save_path: folder and prefix.
         made_from: the prototxt and the weights that were saved from, if known.
+        float_model: the float32 model, if known.
     """
     kinds = {"deploy": deploy_files(save_path), "fake_quant": fake_quant_files(save_path)}
     found: _Digests = {
@@ -61,10 +77,32 @@ def as_json(files: FileSet, save_path: str, made_from: Sequence[str] = ()) -> _D
     }
     if made_from:
         found["made_from"] = {
-            key: {"file": os.path.basename(path), "sha256": _sha256(map_file(path))}
+            key: {"file": os.path.basename(path), "sha256": _digest_of(path, float_model)}
             for key, path in zip(_SOURCE, made_from)
         }
+    if float_model is not None:
+        found[_FLOAT] = float_model.as_json(os.path.dirname(save_path))
     return {KEY: found}
+
+
+def float_model_of(save_path: str) -> Optional[FloatModel]:
+    """Return the float32 model that the models under ``save_path`` were made of; None: not known.
+
+    Raises:
+        FileFormatError: the file with the digests is damaged.
+    """
+    name_map = name_map_file(save_path)
+    if not os.path.isfile(name_map):
+        return None
+    found = _read(name_map).get(_FLOAT)
+    if found is None:
+        return None
+    try:
+        return FloatModel.from_json(found, os.path.dirname(save_path))
+    except ValueError as error:
+        raise FileFormatError(
+            f"{error}.", file=name_map, field=f"{KEY}.{_FLOAT}", remedy="Save the model again."
+        ) from error
 
 
 def check_saved_set(layers: Sequence[Layer], model_file: str, weights_file: str) -> None:
@@ -161,6 +199,13 @@ def _has_digest(layer: Layer, digest: str) -> bool:
         return _layer_digest(layer) == digest
     except FileFormatError:  # a value of another type than the field's
         return False
+
+
+def _digest_of(path: str, known: Optional[FloatModel]) -> str:
+    """Return the digest of a file, which need not be read where ``known`` tells it."""
+    files = () if known is None else (known.model, known.weights)
+    of_file = {each.path: each.sha256 for each in files}
+    return of_file.get(os.path.abspath(path)) or sha256_of(path)
 
 
 def _sha256(data: Union[bytes, Any]) -> str:

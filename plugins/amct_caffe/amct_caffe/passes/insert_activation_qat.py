@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -38,8 +38,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
        layer cannot do that (the phases read different blobs) is refused.
     7. A network that has such layers already is refused.
     8. It stands in the nets in which one of the group's layers stands, as far as rules say that.
-    9. The first one keeps in its parameters for which states of the nets all of this was made, and
-       the shapes of the network's inputs, for saving.
+    9. The first one keeps in its parameters for which states of the nets all of this was made, the
+       shapes of the network's inputs and the float32 model, for saving.
     10. One that sees the shape of an input that nobody knows yet (``seen_inputs``, blobs by group)
         is told to record it.
     11. ``propagate_down: false`` of the group's layers moves to it.  In those it would keep Caffe
@@ -49,6 +49,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
     plan: QatPlan
     input_shapes: Optional[Mapping[str, Tuple[int, ...]]] = None
     seen_inputs: Mapping[str, str] = attrs.field(factory=dict)
+    float_model: Optional[Mapping[str, Mapping[str, Any]]] = None
 
     def requires(self, state: CaffeNetwork) -> None:
         """Raise a ModelError if ``state`` is a modified model already."""
@@ -115,6 +116,7 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 test_state=states.test if states.test.is_given else None,
                 input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
                 sees_input=self.seen_inputs.get(group.name),
+                float_model=self.float_model if group is self.plan.groups[0] else None,
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),

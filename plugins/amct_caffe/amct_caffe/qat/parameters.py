@@ -64,6 +64,9 @@ class ActivationParameters:
         input_shapes: in the first such layer of a network, the shapes of the network inputs that
             are known at insertion, by blob, batch size first; None in the others.
         sees_input: the network input, of unknown shape, that has the shape of this blob.
+        float_model: in the first such layer of a network, the model that the layers were inserted
+            into, as :meth:`amct_core.float_model.FloatModel.as_json` has it for the folder of the
+            modified model; None in the others, and where an earlier version inserted them.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings, validator=min_len(1))
@@ -82,6 +85,9 @@ class ActivationParameters:
         default=None, converter=attrs.converters.optional(_shapes), metadata=_LEFT_OUT
     )
     sees_input: Optional[str] = attrs.field(default=None, metadata=_LEFT_OUT)
+    float_model: Optional[Mapping[str, Mapping[str, Any]]] = attrs.field(
+        default=None, metadata=_LEFT_OUT
+    )
 
 
 @attrs.frozen

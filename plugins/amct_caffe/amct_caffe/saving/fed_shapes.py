@@ -1,4 +1,4 @@
-"""Follows shapes through a fake-quant model: where one does not fit, Caffe ends the process."""
+"""Follows shapes through a network fed with arrays: where one does not fit, Caffe ends."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from amct_core.extensions import LayerType, same_shape
 from amct_core.graph import Node
 from amct_core.graph.shapes import known_shapes
 
+_KEEP_THE_SHAPE = ("Quant", "DeQuant", "ActivationQAT", "WeightQAT")
+
 
 def check_fed_shapes(network: CaffeNetwork) -> None:
-    """Raise a ModelError if a layer of a fake-quant model cannot take what its inputs make of it.
+    """Raise a ModelError if a layer cannot take what its inputs make of it.
 
     Args:
         network: with Input layers of the shapes that it is fed with.
@@ -23,7 +25,7 @@ def check_fed_shapes(network: CaffeNetwork) -> None:
 
 
 def _as_known(node: Node) -> Node:
-    """Return ``node``; Quant and DeQuant, which are Python layers, as ones that keep the shape."""
-    if any(is_python_layer(node.source, kind) for kind in ("Quant", "DeQuant")):
+    """Return ``node``; our own Python layers as ones that keep the shape."""
+    if any(is_python_layer(node.source, kind) for kind in _KEEP_THE_SHAPE):
         return attrs.evolve(node, type=LayerType(node.op, shape=same_shape))
     return node

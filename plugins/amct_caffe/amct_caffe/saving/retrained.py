@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
 from amct_caffe.model.formats.prototxt import document as documents
@@ -16,7 +17,8 @@ from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ActivationParameters
-from amct_core.errors import ModelError, TrainingError
+from amct_core.errors import FileFormatError, ModelError, TrainingError
+from amct_core.float_model import FloatModel
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.network_state import NetworkStates
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork, ShapeRecord
@@ -71,6 +73,7 @@ def read_retrained_network(
         weights_file=str(network.weights_file),
         input_shapes=_input_shapes(qat.activations),
         shape_records=_shape_records(qat, graph),
+        float_model=_float_model(qat.activations, model_file),
     )
 
 
@@ -81,6 +84,24 @@ def _input_shapes(
     for _, parameters in activations:
         shapes.update(parameters.input_shapes or {})
     return shapes
+
+
+def _float_model(
+    activations: Sequence[Tuple[Layer, ActivationParameters]], model_file: str
+) -> Optional[FloatModel]:
+    for layer, parameters in activations:
+        if parameters.float_model is not None:
+            try:
+                return FloatModel.from_json(parameters.float_model, os.path.dirname(model_file))
+            except ValueError as error:
+                raise FileFormatError(
+                    f"its float_model cannot be read: {error}.",
+                    file=model_file,
+                    layer=layer.name,
+                    field="python_param.param_str",
+                    remedy="Insert the layers again with create_quant_retrain_model.",
+                ) from error
+    return None
 
 
 def _shape_records(qat: InsertedLayers, graph: Graph) -> Tuple[ShapeRecord, ...]:

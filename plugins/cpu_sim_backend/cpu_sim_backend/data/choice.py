@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Optional
+from typing import Optional, Sequence
 
 import attrs
 
@@ -39,13 +39,19 @@ class DataOptions:
         return self.data is not None and os.path.isdir(self.data)
 
 
-def open_source(save_path: str, options: DataOptions, deployed: Optional[str] = None) -> DataSource:
+def open_source(
+    save_path: str,
+    options: DataOptions,
+    deployed: Optional[str] = None,
+    others: Sequence[str] = (),
+) -> DataSource:
     """Return the data for the model saved under ``save_path``.
 
     Args:
         save_path: folder and prefix.
         options: what the user said.
         deployed: the prototxt of the deployable model; None: that of ``save_path``.
+        others: blobs of the network's data layers that are wanted beside its inputs.
 
     Raises:
         AmctError: a file, folder or data layer cannot be used; the message names it.
@@ -53,7 +59,8 @@ def open_source(save_path: str, options: DataOptions, deployed: Optional[str] = 
     if options.data is None:
         model_file = fake_quant_files(save_path).model
         frontend = frontend_for(model_file, registries())
-        return DataLayerSource(frontend.network_data(save_path), options.iterations)
+        wanted = (others,) if others else ()
+        return DataLayerSource(frontend.network_data(save_path, *wanted), options.iterations)
     if not options.is_folder:
         return NpzSource(options.data)
     assert options.preprocess is not None

@@ -23,12 +23,9 @@ from cpu_sim_backend import Simulator
 from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically, run
 from cpu_sim_backend.ptq.auto.command import command
 from cpu_sim_backend.ptq.auto.network import SearchedNetwork
-from cpu_sim_backend.ptq.auto.scoring import (
-    checked_labels,
-    checked_scores,
-    read_labels,
-    scoring_for,
-)
+from cpu_sim_backend.scoring.labels import checked_labels, read_labels
+from cpu_sim_backend.scoring.metrics import checked_scores
+from cpu_sim_backend.scoring.scores import scoring_for
 
 Array = NDArray[Any]
 

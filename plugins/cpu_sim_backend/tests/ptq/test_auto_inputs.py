@@ -14,7 +14,7 @@ from amct_core.file_names import deploy_files
 from amct_core.plugins import registries
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.ptq.auto import AutoOptions, quantize_automatically
-from cpu_sim_backend.ptq.auto.scoring import checked_scores
+from cpu_sim_backend.scoring.metrics import checked_scores
 from plugins.cpu_sim_backend.tests.ptq.test_auto import MODEL, files, options
 
 __all__ = ["files"]

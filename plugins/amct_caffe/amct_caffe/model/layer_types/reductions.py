@@ -22,10 +22,14 @@ from amct_core.graph.attributes import Attributes
 
 @attrs.frozen
 class Accuracy(Attributes):
-    """Share of labels among the ``top_k`` largest scores along ``axis``."""
+    """Share of labels among the ``top_k`` largest scores along ``axis``.
+
+    Samples of ``ignore_label`` do not count; None: all do.
+    """
 
     top_k: int
     axis: int
+    ignore_label: Optional[int] = None
 
 
 @attrs.frozen
@@ -55,7 +59,9 @@ class Reduction(Attributes):
 
 def _read_accuracy(layer: Layer) -> Accuracy:
     parameters = Parameters(layer, "accuracy_param")
-    return Accuracy(parameters.integer("top_k"), parameters.integer("axis"))
+    # Without an ignore_label every sample counts, so "not said" is a value of its own.
+    ignored = parameters.message.integer("ignore_label")
+    return Accuracy(parameters.integer("top_k"), parameters.integer("axis"), ignored)
 
 
 def _read_arg_max(layer: Layer) -> ArgMax:

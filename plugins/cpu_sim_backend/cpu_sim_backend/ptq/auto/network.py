@@ -24,9 +24,10 @@ from amct_core.ptq.workflow import PtqNetwork
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from cpu_sim_backend.ptq.auto.samples import Samples
-from cpu_sim_backend.ptq.auto.scoring import Scoring, checked_scores
 from cpu_sim_backend.ptq.output_errors import layers_quantized_alone
 from cpu_sim_backend.ptq.quantized_graph import quantized_graph
+from cpu_sim_backend.scoring.metrics import checked_scores
+from cpu_sim_backend.scoring.scores import Scoring
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 

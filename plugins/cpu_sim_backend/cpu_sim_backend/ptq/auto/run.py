@@ -25,9 +25,9 @@ from amct_core.ptq.auto import Candidate, Journal, Measurement, Outcome, Recipe,
 from amct_core.ptq.auto.macs import macs_of
 from cpu_sim_backend.ptq.auto.network import SearchedNetwork
 from cpu_sim_backend.ptq.auto.samples import Samples, read_samples
-from cpu_sim_backend.ptq.auto.scoring import accuracy_layer, scoring_for
 from cpu_sim_backend.ptq.engine import SimulatorEngine
 from cpu_sim_backend.ptq.inputs import Inputs, inputs_of, quantized_inputs
+from cpu_sim_backend.scoring.scores import accuracy_layer, scoring_for
 
 _log = logging.getLogger("cpu_sim_backend.ptq")
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from amct_core.errors import ConfigError, FileFormatError
 from amct_core.graph.input_data import kind_of, require_array
 from cpu_sim_backend.data import NpzSource
-from cpu_sim_backend.ptq.auto.scoring import checked_labels, read_labels
 from cpu_sim_backend.ptq.inputs import Inputs
+from cpu_sim_backend.scoring.labels import labels_of_npz, whole_array
 
 Array = NDArray[Any]
 
@@ -81,7 +81,7 @@ def read_samples(
             remedy="Write one array per input, called like it.",
         )
     arrays = {name: _numbers(source, name, inputs.shapes[name], path) for name in blobs}
-    found = _labels(source, path, labels, label_blob)
+    found = labels_of_npz(source, path, labels, label_blob)
     count = source.lengths[blobs[0]]
     if found is not None and len(found) != count:
         raise FileFormatError(
@@ -93,26 +93,6 @@ def read_samples(
 
 
 def _numbers(source: NpzSource, name: str, shape: Sequence[int], path: str) -> Array:
-    array = _whole(source, name)
+    array = whole_array(source, name)
     require_array(name, kind_of(array), tuple(shape), file=path)
     return np.asarray(array, np.float32)
-
-
-def _labels(
-    source: NpzSource, path: str, labels: Optional[str], label_blob: Optional[str]
-) -> Optional[Array]:
-    if labels is not None and labels not in source.lengths:
-        return read_labels(labels)
-    for name in (labels,) if labels is not None else (label_blob, "label", "labels"):
-        if name is not None and name in source.lengths:
-            return checked_labels(_whole(source, name), path)
-    return None
-
-
-def _whole(source: NpzSource, name: str) -> Array:
-    """Return one array of the file; an empty one is an error of who reads it."""
-    count = source.lengths[name]
-    if count == 0:
-        raise ConfigError(f"array '{name}' has no samples.", field="data")
-    (batch,) = source.read_rows({name: count})
-    return batch[name]

@@ -1,0 +1,144 @@
+"""Finds what an evaluation needs before anything runs: models, data, labels, what is judged."""
+
+from __future__ import annotations
+
+import os
+from typing import List, Optional, Sequence, Tuple
+
+import attrs
+
+from amct_core.errors import ConfigError
+from amct_core.extensions import Frontend
+from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, name_map_file
+from amct_core.graph import Graph
+from amct_core.plugins import registries
+from amct_core.workflow import frontend_for
+from cpu_sim_backend.data import Batches
+from cpu_sim_backend.data.choice import open_source
+from cpu_sim_backend.device import DeviceGraph
+from cpu_sim_backend.evaluation.columns import (
+    Column,
+    FloatFiles,
+    float_column,
+    framework_columns,
+    simulated_column,
+)
+from cpu_sim_backend.evaluation.labels import (
+    Labels,
+    OwnLabels,
+    check_count,
+    find_labels,
+    own_labels,
+    with_labels,
+)
+from cpu_sim_backend.evaluation.options import EvaluationOptions
+from cpu_sim_backend.simulator import Simulator
+
+
+@attrs.frozen(eq=False)
+class Prepared:
+    """An evaluation that is ready to run.
+
+    Attributes:
+        columns: float32 first.
+        left_out: columns that cannot be run, and why.
+        batches: the data; labels that come with them are among their arrays.
+        labels: None: there are none.
+        scores: the blob that labels are compared with; None: none is.
+        blobs: what each column has to give: the network's outputs, and the scores.
+        device: what the chosen processor computes otherwise; None: none is chosen.
+    """
+
+    columns: Tuple[Column, ...]
+    left_out: Tuple[Tuple[str, str], ...]
+    batches: Batches
+    labels: Optional[Labels]
+    scores: Optional[str]
+    blobs: Tuple[str, ...]
+    device: Optional[DeviceGraph]
+
+
+def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
+    """Return what is run; see :func:`cpu_sim_backend.evaluation.evaluate` for errors."""
+    files = deploy_files(save_path, options.model_file)
+    simulator = Simulator(*files, options.engine)
+    frontend = frontend_for(files.model, registries())
+    model = _float_files(frontend, save_path, options.float_files)
+    own = own_labels(_tested_graph(frontend, save_path, model))
+    batches, labels = _data(save_path, options, files, simulator, own)
+    scores = _scores(simulator.graph, simulator.outputs, own, options)
+    blobs = tuple(dict.fromkeys((*simulator.outputs, *([scores] if scores is not None else []))))
+    framework, left_out = framework_columns(frontend, save_path, options.retrained)
+    simulated: List[Simulator] = [simulator]
+    if options.soc_version is not None:
+        simulated.append(Simulator(*files, options.engine, soc_version=options.soc_version))
+    columns = (
+        float_column(frontend, model, blobs, options.engine),
+        *framework,
+        *(simulated_column(each, files.model) for each in simulated),
+    )
+    return Prepared(columns, left_out, batches, labels, scores, blobs, simulated[-1].device)
+
+
+def _float_files(frontend: Frontend, save_path: str, given: Optional[ModelFiles]) -> FloatFiles:
+    """Return the float32 model that the user gives, else the one that saving has noted."""
+    if given is not None:
+        return FloatFiles(given)
+    found = frontend.float_model(save_path)
+    if found is None:
+        raise ConfigError(
+            "it does not tell which float32 model this was made of: only the fake-quant model was "
+            "saved, or an earlier version saved or inserted it.",
+            file=name_map_file(save_path),
+            remedy="Give the float32 model with --float MODEL WEIGHTS.",
+        )
+    found.check()
+    return FloatFiles(ModelFiles(found.model.path, found.weights.path), found.test_state)
+
+
+def _tested_graph(frontend: Frontend, save_path: str, model: FloatFiles) -> Graph:
+    """Return the TEST network with its labels and scores: the fake-quant model's, if it is there.
+
+    That is the one whose data layers run.
+    """
+    fake_quant = fake_quant_files(save_path).model
+    file = fake_quant if os.path.isfile(fake_quant) else model.files.model
+    return frontend.read_for_inference(file).test
+
+
+def _data(
+    save_path: str,
+    options: EvaluationOptions,
+    files: ModelFiles,
+    simulator: Simulator,
+    own: OwnLabels,
+) -> Tuple[Batches, Optional[Labels]]:
+    wants_own = options.data.data is None and options.labels is None and own.from_data
+    others: Sequence[str] = [own.blob] if wants_own and own.blob is not None else []
+    source = open_source(save_path, options.data, files.model, others)
+    batches = simulator.batches(source, options.batch_size)
+    labels = find_labels(options.data, source, options.labels, own)
+    if labels is not None:
+        check_count(labels, batches.samples)
+    return with_labels(batches, labels), labels
+
+
+def _scores(
+    graph: Graph, outputs: Sequence[str], own: OwnLabels, options: EvaluationOptions
+) -> Optional[str]:
+    """Return the blob that labels are compared with; None where that cannot be said."""
+    if options.scores is not None:
+        return graph.final_value(options.scores).name
+    blobs = {value.name for node in graph.nodes for value in node.outputs}
+    if own.scores in blobs:
+        return own.scores
+    if len(outputs) == 1:
+        return outputs[0]
+    if options.top_k or (options.labels is not None and not options.metrics):
+        raise ConfigError(
+            f"the network has no Accuracy layer, and the outputs {', '.join(outputs)}; expected "
+            "one.",
+            file=str(graph.file),
+            remedy="Name the blob of the scores with --scores, or give --metric.",
+        )
+    return None

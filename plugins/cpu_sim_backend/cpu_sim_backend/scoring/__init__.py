@@ -1,0 +1,1 @@
+"""How outputs of networks are judged: labels, classes, and metrics of the user's."""
