@@ -106,14 +106,13 @@ def sharing(layers: Sequence[DeployedLayer]) -> Dict[str, Sequence[str]]:
 
 def _layer(tally: LayerTally, original: Node, on: Tuple[str, ...]) -> LayerReport:
     layer = tally.layer
-    weights = original.weights[0] if original.weights else None
     return LayerReport(
         name=layer.name,
         type=original.op,
         alone=tally.alone.similarity(),
         accumulated=tally.accumulated.similarity(),
         activation=tally.activation.report(layer.quant.bottoms[0]),
-        weights=weight_report(layer, weights),
+        weights=weight_report(layer, original.weights[0]) if original.weights else None,
         integers=integer_report(layer, tally.accumulators),
         on_processor=on,
     )

@@ -282,7 +282,7 @@ def _dead_channels(case: Case) -> Optional[Finding]:
         return None
     count = len(weights.scales) if weights.channel_wise else len(weights.lowest)
     return case.finding(
-        f"{_listed('channel', weights.dead)} of {count}: all int8 weights are 0", harmless=True
+        f"{_listed('channel', weights.dead)} of {count}: all weights are 0", harmless=True
     )
 
 
@@ -404,7 +404,7 @@ CAUSES: Tuple[Cause, ...] = (
     ),
     Cause(
         "dead channel",
-        "all int8 weights of an output channel are 0",
+        "the weights of an output channel are all 0, in int8 and in float",
         "nothing: the channel gives its bias, as it does in float",
         "Nothing needs to be done.",
         _dead_channels,
@@ -426,7 +426,7 @@ def find_all(
     """
     found = [_refused(name, error) for name, error in refused.items()]
     for case in cases:
-        own = [_told(cause, case, found) for cause in CAUSES]
+        own = [_told(cause, case) for cause in CAUSES]
         of_layer = [each for each in own if each is not None]
         if any(each.cause not in (COARSE, *_NO_ACCURACY) for each in of_layer):
             of_layer = [each for each in of_layer if each.cause != COARSE]
@@ -439,7 +439,7 @@ def costs_accuracy(finding: Finding) -> bool:
     return finding.cause not in _NO_ACCURACY
 
 
-def _told(cause: Cause, case: Case, _: object) -> Optional[Finding]:
+def _told(cause: Cause, case: Case) -> Optional[Finding]:
     found = cause.find(case) if cause.find is not None else None
     if found is None:
         return None

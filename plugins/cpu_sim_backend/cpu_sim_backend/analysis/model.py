@@ -86,10 +86,10 @@ class WeightReport:
         scales: one for each output channel, or a single one.
         lowest, highest: of the dequantized weights, by output channel.
         used: how many int8 values the weights of each output channel take.
-        dead: output channels whose weights are all 0.
+        dead: output channels whose weights are all 0, in int8 and in float.
         outliers: output channels whose range is far beyond that of the others under one scale.
-        typical: the magnitude below which 99 % of the int8 weights that are not 0 lie, in steps; by
-            channel scales, the median over the channels.
+        typical: the magnitude below which 99 % of the float weights that are not 0 lie, in steps;
+            with a scale for each channel, the median over the channels.
         wide: those of ``outliers`` that are large as a whole, not by a few weights.
         snr: of the dequantized weights to those of the float network, in decibels; NaN where the
             float network has no such weights.

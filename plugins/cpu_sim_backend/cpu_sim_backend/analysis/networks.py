@@ -96,7 +96,9 @@ def read_float(pair: Pair) -> Graph:
     return frontend_for(pair[0], registries()).read_float(*pair)
 
 
-def unsaved_networks(unsaved: Unsaved, given: Optional[Pair]) -> Networks:
+def unsaved_networks(
+    unsaved: Unsaved, given: Optional[Pair], shapes: Mapping[str, Tuple[int, ...]]
+) -> Networks:
     """Return the networks as saving would write them, with layers in float that it refuses.
 
     Nothing is written but files in a temporary folder.
@@ -104,12 +106,13 @@ def unsaved_networks(unsaved: Unsaved, given: Optional[Pair]) -> Networks:
     Args:
         unsaved: what saving reads.
         given: the float network; None: that of ``unsaved`` itself, with its trained weights.
+        shapes: of the data by input blob, for inputs whose shape nothing else tells.
 
     Raises:
         AmctError: a file cannot be read, or no layer can be quantized.
     """
     frontend = frontend_for(unsaved.model, registries())
-    model, refused = _derived(unsaved, frontend)
+    model, refused = _derived(unsaved, frontend, shapes)
     if not model.layers:
         raise next(iter(refused.values()))
     original = read_float(given or (unsaved.model, unsaved.weights))
@@ -117,14 +120,14 @@ def unsaved_networks(unsaved: Unsaved, given: Optional[Pair]) -> Networks:
 
 
 def _derived(
-    unsaved: Unsaved, frontend: Frontend
+    unsaved: Unsaved, frontend: Frontend, shapes: Mapping[str, Tuple[int, ...]]
 ) -> Tuple[QuantizedModel, Mapping[str, QuantizationError]]:
     if unsaved.config is None:
         network = frontend.read_retrained(unsaved.model, unsaved.weights)
         record = records.read(unsaved.record or network.record_file)
         model, refused = derive_possible(network, record, registries())
-        shapes = {**model.input_shapes, **network.input_shapes}
-        return attrs.evolve(model, input_shapes=shapes), refused
+        known = {**model.input_shapes, **network.input_shapes}
+        return with_shapes_of_inputs(model, frontend, known, shapes), refused
     if unsaved.record is None:
         raise AmctError(
             "there is no record.", field="--record", remedy="Give that of the calibration."
@@ -132,7 +135,7 @@ def _derived(
     opened = reopen(unsaved.config, unsaved.model, unsaved.weights, unsaved.record)
     model, refused = possibly_quantized(opened)
     model = attrs.evolve(model, graph=frontend.rebuilt(model.graph))
-    return with_shapes_of_inputs(model, frontend, {}, {}), refused
+    return with_shapes_of_inputs(model, frontend, {}, shapes), refused
 
 
 def _as_deployed(model: QuantizedModel, frontend: Frontend) -> Graph:

@@ -12,8 +12,6 @@ from cpu_sim_backend.engines import ENGINES
 if TYPE_CHECKING:
     from cpu_sim_backend.analysis.model import NetworkReport
     from cpu_sim_backend.analysis.networks import Networks
-    from cpu_sim_backend.data.choice import DataOptions
-    from cpu_sim_backend.data.source import DataSource
 
 _Pair = Optional[Tuple[str, str]]
 
@@ -110,7 +108,10 @@ def command(
     It informs: it exits with 0 whatever it finds.
     """
     from cpu_sim_backend.analysis.analyse import Question, analyse
+    from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
     from cpu_sim_backend.cli import _data_options
+    from cpu_sim_backend.data.choice import open_source
+    from cpu_sim_backend.data.npz import NpzSource
 
     if unsaved is None and (record is not None or config is not None):
         raise click.UsageError("give --record and --config with --unsaved only.")
@@ -120,8 +121,14 @@ def command(
     if unsaved is not None and (data_layer or options.is_folder):
         raise click.UsageError("with --unsaved, give --data as an .npz file.")
     _check_outputs(output, sensitivity)
-    networks = _networks(prefix, float_files, unsaved, record, config)
-    source = _source(prefix, options, unsaved is not None)
+    if unsaved is None:
+        networks = saved_networks(prefix, float_files)
+        source = open_source(prefix, options)
+    else:
+        source = NpzSource(str(options.data))
+        first = next(iter(source.read(1)))
+        shapes = {blob: tuple(array.shape) for blob, array in first.items()}
+        networks = unsaved_networks(Unsaved(*unsaved, record, config), float_files, shapes)
     question = Question(
         prefix=prefix,
         data=data if data is not None else f"{iterations} batches of the network's data layers",
@@ -147,26 +154,6 @@ def _check_outputs(output: Optional[str], sensitivity: bool) -> None:
         connecting.page_renderer()
     if sensitivity:
         connecting.sensitivity_measure()
-
-
-def _networks(
-    prefix: str, float_files: _Pair, unsaved: _Pair, record: Optional[str], config: Optional[str]
-) -> Networks:
-    from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
-
-    if unsaved is None:
-        return saved_networks(prefix, float_files)
-    return unsaved_networks(Unsaved(*unsaved, record, config), float_files)
-
-
-def _source(prefix: str, options: DataOptions, unsaved: bool) -> DataSource:
-    from cpu_sim_backend.data.choice import open_source
-    from cpu_sim_backend.data.npz import NpzSource
-
-    if unsaved:
-        assert options.data is not None
-        return NpzSource(options.data)
-    return open_source(prefix, options)
 
 
 def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignore[type-arg]

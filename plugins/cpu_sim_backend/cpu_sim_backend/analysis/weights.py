@@ -17,22 +17,25 @@ from cpu_sim_backend.analysis.tallies import AccumulatorTally, decibels
 
 Array = NDArray[Any]
 Rows = NDArray[np.int16]
+Channels = Tuple[int, ...]
 
 FAR_BEYOND = 8.0
 """An outlier channel has so many times the range of the median channel."""
 _WIDE = FAR_BEYOND / 2
 _TYPICAL = 0.99
+_NOTHING = 1e-4
+"""A channel with weights that many times the median channel's does nothing in float either."""
 _CHANGED_STEPS = 1.5
 """No rounding moves a weight so far; clipping moves only what becomes the largest integer."""
 _CHANGED_SHARE = 0.01
 
 
-def weight_report(layer: DeployedLayer, original: Optional[Array]) -> Optional[WeightReport]:
+def weight_report(layer: DeployedLayer, original: Array) -> Optional[WeightReport]:
     """Return what is reported of the weights; None for a layer without.
 
     Args:
         layer: which one.
-        original: the float weights, in the same layout; None if there are none.
+        original: the float weights, in the same layout: what rounding has made 0 is seen in them.
     """
     axes = layer.node.type.weights
     if layer.weights is None or axes is None:
@@ -41,19 +44,20 @@ def weight_report(layer: DeployedLayer, original: Optional[Array]) -> Optional[W
     scales = _weight_scales(layer, len(rows))
     channel_wise = len(layer.deq_scale) > 1
     low, high = rows.min(axis=1), rows.max(axis=1)
-    outliers, wide = _outliers(rows, channel_wise)
-    snr, retrained = math.nan, False
-    if original is not None:
-        snr, retrained = _against(rows, scales, channel_rows(original, axes.output))
+    floats = channel_rows(original, axes.output)
+    steps = np.abs(floats) / scales[:, np.newaxis]
+    dead = _dead(np.abs(floats).max(axis=1), rows)
+    outliers, wide = ((), ()) if channel_wise else _outliers(steps, dead)
+    snr, retrained = _against(rows, scales, floats)
     return WeightReport(
         channel_wise=channel_wise,
         scales=tuple(float(each) for each in (scales if channel_wise else scales[:1])),
         lowest=tuple(float(each) for each in low * scales),
         highest=tuple(float(each) for each in high * scales),
         used=tuple(len(np.unique(row)) for row in rows),
-        dead=tuple(int(each) for each in np.flatnonzero((low == 0) & (high == 0))),
+        dead=dead,
         outliers=outliers,
-        typical=_typical(rows, channel_wise),
+        typical=_typical(steps, channel_wise),
         wide=wide,
         snr=snr,
         retrained=retrained,
@@ -67,48 +71,53 @@ def _weight_scales(layer: DeployedLayer, channels: int) -> NDArray[np.float64]:
     return np.resize(scales, channels)
 
 
-def _outliers(rows: Rows, channel_wise: bool) -> Tuple[Tuple[int, ...], Tuple[int, ...]]:
-    """Return the outlier channels under one scale, and those that are large as a whole."""
-    if channel_wise or len(rows) < 2:
-        return (), ()
-    magnitudes = np.sort(np.abs(rows), axis=1)
-    largest = magnitudes[:, -1]
-    alive = largest > 0
+def _dead(largest: Array, rows: Rows) -> Channels:
+    """Return the channels whose weights are 0 in int8, and next to nothing in float, too."""
+    usual = float(np.median(largest[largest > 0])) if (largest > 0).any() else 0.0
+    nothing = (largest <= _NOTHING * usual) & ~rows.any(axis=1)
+    return tuple(int(each) for each in np.flatnonzero(nothing))
+
+
+def _outliers(steps: Array, dead: Channels) -> Tuple[Channels, Channels]:
+    """Return the outlier channels under one scale, and those that are large as a whole.
+
+    Args:
+        steps: magnitudes of the float weights, in steps of int8, by channel.
+        dead: channels that do not count.
+    """
+    alive = np.ones(len(steps), np.bool_)
+    alive[list(dead)] = False
     if not alive.any():
         return (), ()
-    # In a layer with an outlier most weights may be 0: half a step is the least that they can be.
-    median = max(float(np.median(largest[alive])), 0.5)
-    outliers = np.flatnonzero(largest > FAR_BEYOND * median)
+    magnitudes = np.sort(steps, axis=1)
+    largest = magnitudes[:, -1]
+    outliers = np.flatnonzero(largest > FAR_BEYOND * float(np.median(largest[alive])))
     # Of a channel with one weight only, that is the whole channel.
-    kept = max(1, rows.shape[1] - max(1, rows.shape[1] // 100))
+    kept = max(1, steps.shape[1] - max(1, steps.shape[1] // 100))
     size = np.sqrt(np.square(magnitudes[:, :kept], dtype=np.float64).mean(axis=1))
-    usual = max(float(np.median(size[alive])), 0.5)
-    wide = [int(each) for each in outliers if size[each] > _WIDE * usual]
-    return tuple(int(each) for each in outliers), tuple(wide)
+    usual = float(np.median(size[alive]))
+    wide = tuple(int(each) for each in outliers if size[each] > _WIDE * usual)
+    return tuple(int(each) for each in outliers), wide
 
 
-def _typical(rows: Rows, channel_wise: bool) -> float:
+def _typical(steps: Array, channel_wise: bool) -> float:
     """Return the magnitude, in steps, below which 99 % of the weights lie that are not 0."""
-    magnitudes = np.abs(rows)
-    if not channel_wise:
-        return _high_quantile(magnitudes.reshape(-1))
-    found = [_high_quantile(row) for row in magnitudes]
+    found = [_high_quantile(row) for row in (steps if channel_wise else steps.reshape(1, -1))]
     alive = [each for each in found if not math.isnan(each)]
     return float(np.median(alive)) if alive else math.nan
 
 
-def _high_quantile(magnitudes: Rows) -> float:
-    counts = np.bincount(magnitudes)
-    counts[0] = 0
-    total = counts.cumsum()
-    if total[-1] == 0:
+def _high_quantile(magnitudes: Array) -> float:
+    used = magnitudes[magnitudes > 0]
+    if not used.size:
         return math.nan
-    return float(np.searchsorted(total, _TYPICAL * total[-1]))
+    place = min(int(_TYPICAL * used.size), used.size - 1)
+    return float(np.partition(used, place)[place])
 
 
 def _against(rows: Rows, scales: NDArray[np.float64], original: Array) -> Tuple[float, bool]:
     """Return the SNR to the float weights, and whether these are others."""
-    own = rows * scales[:, np.newaxis]
+    own = rows * scales[:, np.newaxis]  # float64
     difference = np.abs(own - original)
     snr = decibels(float(np.square(original, dtype=np.float64).sum()), float((difference**2).sum()))
     inside = np.abs(rows) < 127
