@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -35,24 +35,49 @@ def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> Qu
         TrainingError: a layer has no N although a search was asked for.
         QuantizationError: numbers that cannot be quantized.
     """
+    model, refused = derive_possible(network, record, plugins)
+    if refused:
+        raise next(iter(refused.values()))
+    return model
+
+
+def derive_possible(
+    network: RetrainedNetwork, record: Record, plugins: Registries
+) -> Tuple[QuantizedModel, Mapping[str, QuantizationError]]:
+    """Return what :func:`derive` returns, with the layers in float that cannot be quantized.
+
+    Returns:
+        The model, and by layer why it is not quantized.
+
+    Raises:
+        TrainingError: a layer has no N although a search was asked for.
+    """
     search = plugins.shift_searches.get(network.shift_n_algo)
     layers: List[QuantizedLayer] = []
     chains: Dict[str, FoldChain] = {}
+    refused: Dict[str, QuantizationError] = {}
     for trained in network.layers:
         node = network.graph.node(trained.name)
-        if trained.folded:
-            chains[node.name] = chain_of(network.graph, node, trained.folded)
-        builder = _LayerBuilder(
-            trained, node, plugins, chains.get(node.name), record.find(node.name)
-        )
+        chain = chain_of(network.graph, node, trained.folded) if trained.folded else None
+        builder = _LayerBuilder(trained, node, plugins, chain, record.find(node.name))
         try:
             layers.append(builder.build(search.searches(node.type), network))
         except QuantizationError as error:
-            raise QuantizationError(
-                error.problem, file=network.weights_file, layer=node.name, remedy=error.remedy
-            ) from error
+            refused[node.name] = _placed(error, network, node)
+            continue
+        if chain is not None:
+            chains[node.name] = chain
     shapes = _input_shapes(network, record)
-    return QuantizedModel(_folded_graph(network.graph, chains), tuple(layers), shapes)
+    model = QuantizedModel(_folded_graph(network.graph, chains), tuple(layers), shapes)
+    return model, refused
+
+
+def _placed(error: QuantizationError, network: RetrainedNetwork, node: Node) -> QuantizationError:
+    placed = type(error)(
+        error.problem, file=network.weights_file, layer=node.name, remedy=error.remedy
+    )
+    placed.__cause__ = error
+    return placed
 
 
 def _input_shapes(network: RetrainedNetwork, record: Record) -> Dict[str, Tuple[int, ...]]:

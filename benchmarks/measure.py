@@ -3,9 +3,9 @@
 Writes ``benchmarks/results/<measurement>.json``: what the measurement printed, with the commit, the
 machine and the versions it ran on.  Without the real models and data it stops and says so.
 
-``float_parity``, ``exactness``, ``qat_speed``, ``ptq_accuracy``, ``sensitivity`` and ``evaluation`` run once per
-network, and what one network gave is kept at once; ``exactness:lenet`` measures one and leaves the
-others in the file as they are.  ``ptq_speed`` does the same per calibrator.
+``float_parity``, ``exactness``, ``qat_speed``, ``ptq_accuracy``, ``sensitivity`` and ``evaluation``
+run once per network, and what one network gave is kept at once; ``exactness:lenet`` measures one
+and leaves the others in the file as they are.  ``ptq_speed`` does the same per calibrator.
 """
 
 from __future__ import annotations

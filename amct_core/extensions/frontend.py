@@ -219,6 +219,17 @@ class Frontend(abc.ABC):
         views = self.read(model_file, weights_file)
         return attrs.evolve(views, train=views.test)
 
+    def read_float(self, model_file: str, weights_file: str) -> Graph:
+        """Read a network in float32 as it is in testing: without fake quantization.
+
+        Of a modified model and a snapshot of it, that is the network with the weights that training
+        has given it.  A frontend whose modified models need not be told from others does nothing.
+
+        Raises:
+            ModelError: a layer of it reads what no layer makes in testing.
+        """
+        return self.read_for_inference(model_file, weights_file).test
+
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network as it is fed with arrays.
 

@@ -18,6 +18,10 @@ from amct_core.numerics.affine import FLT_EPSILON
 from amct_core.numerics.arrays import Float32Array, Float64Array, Int32Array, channel_list
 
 
+class BiasOutOfRange(QuantizationError):
+    """A bias has more steps of deq_scale than int32 counts."""
+
+
 def quantize(
     bias: Float32Array, deq_scale: Float32Array, *, layer: Optional[str] = None
 ) -> Int32Array:
@@ -29,7 +33,7 @@ def quantize(
         layer: name for messages.
 
     Raises:
-        QuantizationError: a value does not fit int32 or is NaN; the message names the channels.
+        BiasOutOfRange: a value does not fit int32 or is NaN; the message names the channels.
     """
     # The quotient of two float32 values does not overflow float64.
     exact = np.asarray(bias, np.float64) / np.asarray(deq_scale, np.float64)
@@ -37,7 +41,7 @@ def quantize(
     limits = np.iinfo(np.int32)
     faulty = ~((steps >= limits.min) & (steps <= limits.max))
     if faulty.any():
-        raise QuantizationError(
+        raise BiasOutOfRange(
             f"the bias of {channel_list(faulty)} is {steps[faulty][0]:.9g} steps of deq_scale; "
             "expected a number within int32.",
             layer=layer,

@@ -7,7 +7,7 @@ which fit the fused layer where something was fused into it.
 from __future__ import annotations
 
 import logging
-from typing import Mapping, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -42,7 +42,28 @@ def quantized_model(
         RecordError: factors are missing, or do not fit the layer.
         QuantizationError: numbers that cannot be quantized.
     """
+    model, refused = possible_model(graph, record, algorithms, record_file)
+    if refused:
+        raise next(iter(refused.values()))
+    return model
+
+
+def possible_model(
+    graph: Graph,
+    record: Record,
+    algorithms: Mapping[str, WeightAlgorithm],
+    record_file: str,
+) -> Tuple[QuantizedModel, Mapping[str, QuantizationError]]:
+    """Return what :func:`quantized_model` returns, with those layers in float that it refuses.
+
+    Returns:
+        The model, and by layer why it is not quantized.
+
+    Raises:
+        RecordError: factors are missing, or do not fit the layer.
+    """
     layers = []
+    refused: Dict[str, QuantizationError] = {}
     for node in graph.nodes:
         entry = record.find(node.name)
         if entry is None or not has_factors(entry):
@@ -51,8 +72,9 @@ def quantized_model(
         try:
             layers.append(_layer(node, entry, algorithms.get(node.name)))
         except QuantizationError as error:
-            raise error.at(file=record_file, layer=node.name) from error
-    return QuantizedModel(graph, tuple(layers))
+            refused[node.name] = error.at(file=record_file, layer=node.name)
+            refused[node.name].__cause__ = error
+    return QuantizedModel(graph, tuple(layers)), refused
 
 
 def has_factors(entry: LayerRecord) -> bool:

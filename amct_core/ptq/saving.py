@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Optional, Tuple
+from typing import Mapping, Optional, Tuple
 
 import attrs
 
 from amct_core import record as records
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.distinct_files import check_distinct
-from amct_core.errors import ConfigError
+from amct_core.errors import ConfigError, QuantizationError
 from amct_core.extensions import Frontend
 from amct_core.file_names import SAVE_TYPES
 from amct_core.files import FileSet
@@ -20,7 +20,7 @@ from amct_core.input_shapes import InputShapes
 from amct_core.plugins import registries
 from amct_core.ptq import progress
 from amct_core.ptq.completeness import check_complete
-from amct_core.ptq.from_record import quantized_model, with_input_shapes
+from amct_core.ptq.from_record import possible_model, with_input_shapes
 from amct_core.ptq.matching import check_matches
 from amct_core.ptq.opening import PtqNetwork
 from amct_core.quantized_model import QuantizedModel
@@ -84,6 +84,23 @@ def quantized(network: PtqNetwork) -> QuantizedModel:
             record belongs to other weights or another configuration.
         QuantizationError: numbers that cannot be quantized.
     """
+    model, refused = possibly_quantized(network)
+    if refused:
+        raise next(iter(refused.values()))
+    return model
+
+
+def possibly_quantized(
+    network: PtqNetwork,
+) -> Tuple[QuantizedModel, Mapping[str, QuantizationError]]:
+    """Return what :func:`quantized` returns, with those layers in float that it refuses.
+
+    Returns:
+        The model, and by layer why it is not quantized.
+
+    Raises:
+        RecordError: as there.
+    """
     plugins = registries()
     file = network.record_file
     record = records.read(file)
@@ -96,7 +113,7 @@ def quantized(network: PtqNetwork) -> QuantizedModel:
         if layer.weight is not None
     }
     check_matches(record, network.graph, network.config, algorithms, file)
-    return quantized_model(network.graph, record, algorithms, file)
+    return possible_model(network.graph, record, algorithms, file)
 
 
 def save_quantized(

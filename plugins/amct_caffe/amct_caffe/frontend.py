@@ -42,6 +42,7 @@ from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recordi
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.net_states import advice, advice_of_testing, require_trained_weights
+from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
@@ -107,6 +108,13 @@ class CaffeFrontend(Frontend):
         views = views_of(network)
         check_bottoms([views.test], advice_of_testing(network.document))
         return attrs.evolve(views, train=views.test)
+
+    def read_float(self, model_file: str, weights_file: str) -> Graph:
+        """Read a network in float32; of a modified model, with the weights of a snapshot."""
+        layers = documents.read(model_file).layers
+        if any(is_python_layer(layer, "ActivationQAT") for layer in layers):
+            return read_retrained_network(model_file, weights_file).graph
+        return self.read_for_inference(model_file, weights_file).test
 
     def read_deployed(self, model_file: str, weights_file: Optional[str] = None) -> Graph:
         """Read a deployable network; data, loss and accuracy layers are taken out in memory."""

@@ -55,6 +55,12 @@ def _ptq_auto() -> click.Command:
     return command
 
 
+def _report() -> click.Command:
+    from cpu_sim_backend.analysis.report_command import command
+
+    return command
+
+
 @hookimpl
 def amct_cli_commands() -> Iterable[CliCommand]:
     """Register the commands that run models in the simulator."""
@@ -75,6 +81,12 @@ def amct_cli_commands() -> Iterable[CliCommand]:
             name="evaluate",
             help="Show float32, fake-quant and integer side by side.",
             load=_evaluate,
+            runs_framework=True,
+        ),
+        CliCommand(
+            name="report",
+            help="Say which layers cost accuracy, and why.",
+            load=_report,
             runs_framework=True,
         ),
         CliCommand(

@@ -5,6 +5,7 @@ All numbers are of the samples that were run, and plain Python: the same report 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, Optional, Tuple
 
 import attrs
@@ -50,6 +51,12 @@ class ActivationReport:
         clipped: the share of values outside ``clip_min..clip_max``, 0..1.
         used: how many of the 256 int8 values occurred.
         histogram: of the float values.
+        clipping_snr: signal-to-noise ratio in decibels of the values with clipping as the only
+            error; infinite where nothing is clipped.
+        rounding_snr: the same with rounding within the bounds as the only error.
+        typical: the magnitude below which 99.9 % of the values that are not 0 lie, in steps.
+        best_min, best_max: clip bounds with the least mean squared error on these values.
+        gain: how much less error these have than the bounds of the model, in decibels.
     """
 
     blob: str
@@ -62,6 +69,12 @@ class ActivationReport:
     clipped: float
     used: int
     histogram: Histogram
+    clipping_snr: float = math.inf
+    rounding_snr: float = math.inf
+    typical: float = math.nan
+    best_min: float = math.nan
+    best_max: float = math.nan
+    gain: float = 0.0
 
 
 @attrs.frozen
@@ -73,8 +86,14 @@ class WeightReport:
         scales: one for each output channel, or a single one.
         lowest, highest: of the dequantized weights, by output channel.
         used: how many int8 values the weights of each output channel take.
-        dead: output channels whose weights are all 0.
+        dead: output channels whose weights are all 0, in int8 and in float.
         outliers: output channels whose range is far beyond that of the others under one scale.
+        typical: the magnitude below which 99 % of the float weights that are not 0 lie, in steps;
+            with a scale for each channel, the median over the channels.
+        wide: those of ``outliers`` that are large as a whole, not by a few weights.
+        snr: of the dequantized weights to those of the float network, in decibels; NaN where the
+            float network has no such weights.
+        retrained: whether the float network has other weights than those that were quantized.
     """
 
     channel_wise: bool
@@ -84,6 +103,10 @@ class WeightReport:
     used: Tuple[int, ...]
     dead: Tuple[int, ...]
     outliers: Tuple[int, ...]
+    typical: float = math.nan
+    wide: Tuple[int, ...] = ()
+    snr: float = math.nan
+    retrained: bool = False
 
 
 @attrs.frozen
@@ -253,6 +276,7 @@ class NetworkReport:
         sensitivity_samples: on how many samples sensitivities were measured; None if they were not.
         bounds: learned bounds over the iterations, where metrics were given.
         seconds: what the analysis took.
+        notes: how it was measured, a sentence each.
     """
 
     prefix: str
@@ -268,6 +292,7 @@ class NetworkReport:
     sensitivity_samples: Optional[int] = None
     bounds: Tuple[LearnedBounds, ...] = ()
     seconds: float = 0.0
+    notes: Tuple[str, ...] = ()
 
     def layer(self, name: str) -> LayerReport:
         """Return the quantized layer called ``name``."""

@@ -1,0 +1,197 @@
+"""``amct report``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional, Tuple
+
+import click
+
+from amct_core.cli.output import json_option
+from cpu_sim_backend.engines import ENGINES
+
+if TYPE_CHECKING:
+    from cpu_sim_backend.analysis.model import NetworkReport
+    from cpu_sim_backend.analysis.networks import Networks
+
+_Pair = Optional[Tuple[str, str]]
+
+
+@click.command("report")
+@click.argument("prefix")
+@click.option(
+    "--data", help="An .npz file with one array per network input, or a folder of images."
+)
+@click.option(
+    "--preprocess", help="A JSON file that declares what is done to the images of a folder."
+)
+@click.option(
+    "--data-layer",
+    is_flag=True,
+    help="Take the data from the network's own TEST data layers, which Caffe runs.",
+)
+@click.option("--iterations", type=click.IntRange(min=1), help="Batches to take with --data-layer.")
+@click.option(
+    "--float",
+    "float_files",
+    nargs=2,
+    metavar="MODEL WEIGHTS",
+    help="The float network to compare with: the pair that was quantized, or the modified model "
+    "and its snapshot, whose trained weights count then.",
+)
+@click.option(
+    "--unsaved",
+    nargs=2,
+    metavar="MODEL WEIGHTS",
+    help="Report before saving, from what saving reads: layers that it refuses stay in float and "
+    "come first.  PREFIX is only the name of the report then.",
+)
+@click.option("--record", help="With --unsaved: the record; default: as the modified model says.")
+@click.option(
+    "--config", help="With --unsaved: the config of post-training quantization, if it is that."
+)
+@click.option("-o", "--output", help="The page to write, one HTML file that opens offline.")
+@click.option("--advice", "advice_file", help="The JSON file of cures to write.")
+@click.option(
+    "--metrics", help="The metrics of the training, for the learned bounds over the iterations."
+)
+@click.option(
+    "--sensitivity",
+    is_flag=True,
+    help="Measure what each layer alone costs in the network's outputs, which takes longer.",
+)
+@click.option(
+    "--sensitivity-samples",
+    type=click.IntRange(min=1),
+    help="On how many samples; default: as many as are needed.",
+)
+@click.option("--soc-version", help="Mark what this processor does otherwise, such as Ascend310P3.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Samples per batch, at most; default: as many as need little memory.",
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="auto",
+    show_default=True,
+    help="What computes the integers; both give the same bits.",
+)
+@json_option
+def command(
+    prefix: str,
+    data: Optional[str],
+    preprocess: Optional[str],
+    data_layer: bool,
+    iterations: Optional[int],
+    float_files: _Pair,
+    unsaved: _Pair,
+    record: Optional[str],
+    config: Optional[str],
+    output: Optional[str],
+    advice_file: Optional[str],
+    metrics: Optional[str],
+    sensitivity: bool,
+    sensitivity_samples: Optional[int],
+    soc_version: Optional[str],
+    batch_size: Optional[int],
+    engine: str,
+    as_json: bool,
+) -> None:
+    """Say which layers of the model saved as PREFIX cost accuracy, why, and what to change.
+
+    Runs the float network and the integer network on the data, and each quantized layer alone.
+    Prints how close int8 comes to float, what stands in the way with cause and cure, and all
+    layers, the worst first.  --advice writes the cures for 'amct qat config --apply' and 'amct ptq
+    config --apply'.
+
+    It informs: it exits with 0 whatever it finds.
+    """
+    from cpu_sim_backend.analysis.analyse import Question, analyse
+    from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
+    from cpu_sim_backend.cli import _data_options
+    from cpu_sim_backend.data.choice import open_source
+    from cpu_sim_backend.data.npz import NpzSource
+
+    if unsaved is None and (record is not None or config is not None):
+        raise click.UsageError("give --record and --config with --unsaved only.")
+    if sensitivity_samples is not None and not sensitivity:
+        raise click.UsageError("give --sensitivity-samples with --sensitivity only.")
+    options = _data_options(data, preprocess, data_layer, iterations)
+    if unsaved is not None and (data_layer or options.is_folder):
+        raise click.UsageError("with --unsaved, give --data as an .npz file.")
+    _check_outputs(output, sensitivity)
+    if unsaved is None:
+        networks = saved_networks(prefix, float_files)
+        source = open_source(prefix, options)
+    else:
+        source = NpzSource(str(options.data))
+        first = next(iter(source.read(1)))
+        shapes = {blob: tuple(array.shape) for blob, array in first.items()}
+        networks = unsaved_networks(Unsaved(*unsaved, record, config), float_files, shapes)
+    question = Question(
+        prefix=prefix,
+        data=data if data is not None else f"{iterations} batches of the network's data layers",
+        batch_size=batch_size,
+        engine=engine,
+        soc_version=soc_version,
+        bounds=_bounds(metrics, networks),
+    )
+    report = analyse(networks, source, question)
+    if sensitivity:
+        from cpu_sim_backend.analysis.connecting import with_sensitivities
+
+        report = with_sensitivities(report, networks, source, sensitivity_samples, engine)
+    _write(report, output, advice_file)
+    _print(report, output, advice_file, as_json)
+
+
+def _check_outputs(output: Optional[str], sensitivity: bool) -> None:
+    """Raise before anything runs where what makes a part of the report is not installed."""
+    from cpu_sim_backend.analysis import connecting
+
+    if output is not None:
+        connecting.page_renderer()
+    if sensitivity:
+        connecting.sensitivity_measure()
+
+
+def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignore[type-arg]
+    if metrics is None:
+        return ()
+    from amct_core.graph.deployed_layers import deployed_layers
+    from cpu_sim_backend.analysis.analyse import sharing
+    from cpu_sim_backend.analysis.learned import learned_bounds
+
+    return learned_bounds(metrics, sharing(tuple(deployed_layers(networks.deployed).values())))
+
+
+def _write(report: NetworkReport, output: Optional[str], advice_file: Optional[str]) -> None:
+    from amct_core.files import FileSet
+    from cpu_sim_backend.analysis import connecting, strict_json
+    from cpu_sim_backend.analysis.advice import advice
+
+    if output is None and advice_file is None:
+        return
+    with FileSet() as files:
+        if output is not None:
+            files.add(output, connecting.page_renderer()(report))
+        if advice_file is not None:
+            files.add(advice_file, f"{strict_json.dumps(advice(report))}\n")
+
+
+def _print(
+    report: NetworkReport, output: Optional[str], advice_file: Optional[str], as_json: bool
+) -> None:
+    from cpu_sim_backend.analysis import strict_json, terminal
+
+    if as_json:
+        click.echo(strict_json.dumps(report.as_json()))
+        return
+    if output is None:
+        click.echo("\n".join(terminal.lines(report)))
+    else:
+        click.echo("\n".join(terminal.folded(report.verdict)))
+    for file in (output, advice_file):
+        if file is not None:
+            click.echo(file)

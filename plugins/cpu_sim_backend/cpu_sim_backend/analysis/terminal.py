@@ -1,0 +1,113 @@
+"""What ``amct report`` prints without a file: the verdict, the findings, the layers."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import textwrap
+from typing import Iterator, List, Sequence
+
+from cpu_sim_backend.analysis.model import Finding, LayerReport, NetworkReport
+
+_NARROWEST, _WIDEST = 40, 100
+_INDENT = "    "
+_HEADINGS = ("layer", "type", "alone", "accumulated", "clipped", "int8 values", "causes")
+
+
+def lines(report: NetworkReport, width: int = 0) -> Iterator[str]:
+    """Yield lines; text folds at the width of the terminal, and nothing is cut off.
+
+    Args:
+        report: what was found.
+        width: columns; 0: those of the terminal.
+    """
+    columns = width or _columns()
+    yield from _folded(report.verdict, columns)
+    yield ""
+    costly = [each for each in report.findings if not each.harmless]
+    for number, finding in enumerate(costly, 1):
+        yield from _finding(number, finding, columns)
+    yield from _harmless([each for each in report.findings if each.harmless], columns)
+    yield from _table(report)
+    yield ""
+    for note in report.notes:
+        yield from _folded(note, columns)
+
+
+def folded(text: str) -> List[str]:
+    """Return ``text`` in lines of the terminal's width."""
+    return _folded(text, _columns())
+
+
+def _columns() -> int:
+    return max(_NARROWEST, min(shutil.get_terminal_size((80, 24)).columns, _WIDEST))
+
+
+def _folded(text: str, columns: int, first: str = "", rest: str = "") -> List[str]:
+    return textwrap.wrap(
+        text,
+        columns,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [""]
+
+
+def _finding(number: int, finding: Finding, columns: int) -> Iterator[str]:
+    yield from _folded(f"{number}. {finding.layer}: {finding.cause}", columns, "", _INDENT)
+    for word, text in (
+        ("found", finding.measured),
+        ("cost", finding.cost),
+        ("cure", finding.cure),
+    ):
+        yield from _folded(f"{word}: {text}", columns, _INDENT, _INDENT + "  ")
+    yield ""
+
+
+def _harmless(findings: Sequence[Finding], columns: int) -> Iterator[str]:
+    """Yield one paragraph for each cause, whatever the number of layers."""
+    for cause in dict.fromkeys(each.cause for each in findings):
+        same = [each for each in findings if each.cause == cause]
+        named = "; ".join(f"{each.layer}: {each.measured}" for each in same)
+        yield from _folded(f"harmless, {cause}: {named}. {same[0].cost}.", columns, "", _INDENT)
+    if findings:
+        yield ""
+
+
+def _table(report: NetworkReport) -> Iterator[str]:
+    causes = {
+        layer.name: ", ".join(each.cause for each in report.findings if each.layer == layer.name)
+        for layer in report.layers
+    }
+    rows = [_HEADINGS, *(_row(layer, causes[layer.name]) for layer in worst_first(report.layers))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    for row in rows:
+        cells = (
+            cell.ljust(width) if column in (0, 1, 6) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        )
+        yield "  ".join(cells).rstrip()
+
+
+def worst_first(layers: Sequence[LayerReport]) -> List[LayerReport]:
+    """Return the layers by the SNR of their output alone; those that have none come last."""
+    return sorted(layers, key=lambda each: (math.isnan(each.alone.snr), each.alone.snr))
+
+
+def _row(layer: LayerReport, causes: str) -> Sequence[str]:
+    return (
+        layer.name,
+        layer.type,
+        _decibels(layer.alone.snr),
+        _decibels(layer.accumulated.snr),
+        f"{100 * layer.activation.clipped:.3g} %",
+        str(layer.activation.used),
+        causes,
+    )
+
+
+def _decibels(snr: float) -> str:
+    if math.isnan(snr):
+        return "-"
+    return "exact" if math.isinf(snr) else f"{snr:.1f} dB"
