@@ -345,6 +345,14 @@ class Frontend(abc.ABC):
         """
         return None
 
+    def made_from(self, save_path: str) -> Optional[FloatModel]:
+        """Return what a saved model was saved from; None: it is not known.
+
+        After training, that is the modified model and its snapshot: float32 weights, from which
+        those in int8 differ by rounding alone.  Whether its files are still there is not looked at.
+        """
+        return None
+
     def rebuilt(self, graph: Graph) -> Graph:
         """Return ``graph`` with nodes whose ``source`` and attributes say what they do.
 

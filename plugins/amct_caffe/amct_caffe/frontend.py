@@ -15,6 +15,7 @@ from amct_caffe import executors
 from amct_caffe.checks.calibration import check_calibration
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
+from amct_caffe.model import saved_set
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.deployed import deployed_network
 from amct_caffe.model.formats.caffemodel import writer as caffemodel
@@ -28,7 +29,6 @@ from amct_caffe.model.inference_network import (
 from amct_caffe.model.input_shapes import InputShapes, batch_size, input_shapes
 from amct_caffe.model.layer_type import attributes_of
 from amct_caffe.model.network import CaffeNetwork, read_network
-from amct_caffe.model.saved_set import check_saved_set, float_model_of
 from amct_caffe.model.to_graph import to_graph
 from amct_caffe.model.to_inference import data_blobs
 from amct_caffe.passes.backward import warn_of_obstacles
@@ -137,7 +137,7 @@ class CaffeFrontend(Frontend):
 
     def check_saved_set(self, model_file: str, weights_file: str) -> None:
         """Raise a ModelError if the digests that saving has kept are of other files."""
-        check_saved_set(documents.read(model_file).layers, model_file, weights_file)
+        saved_set.check_saved_set(documents.read(model_file).layers, model_file, weights_file)
 
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""
@@ -267,7 +267,11 @@ class CaffeFrontend(Frontend):
 
     def float_model(self, save_path: str) -> Optional[FloatModel]:
         """Return what ``<save_path>_quant.json`` says of the float32 model."""
-        return float_model_of(save_path)
+        return saved_set.float_model_of(save_path)
+
+    def made_from(self, save_path: str) -> Optional[FloatModel]:
+        """Return what ``<save_path>_quant.json`` says of the files that were saved from."""
+        return saved_set.made_from(save_path)
 
     def fake_quant_layers(self, save_path: str) -> Optional[Sequence[str]]:
         """Return the quantized layers of the saved fake-quant model, in network order."""

@@ -8,9 +8,10 @@ that were saved with it:
    layers.  A layer's digest is one of its type and its parameters in protobuf's binary format,
    fillers left out; so it stays the same if the file is written by protobuf, or wired otherwise.
    16 hexadecimal digits of it are kept.
-2. ``made_from``: of the two files that were saved from.
-3. ``float``: of the float32 model that all of this was made of, with the path of each of its files:
-   relative to the folder of ``<save_path>_quant.json``, where both have a folder in common.
+2. ``made_from``: of the two files that were saved from: after training, the modified model and its
+   snapshot.  With the path of each: relative to the folder of ``<save_path>_quant.json``, where
+   both have a folder in common.
+3. ``float``: the same of the float32 model that all of this was made of.
 
 The weights have to be those of the set.  The prototxt may be edited, and layers may go, but each
 layer above that is there must be as it was saved (docs/adr/0032).
@@ -37,13 +38,13 @@ from amct_core.file_names import (
     saved_set_of,
 )
 from amct_core.files import FileSet, map_file
-from amct_core.float_model import FloatModel, sha256_of
+from amct_core.float_model import FloatModel, KnownFile, sha256_of
 from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.textproto import Field, Message
 
 KEY = "digests"
 
-_SOURCE = ("model", "weights")
+_MADE_FROM = "made_from"
 _FLOAT = "float"
 _MODULE = "amct_caffe"
 """The module of our Python layers, as ``python_param`` names it."""
@@ -75,13 +76,13 @@ def as_json(
         for kind, saved in kinds.items()
         if set(saved) <= set(files.paths)
     }
+    folder = os.path.dirname(save_path)
     if made_from:
-        found["made_from"] = {
-            key: {"file": os.path.basename(path), "sha256": _digest_of(path, float_model)}
-            for key, path in zip(_SOURCE, made_from)
-        }
+        files_of = [KnownFile.of(path, _digest_of(path, float_model)) for path in made_from]
+        source = FloatModel(*files_of, folder=None if float_model is None else float_model.folder)
+        found[_MADE_FROM] = source.as_json(folder)
     if float_model is not None:
-        found[_FLOAT] = float_model.as_json(os.path.dirname(save_path))
+        found[_FLOAT] = float_model.as_json(folder)
     return {KEY: found}
 
 
@@ -91,17 +92,30 @@ def float_model_of(save_path: str) -> Optional[FloatModel]:
     Raises:
         FileFormatError: the file with the digests is damaged.
     """
+    return _model_of(save_path, _FLOAT)
+
+
+def made_from(save_path: str) -> Optional[FloatModel]:
+    """Return what the models under ``save_path`` were saved from; None: not known.
+
+    Raises:
+        FileFormatError: the file with the digests is damaged.
+    """
+    return _model_of(save_path, _MADE_FROM)
+
+
+def _model_of(save_path: str, key: str) -> Optional[FloatModel]:
     name_map = name_map_file(save_path)
     if not os.path.isfile(name_map):
         return None
-    found = _read(name_map).get(_FLOAT)
+    found = _read(name_map).get(key)
     if found is None:
         return None
     try:
         return FloatModel.from_json(found, os.path.dirname(save_path))
     except ValueError as error:
         raise FileFormatError(
-            f"{error}.", file=name_map, field=f"{KEY}.{_FLOAT}", remedy="Save the model again."
+            f"{error}.", file=name_map, field=f"{KEY}.{key}", remedy="Save the model again."
         ) from error
 
 

@@ -11,9 +11,9 @@ import attrs
 from amct_core import record as records
 from amct_core.deploy_choice import COMMANDS_DEFAULT
 from amct_core.derive import derive_possible
-from amct_core.errors import AmctError, QuantizationError
+from amct_core.errors import AmctError, ConfigError, QuantizationError
 from amct_core.extensions import Frontend
-from amct_core.file_names import deploy_files
+from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.plugins import registries
@@ -58,24 +58,32 @@ class Unsaved:
     config: Optional[str] = None
 
 
-def float_pair(prefix: str, given: Optional[Pair]) -> Pair:
+def float_pair(frontend: Frontend, prefix: str, given: Optional[Pair]) -> Pair:
     """Return the files of the float network that the model saved as ``prefix`` was made from.
 
+    After training that is the modified model and its snapshot, whose weights were quantized; the
+    model from before training would show what training has changed.
+
     Args:
+        frontend: of the saved model.
         prefix: of the saved model.
         given: what the user gave; it counts more than what is known of the saved model.
 
     Raises:
-        AmctError: nothing is known of it.
+        AmctError: nothing is known of it, or a file is gone or was changed.
     """
     if given is not None:
         return given
-    raise AmctError(
-        "the float network that it was made from is not known.",
-        file=prefix,
-        remedy="Give it with --float MODEL WEIGHTS: the pair that was quantized; after training, "
-        "better the modified model and its snapshot, whose weights are those that were quantized.",
-    )
+    found = frontend.made_from(prefix)
+    if found is None:
+        raise ConfigError(
+            "it does not tell what this model was saved from: an earlier version saved it.",
+            file=name_map_file(prefix),
+            remedy="Give the pair that was quantized with --float MODEL WEIGHTS; after training, "
+            "the modified model and its snapshot.",
+        )
+    found.check()
+    return found.model.path, found.weights.path
 
 
 def saved_networks(prefix: str, given: Optional[Pair]) -> Networks:
@@ -88,7 +96,7 @@ def saved_networks(prefix: str, given: Optional[Pair]) -> Networks:
     frontend = frontend_for(files.model, registries())
     deployed = frontend.read_deployed(*files)
     frontend.check_saved_set(*files)
-    return Networks(deployed, read_float(float_pair(prefix, given)))
+    return Networks(deployed, read_float(float_pair(frontend, prefix, given)))
 
 
 def read_float(pair: Pair) -> Graph:

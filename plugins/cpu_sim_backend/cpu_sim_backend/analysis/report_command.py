@@ -109,7 +109,7 @@ def command(
     """
     from cpu_sim_backend.analysis.analyse import Question, analyse
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
-    from cpu_sim_backend.cli import _data_options
+    from cpu_sim_backend.cli import data_options
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.data.npz import NpzSource
 
@@ -117,7 +117,7 @@ def command(
         raise click.UsageError("give --record and --config with --unsaved only.")
     if sensitivity_samples is not None and not sensitivity:
         raise click.UsageError("give --sensitivity-samples with --sensitivity only.")
-    options = _data_options(data, preprocess, data_layer, iterations)
+    options = data_options(data, preprocess, data_layer, iterations)
     if unsaved is not None and (data_layer or options.is_folder):
         raise click.UsageError("with --unsaved, give --data as an .npz file.")
     _check_outputs(output, sensitivity)
