@@ -49,6 +49,12 @@ def test_what_a_form_cannot_say_is_told() -> None:
     assert found.not_said("qat") == ()
 
 
+def test_the_documented_example_is_read() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs/config-changes.md"
+    text = page.read_text().split("```json\n")[1].split("```")[0]
+    assert [entry.layer for entry in advice.parse(text, "advice.json").entries] == ["ip2", "conv3"]
+
+
 def test_a_network_without_trouble_needs_no_advice() -> None:
     assert parsed().entries == ()
 
