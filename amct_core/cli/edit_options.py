@@ -58,6 +58,12 @@ def base_option(command: F) -> F:
     )(command)
 
 
+def tell_not_applied(edits: Edits, form: str) -> None:
+    """Say on standard error which advice this form of config cannot say."""
+    for entry in edits.not_said(form):
+        click.echo(f"Not applied: {entry.layer}: {entry.cause}: {entry.reason}", err=True)
+
+
 def edits(
     form: str,
     only: tuple[str, ...],
