@@ -59,9 +59,9 @@ def base_option(command: F) -> F:
 
 
 def tell_not_applied(edits: Edits, form: str) -> None:
-    """Say on standard error which advice this form of config cannot say."""
-    for entry in edits.not_said(form):
-        click.echo(f"Not applied: {entry.layer}: {entry.cause}: {entry.reason}", err=True)
+    """Say on standard error which advice is not applied to this form of config."""
+    for each in edits.not_applied(form):
+        click.echo(f"Not applied: {each}", err=True)
 
 
 def edits(
