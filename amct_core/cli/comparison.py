@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from amct_core.cli.output import counted, print_names, print_sentence
-from amct_core.differences import Comparison, Difference
+from amct_core.differences import RECORD_KIND, Comparison, Difference
 
 _MOST_ITEMS = 4
 
@@ -42,7 +42,7 @@ def _groups(comparison: Comparison) -> list[tuple[Sequence[Difference], list[str
         text = tuple(f"{each.key} {each.first!r} {each.second!r}" for each in differences)
         groups.setdefault(text, (differences, []))[1].append(name)
     found = list(groups.values())
-    if comparison.kind == "record":
+    if comparison.kind == RECORD_KIND:
         found.sort(key=lambda group: -_size(group[0]))
     return found
 

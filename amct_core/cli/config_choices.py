@@ -10,6 +10,9 @@ import attrs
 if TYPE_CHECKING:
     from amct_core.plugins import Registries
 
+_ALL = "type:*"
+"""Every layer, even where one of them is called ``*``."""
+
 
 @attrs.frozen
 class ConfigChoices:
@@ -45,8 +48,8 @@ class ConfigChoices:
     def assignments(self) -> tuple[str, ...]:
         """Return what ``--set`` would say."""
         said = (
-            ("*.retrain_data_config.algo", self.activation_algo),
-            ("*.retrain_data_config.init_algo", self.init_algo),
+            (f"{_ALL}.retrain_data_config.algo", self.activation_algo),
+            (f"{_ALL}.retrain_data_config.init_algo", self.init_algo),
             ("shift_n_algo", self.shift_n_algo),
             ("batch_num", self.batch_num),
             ("batch_norm", self.batch_norm),

@@ -9,7 +9,7 @@ import click
 from amct_core.cli.output import counted, print_json, print_names, print_sentence
 
 if TYPE_CHECKING:
-    from amct_core.config.advice import AdviceEntry
+    from amct_core.config.advice import NotApplied
     from amct_core.differences import Comparison
     from amct_core.workflow import ConfigReport
 
@@ -18,7 +18,7 @@ def print_report(
     config_file: str,
     report: ConfigReport[Any],
     as_json: bool,
-    not_applied: tuple[AdviceEntry, ...] = (),
+    not_applied: tuple[NotApplied, ...] = (),
 ) -> None:
     """Print what can be quantized, why the rest cannot, what was changed, and where the config is.
 
@@ -28,7 +28,7 @@ def print_report(
         config_file: what was written.
         report: on it.
         as_json: print JSON.
-        not_applied: advice that this form of configuration cannot say.
+        not_applied: advice that is not applied, with the reason.
     """
     changes = _changes(report)
     if as_json:
@@ -48,16 +48,16 @@ def print_report(
 
 
 def _print_changes(
-    report: ConfigReport[Any], changes: Comparison, not_applied: tuple[AdviceEntry, ...]
+    report: ConfigReport[Any], changes: Comparison, not_applied: tuple[NotApplied, ...]
 ) -> None:
     from amct_core.cli.comparison import print_comparison
 
     click.echo("Changed:" if not changes.equal else "Changed: nothing, all of it was so before.")
     print_comparison(changes)
     if not_applied:
-        click.echo("Not applied, since this configuration cannot say what would help:")
-        for entry in not_applied:
-            print_sentence(f"{entry.layer}: {entry.cause}: {entry.reason}", indent="    ")
+        click.echo("Not applied:")
+        for each in not_applied:
+            print_sentence(str(each), indent="    ")
     quantizable = counted(len(report.quantizable), "layer")
     click.echo(f"Quantized: {len(report.config.enabled)} of {quantizable}.")
 
@@ -78,7 +78,7 @@ def _document(
     config_file: str,
     report: ConfigReport[Any],
     changes: Comparison | None,
-    not_applied: tuple[AdviceEntry, ...],
+    not_applied: tuple[NotApplied, ...],
 ) -> dict[str, Any]:
     document: dict[str, Any] = {
         "config": config_file,
@@ -90,8 +90,5 @@ def _document(
         document["changed"] = {
             key: value for key, value in changes.as_json().items() if key in ("whole", "layers")
         }
-        document["not_applied"] = [
-            {"layer": entry.layer, "cause": entry.cause, "reason": entry.reason}
-            for entry in not_applied
-        ]
+        document["not_applied"] = [each.as_json() for each in not_applied]
     return document

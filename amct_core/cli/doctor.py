@@ -8,10 +8,12 @@ import attrs
 import click
 
 from amct_core.cli.checks import Check, all_checks, check_frameworks
-from amct_core.cli.output import json_option, print_columns, print_json
+from amct_core.cli.output import json_option, print_columns, print_json, print_names, print_sentence
 from amct_core.errors import PluginError
 from amct_core.extensions.capability import Capability
 from amct_core.plugins import registries
+
+_MOST_IN_A_ROW = 8
 
 
 @click.command("doctor")
@@ -62,10 +64,22 @@ def capabilities_by_frontend() -> dict[str, tuple[Capability, ...]]:
 def _print_capabilities(capabilities: tuple[Capability, ...]) -> None:
     if not capabilities:
         return
-    click.echo("\nWhat the installed framework can do (each tried in a process of its own):")
+    click.echo()
+    print_sentence("What the installed framework can do (each tried in a process of its own):")
     rows = [(each.answer, each.question, _details(each)) for each in capabilities]
     print_columns(rows, indent="  ")
+    for each in capabilities:
+        if _is_long(each):
+            click.echo()
+            print_sentence(each.question)
+            print_names(each.found, most_lines=None)
 
 
 def _details(capability: Capability) -> str:
+    if _is_long(capability):
+        return f"{len(capability.found)}, named below"
     return ", ".join(capability.found) or capability.sentence
+
+
+def _is_long(capability: Capability) -> bool:
+    return len(capability.found) > _MOST_IN_A_ROW

@@ -58,6 +58,12 @@ def base_option(command: F) -> F:
     )(command)
 
 
+def tell_not_applied(edits: Edits, form: str) -> None:
+    """Say on standard error which advice is not applied to this form of config."""
+    for each in edits.not_applied(form):
+        click.echo(f"Not applied: {each}", err=True)
+
+
 def edits(
     form: str,
     only: tuple[str, ...],

@@ -87,15 +87,18 @@ def names_in_lines(
     Args:
         names: any texts.
         width: of a line.
-        most_lines: how many lines there may be; None: as many as it takes.
+        most_lines: how many lines there may be where names are left, for which the caller needs a
+            line; without such a line there may be one more.  None: as many as it takes.
     """
     lines: list[str] = []
+    begins: list[int] = []
     for place, name in enumerate(names):
         text = name if place == len(names) - 1 else f"{name},"
         if lines and len(lines[-1]) + 1 + len(text) <= width:
             lines[-1] += f" {text}"
-        elif most_lines is not None and len(lines) >= most_lines:
-            return lines, len(names) - place
         else:
             lines.append(text)
-    return lines, 0
+            begins.append(place)
+    if most_lines is None or len(lines) <= most_lines + 1:
+        return lines, 0
+    return lines[:most_lines], len(names) - begins[most_lines]

@@ -50,4 +50,4 @@ def command(
     report = configuration.create_ptq_config(
         model, weights, config_file, simplified, base_file=base_file, edits=changes
     )
-    print_report(config_file, report, as_json, changes.not_said("ptq"))
+    print_report(config_file, report, as_json, changes.not_applied("ptq"))

@@ -66,4 +66,4 @@ def command(
         base_file=base_file,
         edits=said,
     )
-    print_report(config_file, report, as_json, said.not_said("qat"))
+    print_report(config_file, report, as_json, said.not_applied("qat"))

@@ -11,7 +11,8 @@ The file is JSON::
 
 ``qat`` and ``ptq`` say what to change in either form of configuration; a part is missing where it
 cannot be said there.  The keys under ``set`` are dotted keys of the layer's entry; null removes a
-key.  A layer may be there several times, but no key of it with two values.
+key.  A layer may be there several times, as it may have several troubles, the worst first: an entry
+that contradicts an earlier one of its layer is not applied.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 import attrs
 
 from amct_core.config.values import Section
-from amct_core.errors import ConfigError
 from amct_core.files import read_text
 
 VERSION = 1
@@ -74,9 +74,56 @@ class Advice:
     file: str
     entries: Tuple[AdviceEntry, ...]
 
-    def not_said(self, form: str) -> Tuple[AdviceEntry, ...]:
-        """Return the entries whose cure cannot be said in the form of configuration."""
-        return tuple(entry for entry in self.entries if entry.cure(form) is None)
+    def cures(self, form: str) -> Tuple[Tuple[AdviceEntry, Cure], ...]:
+        """Return the entries to apply to a form of configuration, one of PARTS."""
+        return self._sorted(form)[0]
+
+    def not_applied(self, form: str) -> Tuple[NotApplied, ...]:
+        """Return the other entries, with the reason."""
+        return self._sorted(form)[1]
+
+    def _sorted(
+        self, form: str
+    ) -> Tuple[Tuple[Tuple[AdviceEntry, Cure], ...], Tuple[NotApplied, ...]]:
+        cures: List[Tuple[AdviceEntry, Cure]] = []
+        others: List[NotApplied] = []
+        said: Dict[Tuple[str, str], Any] = {}
+        for entry in self.entries:
+            cure = entry.cure(form)
+            if cure is None:
+                others.append(NotApplied(entry, "this configuration cannot say what would help"))
+                continue
+            values = {(entry.layer, key): value for key, value in cure.values.items()}
+            clash = next((k for k, v in values.items() if said.get(k, v) != v), None)
+            if clash is None:
+                said.update(values)
+                cures.append((entry, cure))
+            else:
+                why = f"an earlier entry sets {clash[1]} to {said[clash]!r}"
+                others.append(NotApplied(entry, why))
+        return tuple(cures), tuple(others)
+
+
+@attrs.frozen
+class NotApplied:
+    """An entry that is not applied, and why."""
+
+    entry: AdviceEntry
+    why: str
+
+    def __str__(self) -> str:
+        entry = self.entry
+        return f"{entry.layer}: {entry.cause}: {entry.reason} ({self.why})"
+
+    def as_json(self) -> Dict[str, str]:
+        """Return what ``--json`` prints."""
+        entry = self.entry
+        return {
+            "layer": entry.layer,
+            "cause": entry.cause,
+            "reason": entry.reason,
+            "why": self.why,
+        }
 
 
 def read(path: str) -> Advice:
@@ -100,10 +147,7 @@ def parse(text: str, file: str) -> Advice:
     if not isinstance(entries, list):
         found = "it is missing" if entries is None else f"it is {entries!r}"
         raise top.wrong_type("advice", f"{found}; expected a list of objects.")
-    advice = Advice(file, tuple(_entry(file, i, each) for i, each in enumerate(entries)))
-    for part in PARTS:
-        _check_one_value_each(advice, part)
-    return advice
+    return Advice(file, tuple(_entry(file, i, each) for i, each in enumerate(entries)))
 
 
 def _entry(file: str, place: int, data: Any) -> AdviceEntry:
@@ -136,19 +180,3 @@ def _cure(entry: Section, part: str) -> Optional[Cure]:
             part, 'it changes nothing; expected "skip": true, or keys under "set".', _REMEDY
         )
     return Cure(bool(skip), values.data)
-
-
-def _check_one_value_each(advice: Advice, part: str) -> None:
-    said: Dict[Tuple[str, str], List[Any]] = {}
-    for place, entry in enumerate(advice.entries):
-        cure = entry.cure(part)
-        for key, value in {} if cure is None else cure.values.items():
-            before = said.setdefault((entry.layer, key), [value])
-            if before != [value]:
-                raise ConfigError(
-                    f"it is {value!r}, and {before[0]!r} in an earlier entry of this layer.",
-                    file=advice.file,
-                    layer=entry.layer,
-                    field=f"advice[{place}].{part}.set.{key}",
-                    remedy="Remove one of the two.",
-                )

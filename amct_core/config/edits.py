@@ -20,7 +20,7 @@ from typing import Callable, Dict, Generic, List, Sequence, Tuple
 
 import attrs
 
-from amct_core.config.advice import Advice, AdviceEntry, Cure
+from amct_core.config.advice import Advice, NotApplied
 from amct_core.config.assignments import OPTION, Assignment
 from amct_core.config.document import Document
 from amct_core.config.forms import C, ConfigForm
@@ -62,9 +62,9 @@ class Edits:
             *(each.source for each in self.assignments),
         )
 
-    def not_said(self, form: str) -> Tuple[AdviceEntry, ...]:
-        """Return the advice that cannot be said in this form of configuration."""
-        return tuple(entry for advice in self.advice for entry in advice.not_said(form))
+    def not_applied(self, form: str) -> Tuple[NotApplied, ...]:
+        """Return the advice that is not applied to this form of configuration, with the reason."""
+        return tuple(each for advice in self.advice for each in advice.not_applied(form))
 
     def apply(
         self,
@@ -125,9 +125,8 @@ class _Editor(Generic[C]):
     def follow(self, advice: Advice) -> None:
         keys, form = self.document.form.keys, self.document.form.name
         assignments: List[Assignment] = []
-        for entry in advice.entries:
+        for entry, cure in advice.cures(form):
             selector = Selector(entry.layer, advice.file, is_name=True)
-            cure = entry.cure(form) or Cure()
             if cure.skip:
                 self.skip(selector)
             for key, value in cure.values.items():

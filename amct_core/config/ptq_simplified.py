@@ -9,7 +9,7 @@ any registered calibrator, and ``wts_algo``, for any weight algorithm.
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -66,6 +66,18 @@ _IFMR_FIELDS = (
     "max_percentile",
     "min_percentile",
 )
+
+FIELDS: Mapping[str, Tuple[str, ...]] = {
+    "": _TOP,
+    COMMON: _CALIBRATION,
+    f"{COMMON}.{_ARQ}": ("channel_wise",),
+    f"{COMMON}.{_IFMR}": _IFMR_FIELDS,
+    f"{COMMON}.{_HFMG}": ("num_of_bins",),
+    BY_TYPE: ("layer_type", "calibration_config"),
+    BY_LAYER: ("layer_name", "calibration_config"),
+}
+"""The fields that are known, by the message that has them; "" is the file.  The other messages of
+calibration have the fields of the common one."""
 
 
 @attrs.frozen
@@ -158,9 +170,7 @@ def _overrides(message: Message, field: str, key: str, file: str) -> Dict[str, C
         name: _calibration(
             required(entry, "calibration_config", file, field), file, f"{field} '{name}'"
         )
-        for name, entry in named_messages(
-            message, field, key, ("calibration_config",), file
-        ).items()
+        for name, entry in named_messages(message, field, key, FIELDS[field][1:], file).items()
     }
 
 
@@ -192,7 +202,7 @@ def _check_one_of(message: Message, fields: Tuple[str, ...], file: str, source: 
 def _activation(message: Message, file: str, source: str) -> Optional[PtqActivation]:
     hfmg, ifmr = message.message(_HFMG), message.message(_IFMR)
     if hfmg is not None:
-        check_fields(hfmg, ("num_of_bins",), file, f"{source}.{_HFMG}")
+        check_fields(hfmg, FIELDS[f"{COMMON}.{_HFMG}"], file, f"{source}.{_HFMG}")
         return PtqActivation(HFMG, **given(num_of_bins=hfmg.integer("num_of_bins")))
     if ifmr is not None:
         return _ifmr(ifmr, file, f"{source}.{_IFMR}")
@@ -220,6 +230,6 @@ def _float32(value: Optional[float]) -> Optional[float]:
 def _weight(message: Message, file: str, source: str) -> Optional[PtqWeight]:
     arq, algo = message.message(_ARQ), message.string("wts_algo")
     if arq is not None:
-        check_fields(arq, ("channel_wise",), file, f"{source}.{_ARQ}")
+        check_fields(arq, FIELDS[f"{COMMON}.{_ARQ}"], file, f"{source}.{_ARQ}")
         return PtqWeight(channel_wise=arq.boolean("channel_wise"))
     return None if algo is None else PtqWeight(algo)

@@ -8,7 +8,7 @@ the top; in a data configuration ``init_algo``, ``clip_lr_mult`` and, for a plug
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Dict, Mapping, Optional, Tuple
 
 import attrs
 
@@ -28,32 +28,50 @@ from amct_core.errors import ConfigError
 from amct_core.files import read_text
 from amct_core.textproto import Message, parse
 
-_TOP = frozenset(
-    {
+_DATA = "retrain_data_quant_config"
+_WEIGHT = "retrain_weight_quant_config"
+_BY_LAYER = "override_layer_configs"
+_BY_TYPE = "override_layer_types"
+_ULQ_NAMES = ("ulq_quantize", "ActULQquantize")
+_ULQ = "ulq_quantize"
+_CLIPS = "clip_max_min"
+_ARQ = "arq_retrain"
+
+FIELDS: Mapping[str, Tuple[str, ...]] = {
+    "": (
         "skip_layers",
         "skip_layer_types",
-        "override_layer_configs",
-        "override_layer_types",
+        _BY_LAYER,
+        _BY_TYPE,
         "batch_num",
-        "retrain_data_quant_config",
-        "retrain_weight_quant_config",
+        _DATA,
+        _WEIGHT,
         "quant_skip_layers",
         "quant_skip_types",
         "shift_n_algo",
         "batch_norm",
         "deploy_backend",
-    }
-)
+    ),
+    _DATA: (*_ULQ_NAMES, "algo", "init_algo", "clip_lr_mult"),
+    f"{_DATA}.{_ULQ}": (_CLIPS, "fixed_min", "dst_type"),
+    f"{_DATA}.{_ULQ}.{_CLIPS}": ("clip_max", "clip_min"),
+    _WEIGHT: (_ARQ, "algo"),
+    f"{_WEIGHT}.{_ARQ}": ("channel_wise", "dst_type"),
+    _BY_LAYER: ("layer_name", _DATA, _WEIGHT),
+    _BY_TYPE: ("layer_type", _DATA, _WEIGHT),
+}
+"""The fields that are known, by the message that has them; "" is the file."""
+
 _REPEATED = (
     "skip_layers",
     "skip_layer_types",
-    "override_layer_configs",
-    "override_layer_types",
+    _BY_LAYER,
+    _BY_TYPE,
     "quant_skip_layers",
     "quant_skip_types",
 )
-_UNSUPPORTED = ("skip_layer_types", "quant_skip_types")
-_ULQ_NAMES = ("ulq_quantize", "ActULQquantize")
+UNSUPPORTED = ("skip_layer_types", "quant_skip_types")
+"""Fields that are refused, as AMCT does for Caffe."""
 
 
 @attrs.frozen
@@ -90,8 +108,8 @@ def read(path: str) -> SimplifiedConfig:
 def from_text(text: str, file: str) -> SimplifiedConfig:
     """Return what ``text`` holds; errors as :func:`read`."""
     message = parse(text, file)
-    check_fields(message, _TOP, file, "", _REPEATED)
-    for name in _UNSUPPORTED:
+    check_fields(message, FIELDS[""], file, "", _REPEATED)
+    for name in UNSUPPORTED:
         if message.has(name):
             raise ConfigError(
                 "layer types cannot be skipped for Caffe, as in AMCT.",
@@ -108,11 +126,11 @@ def from_text(text: str, file: str) -> SimplifiedConfig:
     return SimplifiedConfig(
         file=file,
         whole=checked(QatConfig(**whole), Section({}, file)),
-        activation=_activation(required(message, "retrain_data_quant_config", file), file),
-        weight=_weight(required(message, "retrain_weight_quant_config", file), file),
+        activation=_activation(required(message, _DATA, file), file),
+        weight=_weight(required(message, _WEIGHT, file), file),
         skip_layers=(*message.strings("skip_layers"), *message.strings("quant_skip_layers")),
-        layer_overrides=_overrides(message, "override_layer_configs", "layer_name", file),
-        type_overrides=_overrides(message, "override_layer_types", "layer_type", file),
+        layer_overrides=_overrides(message, _BY_LAYER, "layer_name", file),
+        type_overrides=_overrides(message, _BY_TYPE, "layer_type", file),
     )
 
 
@@ -149,7 +167,7 @@ def apply(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -> QatCo
 def _check_names(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -> None:
     for field, names in (
         ("skip_layers", simplified.skip_layers),
-        ("override_layer_configs", tuple(simplified.layer_overrides)),
+        (_BY_LAYER, tuple(simplified.layer_overrides)),
     ):
         for name in names:
             if name in facts or (field == "skip_layers" and name in reasons):
@@ -165,17 +183,15 @@ def _check_names(simplified: SimplifiedConfig, facts: Facts, reasons: Reasons) -
                 f"no layer of type '{layer_type}' can be quantized here; expected one of "
                 f"{', '.join(sorted(types))}.",
                 file=simplified.file,
-                field="override_layer_types",
+                field=_BY_TYPE,
                 remedy="Remove it.",
             )
 
 
 def _overrides(message: Message, field: str, key: str, file: str) -> Dict[str, Override]:
-    known = ("retrain_data_quant_config", "retrain_weight_quant_config")
     overrides: Dict[str, Override] = {}
-    for name, entry in named_messages(message, field, key, known, file).items():
-        data = entry.message("retrain_data_quant_config")
-        weight = entry.message("retrain_weight_quant_config")
+    for name, entry in named_messages(message, field, key, FIELDS[field][1:], file).items():
+        data, weight = entry.message(_DATA), entry.message(_WEIGHT)
         overrides[name] = Override(
             None if data is None else _activation(data, file),
             None if weight is None else _weight(weight, file),
@@ -184,20 +200,21 @@ def _overrides(message: Message, field: str, key: str, file: str) -> Dict[str, O
 
 
 def _activation(message: Message, file: str) -> ActivationConfig:
-    where = "retrain_data_quant_config"
-    check_fields(message, (*_ULQ_NAMES, "algo", "init_algo", "clip_lr_mult"), file, where)
+    ulq, clipping = f"{_DATA}.{_ULQ}", f"{_DATA}.{_ULQ}.{_CLIPS}"
+    check_fields(message, FIELDS[_DATA], file, _DATA)
     inner = next((m for name in _ULQ_NAMES for m in message.messages(name)), Message())
-    check_fields(inner, ("clip_max_min", "fixed_min", "dst_type"), file, where)
-    clips = inner.message("clip_max_min")
+    check_fields(inner, FIELDS[ulq], file, ulq)
+    _check_dst_type(inner, file, ulq)
+    clips = inner.message(_CLIPS)
     high = low = None
     if clips is not None:
-        check_fields(clips, ("clip_max", "clip_min"), file, f"{where}.clip_max_min")
+        check_fields(clips, FIELDS[clipping], file, clipping)
         high, low = clips.number("clip_max"), clips.number("clip_min")
         if high is None or low is None:
             raise ConfigError(
                 "clip_max and clip_min are both required.",
                 file=file,
-                field=f"{where}.clip_max_min",
+                field=clipping,
                 remedy="Give both.",
             )
     values = given(
@@ -209,15 +226,27 @@ def _activation(message: Message, file: str) -> ActivationConfig:
         clip_lr_mult=message.number("clip_lr_mult"),
     )
     config = ActivationConfig(**values)
-    check_activation(config, Section({}, file, None, where))
+    check_activation(config, Section({}, file, None, _DATA))
     return config
 
 
 def _weight(message: Message, file: str) -> WeightConfig:
-    where = "retrain_weight_quant_config"
-    check_fields(message, ("arq_retrain", "algo"), file, where)
-    inner = message.message("arq_retrain") or Message()
-    check_fields(inner, ("channel_wise", "dst_type"), file, where)
+    arq = f"{_WEIGHT}.{_ARQ}"
+    check_fields(message, FIELDS[_WEIGHT], file, _WEIGHT)
+    inner = message.message(_ARQ) or Message()
+    check_fields(inner, FIELDS[arq], file, arq)
+    _check_dst_type(inner, file, arq)
     return WeightConfig(
         **given(algo=message.string("algo"), channel_wise=inner.boolean("channel_wise"))
     )
+
+
+def _check_dst_type(message: Message, file: str, where: str) -> None:
+    found = message.enum("dst_type", "INT8")
+    if found != "INT8":
+        raise ConfigError(
+            f"it is {found}; expected INT8.",
+            file=file,
+            field=f"{where}.dst_type",
+            remedy="Remove it.",
+        )

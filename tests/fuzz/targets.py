@@ -107,7 +107,7 @@ def _advice(files: Files, folder: Path) -> None:
     """The file, and its keys as those of either form of configuration."""
     found = advice.parse(_text(files[0]), "advice.json")
     for form in (QAT, PTQ):
-        found.not_said(form.name)
+        found.not_applied(form.name)
         for entry in found.entries:
             cure = entry.cure(form.name)
             for key in {} if cure is None else cure.values:

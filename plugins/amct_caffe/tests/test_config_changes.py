@@ -123,8 +123,9 @@ def test_the_advice_and_what_of_it_is_not_applied_are_told_per_layer(
         "2 layers:",
         "  inception_3a/3x3, fc.12",
         "    retrain_enable: true -> false",
-        "Not applied, since this configuration cannot say what would help:",
-        "    fc.1*: N saturation: Sums are clamped to int16.",
+        "Not applied:",
+        "    fc.1*: N saturation: Sums are clamped to int16. (this configuration cannot say what "
+        "would help)",
         "Quantized: 2 of 4 layers.",
         "new.json",
     ]
@@ -136,7 +137,12 @@ def test_json_tells_the_same(config: Callable[..., Any]) -> None:
     assert document["changed"] == {"whole": [], "layers": {"fc.12": [switched]}}
     assert document["quantized"] == ["inception_3a/3x3_reduce", "inception_3a/3x3", "fc.1*"]
     assert document["not_applied"] == [
-        {"layer": "fc.1*", "cause": "N saturation", "reason": "Sums are clamped to int16."}
+        {
+            "layer": "fc.1*",
+            "cause": "N saturation",
+            "reason": "Sums are clamped to int16.",
+            "why": "this configuration cannot say what would help",
+        }
     ]
 
 

@@ -200,6 +200,18 @@ class TestWholeWorkflow:
         assert "no       Does it fly?   wings" in report
         assert "crashed  Does it swim?  it sank" in report
 
+    def test_what_there_is_much_of_stands_below_and_folds(
+        self, amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        names = [f"LayerTypeNumber{number}" for number in range(40)]
+        add_plugin("able", ABLE_PLUGIN.replace('("wings",)', repr(tuple(names))))
+        monkeypatch.setenv("COLUMNS", "60")
+        lines = amct("doctor").out.splitlines()
+        assert max(map(len, lines)) <= 60
+        assert "  no       Does it fly?   40, named below" in lines
+        listed = lines[lines.index("Does it fly?") + 1 :]
+        assert " ".join(listed).replace(",", "").split() == names
+
     def test_a_framework_that_answers_nothing_cannot_be_used(
         self, amct: Amct, add_plugin: AddPlugin
     ) -> None:

@@ -45,8 +45,18 @@ def test_what_is_advised_is_read_entry_by_entry(tmp_path: Path) -> None:
 
 def test_what_a_form_cannot_say_is_told() -> None:
     found = parsed(SKIPPED, CLIPPED)
-    assert [entry.layer for entry in found.not_said("ptq")] == ["a/b.c:0"]
-    assert found.not_said("qat") == ()
+    assert [entry.layer for entry, _ in found.cures("ptq")] == ["ip2"]
+    (other,) = found.not_applied("ptq")
+    assert str(other) == (
+        "a/b.c:0: clipping: Values are clipped. (this configuration cannot say what would help)"
+    )
+    assert found.not_applied("qat") == ()
+
+
+def test_the_documented_example_is_read() -> None:
+    page = Path(__file__).resolve().parents[3] / "docs/config-changes.md"
+    text = page.read_text().split("```json\n")[1].split("```")[0]
+    assert [entry.layer for entry in advice.parse(text, "advice.json").entries] == ["ip2", "conv3"]
 
 
 def test_a_network_without_trouble_needs_no_advice() -> None:
@@ -106,9 +116,16 @@ def test_a_wrong_type_is_a_type_error() -> None:
         parsed({**SKIPPED, "cause": 3})
 
 
-def test_one_key_of_a_layer_cannot_have_two_values() -> None:
-    other = {**CLIPPED, "qat": {"set": {"retrain_data_config.clip_max": 7}}}
-    same = {**CLIPPED, "qat": {"set": {"retrain_data_config.clip_max": 6.1}}}
-    assert len(parsed(CLIPPED, same).entries) == 2
-    with pytest.raises(ConfigError, match=r"advice\[1\]\.qat\.set.*it is 7, and 6\.1 in an earlie"):
-        parsed(CLIPPED, other)
+def test_of_two_entries_that_contradict_each_other_the_earlier_one_counts() -> None:
+    same = {**CLIPPED, "cause": "too few steps"}
+    other = {**same, "qat": {"set": {"retrain_data_config.clip_max": 7, "x": 1}}}
+    found = parsed(CLIPPED, other, same)
+    assert [entry.cause for entry, _ in found.cures("qat")] == ["clipping", "too few steps"]
+    (left,) = found.not_applied("qat")
+    assert left.entry.cure("qat") == Cure(values={"retrain_data_config.clip_max": 7, "x": 1})
+    assert left.why == "an earlier entry sets retrain_data_config.clip_max to 6.1"
+
+
+def test_two_layers_may_have_different_values() -> None:
+    other = {**CLIPPED, "layer": "b", "qat": {"set": {"retrain_data_config.clip_max": 7}}}
+    assert len(parsed(CLIPPED, other).cures("qat")) == 2

@@ -175,6 +175,12 @@ class TestSet:
             qat(sets=["conv2.retrain_data_config.clip_lr_mult=2", text])
         assert caught.value.file == f"--set {text}"
 
+    def test_a_fault_in_a_whole_section_names_the_option_that_set_the_section(self) -> None:
+        section = 'conv1.retrain_data_config={"init_algo": "msee"}'
+        with pytest.raises(ConfigError, match="no calibrator 'msee'") as caught:
+            qat(sets=[section, "conv1.retrain_data_config.clip_lr_mult=2"])
+        assert caught.value.file == f"--set {section}"
+
     def test_every_fault_of_a_ptq_config_is_told_with_its_option(self) -> None:
         sets = ["conv1.activation_quant_params.search_step=-1", "batch_num=x"]
         with pytest.raises(ConfigError) as caught:

@@ -44,6 +44,22 @@ def test_what_is_not_said_is_the_default_of_the_full_configuration() -> None:
     assert (found.activation, found.weight) == (ActivationConfig(), WeightConfig())
 
 
+@pytest.mark.parametrize("message", ["ulq_quantize", "arq_retrain"])
+def test_nothing_but_int8_is_offered(message: str) -> None:
+    with pytest.raises(ConfigError, match=rf"{message}\.dst_type': it is INT4; expected INT8"):
+        read(with_dst_type(message, "INT4"))
+    assert read(with_dst_type(message, "INT8")) == read(with_dst_type("none", "INT8"))
+
+
+def with_dst_type(message: str, value: str) -> str:
+    said = dict.fromkeys(("ulq_quantize", "arq_retrain"), "")
+    said[message] = f"dst_type: {value}"
+    return (
+        f"retrain_data_quant_config {{ ulq_quantize {{ {said['ulq_quantize']} }} }} "
+        f"retrain_weight_quant_config {{ arq_retrain {{ {said['arq_retrain']} }} }}"
+    )
+
+
 def test_a_file_is_read_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "my.cfg"
     path.write_text(GLOBAL)

@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Tuple
 import click
 
 from amct_caffe.cli.options import metrics_option
-from amct_core.cli.edit_options import EPILOG, edit_options, edits
+from amct_core.cli.edit_options import EPILOG, edit_options, edits, tell_not_applied
 from amct_core.cli.input_shapes import input_shape_option
 from amct_core.cli.output import json_option, print_files
 from amct_core.errors import EnvironmentUnsuitableError
@@ -70,6 +70,9 @@ def command(
         )
     from amct_caffe.training import workflow as training
 
+    changes = edits("qat", only, advice, skip, assignments)
+    tell_not_applied(changes, "qat")
+
     def how_to_go_on(state: str) -> str:
         words = [each for each in sys.argv[1:] if each != "--restart"]
         return f"Go on with: {shlex.join(['amct', *words])}"
@@ -86,6 +89,6 @@ def command(
         restart=restart,
         metrics=metrics,
         how_to_go_on=how_to_go_on,
-        edits=edits("qat", only, advice, skip, assignments),
+        edits=changes,
     )
     print_files(written, as_json)

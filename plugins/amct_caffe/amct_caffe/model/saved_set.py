@@ -78,9 +78,9 @@ def as_json(
     }
     folder = os.path.dirname(save_path)
     if made_from:
-        files_of = [KnownFile.of(path, _digest_of(path, float_model)) for path in made_from]
-        source = FloatModel(*files_of, folder=None if float_model is None else float_model.folder)
-        found[_MADE_FROM] = source.as_json(folder)
+        model, weights = (KnownFile.of(path, _digest_of(path, float_model)) for path in made_from)
+        final = None if float_model is None else float_model.folder
+        found[_MADE_FROM] = FloatModel(model, weights, folder=final).as_json(folder)
     if float_model is not None:
         found[_FLOAT] = float_model.as_json(folder)
     return {KEY: found}

@@ -55,6 +55,21 @@ def test_a_rule_is_explained_once_and_layers_of_one_kind_stand_together(tmp_path
     assert len(json.loads(amct(prefix, "--json").stdout)["findings"]) == 41
 
 
+@pytest.mark.parametrize("columns", ["60", "80"])
+def test_long_names_are_whole_on_a_narrow_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    names = [f"inception_4{letter}/double3x3_reduce/clipped" for letter in "abcdefgh"]
+    layers = "".join(
+        f'layer {{ name: "{name}" type: "Clip" bottom: "prob" top: "{name}" }}\n' for name in names
+    )
+    lines = amct(written(tmp_path, ("", layers))).stdout.splitlines()
+    assert max(map(len, lines)) <= int(columns)
+    words = (word.strip(",") for line in lines for word in line.split())
+    assert [word for word in words if word.startswith("inception")] == names
+
+
 def test_different_places_of_a_rule_have_a_line_each(tmp_path: Path) -> None:
     scales = [(rf'scale: 25 offset: "\00{n}"', rf'scale: -{n} offset: "\00{n}"') for n in (1, 2)]
     printed = amct(written(tmp_path, *scales)).stdout

@@ -7,7 +7,7 @@ from typing import Any, Optional, Tuple
 
 import click
 
-from amct_core.cli.edit_options import EPILOG, edit_options, edits
+from amct_core.cli.edit_options import EPILOG, edit_options, edits, tell_not_applied
 from amct_core.cli.output import json_option, print_files
 from amct_core.cli.ptq_choices import option_name, ptq_choice_options, said, simplified_config
 from amct_core.file_names import SAVE_TYPES
@@ -76,6 +76,7 @@ def command(
     improvements = improving.choose(equalize, bias_correction, weight_rounding, options)
     chosen = said(**choices)
     changes = edits("ptq", only, advice, skip, assignments)
+    tell_not_applied(changes, "ptq")
     written, made = [], None
     if config_file is None:
         config_file = os.path.join(folder, "config.json")

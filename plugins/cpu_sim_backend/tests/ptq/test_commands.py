@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,18 @@ def test_the_config_that_is_made_may_be_changed(folder: Path) -> None:
     assert list(config.enabled) == ["ip"]
     assert config.layers["ip"].activation.act_algo == "min_max"
     assert list(records.read("all/record.txt")) == ["ip"]
+
+
+def test_advice_is_followed_and_what_cannot_be_said_is_told(folder: Path) -> None:
+    entries = [
+        {"layer": "conv", "cause": "clipping", "reason": "It clips.", "ptq": {"skip": True}},
+        {"layer": "ip", "cause": "diverged bound", "reason": "It grew.", "qat": {"skip": True}},
+    ]
+    Path("advice.json").write_text(json.dumps({"version": 1, "advice": entries}))
+    options = ("--data", "x.npz", "--engine", "simulator", "--apply", "advice.json")
+    status, out = amct("ptq", "run", *FILES, "-o", "all", *options)
+    assert (status, "Not applied: ip: diverged bound: It grew." in out) == (0, True)
+    assert list(ptq_json.read("all/config.json").enabled) == ["ip"]
 
 
 def test_a_config_that_is_given_is_not_changed(folder: Path) -> None:
