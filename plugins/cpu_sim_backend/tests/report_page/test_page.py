@@ -160,14 +160,21 @@ class TestContents:
         assert "Error alone" not in page.text
 
     def test_many_findings_of_one_cause_are_told_once(self, report):
-        many = tuple(
-            attrs.evolve(report.findings[0], layer=f"conv{number}") for number in range(40)
-        )
+        first = report.findings[0]
+        many = tuple(attrs.evolve(first, layer=f"conv{number}") for number in range(40))
         told = Page(render(attrs.evolve(report, findings=many))).sections["findings"]
         assert "clipping in 40 layers" in told
-        assert told.count(report.findings[0].cure) == 1
-        assert "34 more layers" in told
+        assert told.count(first.cure) == told.count(first.measured) == 1
         assert all(told.count(f'"conv{number}": ') == 2 for number in range(40))
+
+    def test_of_many_lines_on_one_cause_the_first_are_seen_and_all_are_there(self, report):
+        many = tuple(
+            attrs.evolve(report.findings[0], layer=f"conv{number}", measured=f"Found {number}.")
+            for number in range(40)
+        )
+        told = Page(render(attrs.evolve(report, findings=many))).sections["findings"]
+        assert "34 more layers" in told
+        assert all(f"conv{number}: Found {number}." in told for number in range(40))
 
     def test_findings_of_one_cause_with_other_cures_are_told_one_by_one(self, report):
         first = report.findings[0]
