@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _UNREADABLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_PLAIN_WORD = re.compile("[a-z]+[ ,:]")
+_PLAIN_WORD = re.compile("[a-z]+[,:]? ")
 _SEAMS = re.compile(r"(?<=[/_.:\-])(?=[^/_.:\-])")
 
 

@@ -19,7 +19,7 @@ from cpu_sim_backend.report_page.drawing import bounds, channels, headroom, hist
 from cpu_sim_backend.report_page.drawing import network as network_drawing
 
 MOST_LINES = 6
-"""So many layers with one cause are seen at once; further ones are folded."""
+"""So many lines on one cause are seen at once; further ones are folded."""
 
 MOST_CURVES = 8
 """So many learned bounds are seen at once; further ones are folded."""
@@ -75,6 +75,15 @@ class LayerView:
 
 
 @attrs.frozen
+class Told:
+    """What was found in several layers in the same words."""
+
+    layers: Tuple[str, ...]
+    measured: str
+    cost: str
+
+
+@attrs.frozen
 class FindingGroup:
     """Findings of one cause that have one cure.
 
@@ -88,6 +97,14 @@ class FindingGroup:
     cure: str
     findings: Tuple[Finding, ...]
     lines: Tuple[cures.Lines, ...]
+
+    @property
+    def told(self) -> Tuple[Told, ...]:
+        """The findings, with those that say the same of other layers as one."""
+        layers: Dict[Tuple[str, str], List[str]] = {}
+        for finding in self.findings:
+            layers.setdefault((finding.measured, finding.cost), []).append(finding.layer)
+        return tuple(Told(tuple(names), *words) for words, names in layers.items())
 
 
 @attrs.frozen
@@ -116,7 +133,7 @@ class PageView:
         anchors: of the sections of layers, by name.
         cards: findings that need something to be done, the most important first.
         harmless: findings that need nothing.
-        most_lines: so many findings of a group are seen at once.
+        most_lines: so many lines of a group are seen at once.
         commands: that write all cures into a configuration.
         bounds, more_bounds: learned bounds, layers in trouble first.
         ranking, network: what their sections draw.

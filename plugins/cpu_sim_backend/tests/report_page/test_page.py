@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Tuple
 from zipfile import ZipFile
 
 import attrs
@@ -16,6 +17,7 @@ import pytest
 
 from amct_core.errors import AmctError, EnvironmentUnsuitableError
 from cpu_sim_backend.analysis.model import (
+    ActivationReport,
     Change,
     Finding,
     Histogram,
@@ -77,7 +79,7 @@ def renamed(report: NetworkReport, name: str) -> NetworkReport:
         layers=tuple(layers),
         outputs=tuple(attrs.evolve(each, blob=name) for each in report.outputs),
         findings=(
-            Finding(name, name, name, name, name, qat=Change(values=((f"a.{name}", name),))),
+            Finding(name, name, name, name, name, qat=Change(values=(("a.b", name),))),
             *(attrs.evolve(each, layer=name, cause=name) for each in report.findings),
         ),
         graph=tuple(
@@ -158,14 +160,21 @@ class TestContents:
         assert "Error alone" not in page.text
 
     def test_many_findings_of_one_cause_are_told_once(self, report):
-        many = tuple(
-            attrs.evolve(report.findings[0], layer=f"conv{number}") for number in range(40)
-        )
+        first = report.findings[0]
+        many = tuple(attrs.evolve(first, layer=f"conv{number}") for number in range(40))
         told = Page(render(attrs.evolve(report, findings=many))).sections["findings"]
         assert "clipping in 40 layers" in told
-        assert told.count(report.findings[0].cure) == 1
-        assert "34 more layers" in told
+        assert told.count(first.cure) == told.count(first.measured) == 1
         assert all(told.count(f'"conv{number}": ') == 2 for number in range(40))
+
+    def test_of_many_lines_on_one_cause_the_first_are_seen_and_all_are_there(self, report):
+        many = tuple(
+            attrs.evolve(report.findings[0], layer=f"conv{number}", measured=f"Found {number}.")
+            for number in range(40)
+        )
+        told = Page(render(attrs.evolve(report, findings=many))).sections["findings"]
+        assert "34 more layers" in told
+        assert all(f"conv{number}: Found {number}." in told for number in range(40))
 
     def test_findings_of_one_cause_with_other_cures_are_told_one_by_one(self, report):
         first = report.findings[0]
@@ -186,6 +195,41 @@ class TestContents:
     def test_a_report_without_a_layer_is_a_page(self, report):
         empty = NetworkReport("p", "d", 0, "Nothing is quantized.", (), (), (), ())
         assert "Nothing is quantized." in Page(render(empty)).text
+
+
+class TestFurtherNumbers:
+    """Numbers that a report may have or not."""
+
+    def test_how_it_was_measured_is_said_at_the_end(self, report):
+        @attrs.frozen
+        class Noted(NetworkReport):
+            notes: Tuple[str, ...] = ()
+
+        known = {field.name: getattr(report, field.name) for field in attrs.fields(NetworkReport)}
+        noted = Noted(**{**known, "notes": ("the float network is the trained one",)})
+        assert "The float network is the trained one." in Page(render(noted)).sections["terms"]
+        assert "How it was measured" not in Page(render(report)).text
+
+    def test_better_bounds_are_told_where_they_are_known(self, report):
+        @attrs.frozen
+        class Measured(ActivationReport):
+            clipping_snr: float = math.inf
+            rounding_snr: float = 41.5
+            best_min: float = 0.0
+            best_max: float = 3.25
+            gain: float = 6.0
+
+        layer = report.layers[0]
+        known = {
+            field.name: getattr(layer.activation, field.name)
+            for field in attrs.fields(ActivationReport)
+            if field.name not in {each.name for each in attrs.fields(Measured)[-5:]}
+        }
+        measured = attrs.evolve(layer, activation=Measured(**known))
+        text = Page(render(attrs.evolve(report, layers=(measured,)))).sections["details"]
+        assert "0 to 3.25: 6.0 dB better" in text
+        assert "Clipping aloneno difference" in text
+        assert "Rounding alone41.5 dB" in text
 
 
 class TestNumbers:
@@ -259,7 +303,8 @@ class TestNamesOfFiles:
         assert page.count("script") == 1
         assert page.count("img") == 0
         assert not [each for _, a in page.elements for each in a if each.startswith("on")]
-        assert name in page.text
+        plain = Page(render(renamed(report, "plainword")))
+        assert page.text.count(name) == plain.text.count("plainword") > 20
 
     def test_characters_that_cannot_be_read_or_stored_are_shown_as_codes(self, report):
         page = render(renamed(report, "a\x00b\x1b[31m\u202ec\udc80"))
