@@ -23,6 +23,7 @@ from tests.conformance.properties import (
     lint,
     onnx_export,
     round_trip,
+    sensitivity,
 )
 from tests.conformance.runner import Saved, save_untrained
 
@@ -45,6 +46,7 @@ PROPERTIES = (
     Property(device_modes.what_the_lint_says_is_rolled_back_runs_in_float16),
     Property(device_modes.on_a_fix_pipe_n_is_0_and_deq_scale_has_19_bits),
     Property(device_modes.engines_agree_on_every_processor, needs=("numba",)),
+    Property(sensitivity.each_layer_alone_gives_what_a_whole_network_with_it_gives),
     Property(onnx_export.onnx_runs_to_the_same_integers, needs=("onnx", "onnxruntime")),
 )
 LIBRARIES = sorted({library for each in PROPERTIES for library in each.needs})

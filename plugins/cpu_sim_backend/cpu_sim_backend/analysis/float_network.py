@@ -8,7 +8,7 @@ layers, they are here.  Then layers of one name in both compute the same, in flo
 from __future__ import annotations
 
 import logging
-from typing import Dict, Iterable, Sequence, Set, Tuple
+from typing import Dict, Iterable, Optional, Sequence, Set, Tuple
 
 import attrs
 import numpy as np
@@ -31,14 +31,23 @@ _FAR = 0.1
 _REMEDY = "Give the float model that the quantized one was made of."
 
 
-def read_float_network(model_file: str, weights_file: str) -> Graph:
+def read_float_network(
+    model_file: str, weights_file: str, solver_file: Optional[str] = None
+) -> Graph:
     """Return a float network as it is in testing, with its weights.
+
+    Args:
+        model_file, weights_file: the network.
+        solver_file: of its training, which says in which stages and levels it is tested; None: the
+            network's own file says so.
 
     Raises:
         AmctError: a file cannot be read.
     """
     frontend = frontend_for(model_file, registries())
-    return frontend.read_for_inference(model_file, weights_file).test
+    if solver_file is None:
+        return frontend.read_for_inference(model_file, weights_file).test
+    return frontend.read(model_file, weights_file, frontend.states_of(solver_file)).test
 
 
 def logits(deployed: Graph) -> Tuple[Value, ...]:
