@@ -39,10 +39,10 @@ Array = NDArray[Any]
 Batches = Callable[[], Iterator[Tuple[Array, Array]]]
 Run = Callable[[Array], Mapping[str, Array]]
 
-SAMPLES = {"lenet": 10_000, "resnet20": 1_000, "mobilenet_v2_cifar": 1_000, "squeezenet": 100}
+SAMPLES = {"lenet": 2_000, "resnet20": 500, "mobilenet_v2_cifar": 500, "squeezenet": 40}
 TRAINED_ON = 4
 """Images per iteration of training, whose result need not be good."""
-BATCH = {"lenet": 100, "resnet20": 50, "mobilenet_v2_cifar": 50, "squeezenet": 20}
+BATCH = {"lenet": 100, "resnet20": 50, "mobilenet_v2_cifar": 50, "squeezenet": 4}
 PREPROCESSING: Dict[str, Dict[str, Any]] = {
     "mnist": {"channels": "GRAY", "scale": 0.00390625},
     "cifar10": {

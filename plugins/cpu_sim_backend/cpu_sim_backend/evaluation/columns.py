@@ -96,13 +96,41 @@ def _of_framework(name: str, words: str, executor: Executor, frontend: Frontend)
     return Column(name, f"{words}, in {_framework(frontend)}", executor.run)
 
 
-def simulated_column(simulator: Simulator, model_file: str) -> Column:
+def open_simulator(
+    files: ModelFiles, engine: str, soc_version: Optional[str], frontend: Frontend
+) -> Simulator:
+    """Return the deployable model; layers that cannot be simulated are fed by its framework.
+
+    Raises:
+        ModelError: there are such layers, and the framework is not installed.
+    """
+    simulator = Simulator(*files, engine, soc_version=soc_version, feed_unknown=True)
+    if simulator.fed_layers and not frontend.runs_here():
+        return Simulator(*files, engine, soc_version=soc_version)  # which names the layer
+    return simulator
+
+
+def simulated_column(
+    simulator: Simulator, model_file: str, frontend: Frontend, save_path: str
+) -> Column:
     """Return the deployable model in exact integers, or as a processor computes it."""
     words, device = os.path.basename(model_file), simulator.device
     name, how = INTEGER, f"in exact integers, {simulator.engine} engine"
     if device is not None:
         name, how = device.soc_version, f"as {device.soc_version} computes it"
-    return Column(name, f"{words}, {how}", simulator.run)
+    if not simulator.fed_layers:
+        return Column(name, f"{words}, {how}", simulator.run)
+    fed = tuple(layer.name for layer in simulator.fed_layers)
+    executor = frontend.fake_quant_executor(save_path)
+
+    def run(batch: Mapping[str, Array], wanted: Sequence[str]) -> Dict[str, Array]:
+        traced = executor.trace(batch, (), fed)
+        return simulator.run(
+            batch, wanted, {layer: arrays.tops for layer, arrays in traced.layers.items()}
+        )
+
+    how += f"; what {', '.join(fed)} give is taken from fake-quant in {_framework(frontend)}"
+    return Column(name, f"{words}, {how}", run)
 
 
 def _framework(frontend: Frontend) -> str:

@@ -21,6 +21,7 @@ from cpu_sim_backend.evaluation.columns import (
     FloatFiles,
     float_column,
     framework_columns,
+    open_simulator,
     simulated_column,
 )
 from cpu_sim_backend.evaluation.labels import (
@@ -61,8 +62,8 @@ class Prepared:
 def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     """Return what is run; see :func:`cpu_sim_backend.evaluation.evaluate` for errors."""
     files = deploy_files(save_path, options.model_file)
-    simulator = Simulator(*files, options.engine)
     frontend = frontend_for(files.model, registries())
+    simulator = open_simulator(files, options.engine, None, frontend)
     model = _float_files(frontend, save_path, options.float_files)
     own = own_labels(_tested_graph(frontend, save_path, model))
     batches, labels = _data(save_path, options, files, simulator, own)
@@ -71,11 +72,12 @@ def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     framework, left_out = framework_columns(frontend, save_path, options.retrained)
     simulated: List[Simulator] = [simulator]
     if options.soc_version is not None:
-        simulated.append(Simulator(*files, options.engine, soc_version=options.soc_version))
+        device = open_simulator(files, options.engine, options.soc_version, frontend)
+        simulated.append(device)
     columns = (
         float_column(frontend, model, blobs, options.engine),
         *framework,
-        *(simulated_column(each, files.model) for each in simulated),
+        *(simulated_column(each, files.model, frontend, save_path) for each in simulated),
     )
     return Prepared(columns, left_out, batches, labels, scores, blobs, simulated[-1].device)
 

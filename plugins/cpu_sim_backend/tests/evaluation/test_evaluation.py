@@ -125,6 +125,16 @@ def test_any_blob_of_scores_may_be_judged(saved: Saved) -> None:
     assert found.column("integer").right == evaluate(saved.prefix, options(saved)).columns[1].right
 
 
+@pytest.mark.usefixtures("no_caffe")
+def test_post_training_quantization_tells_the_float_model_too(saved: Saved) -> None:
+    options = ("--data", saved.data, "--engine", "simulator", "-o", "p")
+    done = CliRunner().invoke(cli, ["ptq", "run", "n.prototxt", "n.caffemodel", *options])
+    assert done.exit_code == 0, done.output
+    found = run("p/result/model", "--data", saved.data)
+    assert found.exit_code == 0, found.output
+    assert "n.prototxt with n.caffemodel, simulated" in found.output
+
+
 METRICS = """
 def per_sample(outputs, labels):
     return outputs["prob"].argmax(axis=1) == labels

@@ -11,6 +11,8 @@ import pytest
 
 from amct_core.errors import ModelError
 from cpu_sim_backend import Simulator
+from cpu_sim_backend.data.choice import DataOptions
+from cpu_sim_backend.evaluation import EvaluationOptions, evaluate
 from cpu_sim_backend.verify import verify
 from plugins.cpu_sim_backend.tests.integers.corrupting import Saved
 from plugins.cpu_sim_backend.tests.verdicts.in_caffe import save
@@ -81,6 +83,17 @@ def saved(folder: Path, network: str) -> Saved:
     layers, last, _ = NETWORKS[network]
     data = np.random.default_rng(5).normal(0, 1, (5, 3, 8, 8)).astype(np.float32)
     return save(folder, BEFORE + layers + AFTER % last, data=data)
+
+
+@pytest.mark.parametrize("network", ["SPP", "one after the other"])
+def test_evaluate_takes_it_from_there_too(on_path: Path, network: str) -> None:
+    found = saved(on_path, network)
+    columns = evaluate(found.prefix, EvaluationOptions(DataOptions(found.data), batch_size=2))
+    integer, fake_quant = columns.column("integer"), columns.column("fake-quant")
+    fed = ", ".join(NETWORKS[network][2])
+    assert f"what {fed} give is taken from fake-quant in Caffe" in integer.description
+    assert integer.outputs[-1] == fake_quant.outputs[-1]
+    assert integer.outputs[-1].blob == "three"
 
 
 @pytest.mark.parametrize("engine", ["reference", "auto"])
