@@ -39,6 +39,7 @@ MEASUREMENTS = (
     "auto_quantization",
     "ptq_accuracy",
     "ptq_speed",
+    "report",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")
