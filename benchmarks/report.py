@@ -78,7 +78,7 @@ def report(model: str, folder: Path) -> Dict[str, Any]:
     }
 
 
-def page_of(found: Any) -> "str | None":
+def page_of(found: Any) -> str | None:
     """Return the page; None where what makes it is not installed."""
     from amct_core.errors import EnvironmentUnsuitableError
     from cpu_sim_backend.analysis import connecting
