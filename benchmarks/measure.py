@@ -41,6 +41,7 @@ MEASUREMENTS = (
     "ptq_speed",
     "sensitivity",
     "evaluation",
+    "report",
 )
 NETWORKS = ("lenet", "resnet20", "squeezenet", "open_nsfw", "rfb320")
 TRAINED = ("lenet", "resnet20", "squeezenet", "resnet50", "mobilenet_v1")

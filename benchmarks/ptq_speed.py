@@ -190,10 +190,11 @@ class Alone:
 
     shared: Path
     folder: Path
+    script: str = __file__
 
     def __call__(self, *options: str) -> Dict[str, Any]:
-        """Run this script with ``options`` on the data; return what it prints."""
-        command = [sys.executable, str(Path(__file__).resolve()), "--shared", str(self.shared)]
+        """Run the script with ``options`` on the data; return what it prints."""
+        command = [sys.executable, str(Path(self.script).resolve()), "--shared", str(self.shared)]
         command += ["--folder", str(self.folder), *options]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         found: Dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -40,33 +40,36 @@ Found = Union[FoldChain, NotFoldable, None]
 Weights = Tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def fuse(graph: Graph, skip: AbstractSet[str] = frozenset()) -> Graph:
+def fuse(graph: Graph, skip: AbstractSet[str] = frozenset(), level: int = logging.INFO) -> Graph:
     """Return the fused network.
 
     Args:
         graph: the network as it is in testing, with weights.
         skip: names of layers that nothing is fused with.
+        level: of the log's lines about what is fused.
 
     Raises:
         ModelError: blobs do not fit each other, or are missing.
         QuantizationError: numbers that cannot be folded.
     """
     names = _names_that_fuse(graph, skip)
-    graph = _all_behind(graph, names)
+    graph = _all_behind(graph, names, level)
     for name in names:
         node = graph.node(name)
-        chain = _usable(node, _before(graph, node))
+        chain = _usable(node, _before(graph, node), level)
         if chain is not None:
-            graph = _fused_before(graph, node, chain)
+            graph = _fused_before(graph, node, chain, level)
     return graph
 
 
 def layers_fused_before(graph: Graph, skip: AbstractSet[str] = frozenset()) -> Tuple[str, ...]:
     """Return the layers that :func:`fuse` gives another input: that before a BatchNorm or Scale."""
     names = _names_that_fuse(graph, skip)
-    graph = _all_behind(graph, names)
+    graph = _all_behind(graph, names, logging.INFO)
     nodes = (graph.node(name) for name in names)
-    return tuple(node.name for node in nodes if _usable(node, _before(graph, node)) is not None)
+    return tuple(
+        node.name for node in nodes if _usable(node, _before(graph, node), logging.INFO) is not None
+    )
 
 
 def _names_that_fuse(graph: Graph, skip: AbstractSet[str]) -> Tuple[str, ...]:
@@ -74,12 +77,12 @@ def _names_that_fuse(graph: Graph, skip: AbstractSet[str]) -> Tuple[str, ...]:
     return tuple(node.name for node in nodes if node.name not in skip)
 
 
-def _all_behind(graph: Graph, names: Tuple[str, ...]) -> Graph:
+def _all_behind(graph: Graph, names: Tuple[str, ...], level: int) -> Graph:
     for name in names:
         node = graph.node(name)
-        chain = _usable(node, find_chain(graph, node, folds=lambda each: each.name in names))
+        chain = _usable(node, find_chain(graph, node, folds=lambda each: each.name in names), level)
         if chain is not None:
-            graph = _fused_behind(graph, node, chain)
+            graph = _fused_behind(graph, node, chain, level)
     return graph
 
 
@@ -113,9 +116,9 @@ def _can_fuse(graph: Graph, node: Node) -> bool:
     )
 
 
-def _usable(node: Node, found: Found) -> Optional[FoldChain]:
+def _usable(node: Node, found: Found, level: int) -> Optional[FoldChain]:
     if isinstance(found, NotFoldable):
-        _log.info("layer '%s' is not fused: %s", node.name, found.reason)
+        _log.log(level, "layer '%s' is not fused: %s", node.name, found.reason)
         return None
     return found
 
@@ -133,7 +136,7 @@ def _before(graph: Graph, node: Node) -> Found:
     return found
 
 
-def _fused_behind(graph: Graph, node: Node, chain: FoldChain) -> Graph:
+def _fused_behind(graph: Graph, node: Node, chain: FoldChain, level: int) -> Graph:
     assert node.type.weights is not None
     axis = node.type.weights.output
     try:
@@ -141,7 +144,8 @@ def _fused_behind(graph: Graph, node: Node, chain: FoldChain) -> Graph:
         channels = bn_fold.multiplier_and_shift(batch_norm, scale)[0].size
         group = _groups_of_outputs(node)
         if channels != node.weights[0].shape[axis] * group:
-            _log.info(
+            _log.log(
+                level,
                 "layer '%s' is not fused: its weights have %d output channels, and %s %d",
                 node.name,
                 node.weights[0].shape[axis] * group,
@@ -152,12 +156,12 @@ def _fused_behind(graph: Graph, node: Node, chain: FoldChain) -> Graph:
         fused = bn_fold.fold(*_weights(node), batch_norm, scale, axis, group)
     except AmctError as error:
         raise error.at(file=graph.file, layer=node.name) from error
-    _log.info("layer '%s' takes over %s behind it", node.name, _names(chain))
+    _log.log(level, "layer '%s' takes over %s behind it", node.name, _names(chain))
     replaced = attrs.evolve(node, weights=fused, tops=(chain.value.name,))
     return _replace(graph, node, replaced, chain)
 
 
-def _fused_before(graph: Graph, node: Node, chain: FoldChain) -> Graph:
+def _fused_before(graph: Graph, node: Node, chain: FoldChain, level: int) -> Graph:
     try:
         fused = bn_fold.fold_before(
             *_weights(node),
@@ -167,7 +171,7 @@ def _fused_before(graph: Graph, node: Node, chain: FoldChain) -> Graph:
         )
     except AmctError as error:
         raise error.at(file=graph.file, layer=node.name) from error
-    _log.info("layer '%s' takes over %s before it", node.name, _names(chain))
+    _log.log(level, "layer '%s' takes over %s before it", node.name, _names(chain))
     bottoms = (chain.value.name, *node.bottoms[1:])
     return _replace(graph, node, attrs.evolve(node, weights=fused, bottoms=bottoms), chain)
 

@@ -6,8 +6,9 @@ Each cause has a rule on measured numbers (:mod:`.model`).  The thresholds are c
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Callable, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Iterator, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
@@ -362,8 +363,8 @@ CAUSES: Tuple[Cause, ...] = (
         f"{FEW_WEIGHT_STEPS:g} of 127 steps, the layer alone has an SNR below {POOR_LAYER:g} dB, "
         "and no channel is large as a whole",
         "nearly all weights have few steps",
-        "Leave the layer in float, or, where its type allows it, give each output channel a scale "
-        "of its own (channel_wise).",
+        "Give each output channel a scale of its own (channel_wise), where the type allows it and "
+        "it has none; else leave the layer in float.",
         _weight_outlier,
     ),
     Cause(
@@ -447,7 +448,18 @@ def _told(cause: Cause, case: Case) -> Optional[Finding]:
     if cause.name not in _NO_ACCURACY:
         snr, share = case.layer.alone.snr, _percent(case.noise)
         cost = f"{cost}; alone the layer has {snr:.1f} dB: its error has {share} of its power"
-    return attrs.evolve(found, cause=cause.name, cost=cost, cure=cause.cure)
+    cure = " ".join([cause.cure, *_settings(found)])
+    return attrs.evolve(found, cause=cause.name, cost=cost, cure=cure)
+
+
+def _settings(finding: Finding) -> Iterator[str]:
+    """Yield the lines of the configurations that say the cure."""
+    off = {"qat": "retrain_enable", "ptq": "quant_enable"}
+    for name, change in (("qat", finding.qat), ("ptq", finding.ptq)):
+        if change is not None:
+            values = change.values or ((off[name], False),)
+            said = ", ".join(f"{key}: {json.dumps(value)}" for key, value in values)
+            yield f"In the {name} config: {said}."
 
 
 def _refused(layer: str, error: QuantizationError) -> Finding:
@@ -456,7 +468,7 @@ def _refused(layer: str, error: QuantizationError) -> Finding:
         for each in CAUSES
         if each.name == (BIAS if isinstance(error, BiasOutOfRange) else REFUSED)
     )
-    return Finding(
+    found = Finding(
         layer=layer,
         cause=cause.name,
         measured=error.problem,
@@ -466,6 +478,7 @@ def _refused(layer: str, error: QuantizationError) -> Finding:
         qat=SKIP,
         ptq=SKIP,
     )
+    return attrs.evolve(found, cure=" ".join([cause.cure, *_settings(found)]))
 
 
 def _percent(share: float) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Dict, Optional
+
+import attrs
 
 from amct_core.errors import EnvironmentUnsuitableError
+from cpu_sim_backend.analysis.measuring import affordable_batch
 from cpu_sim_backend.analysis.model import NetworkReport
 from cpu_sim_backend.analysis.networks import Networks
 from cpu_sim_backend.data.source import DataSource
+from cpu_sim_backend.simulator import Simulator
 
 
 def page_renderer() -> Callable[[NetworkReport], str]:
@@ -47,12 +51,27 @@ def with_sensitivities(
 ) -> NetworkReport:
     """Return ``report`` with what each layer alone costs in the network's outputs.
 
+    Args:
+        report: without.
+        networks: that it is about.
+        data: the samples; the first so many are used.
+        samples: how many; None: as many as the measurement takes by itself.
+        engine: of the simulation.
+
     Raises:
         AmctError: it cannot be measured.
     """
-    measure = sensitivity_measure()
-    found: NetworkReport = measure(report, networks, data, samples, engine)
-    return found
+    simulator = Simulator.from_graph(networks.deployed, engine)
+    options: Dict[str, Any] = {"engine": engine}
+    if samples is not None:
+        options["samples"] = samples
+    size = affordable_batch(networks.deployed, simulator.inputs)
+    batches = simulator.batches(data, size)
+    found = sensitivity_measure()(networks.original, networks.deployed, batches, **options)
+    layers = tuple(
+        attrs.evolve(layer, sensitivity=found.layers.get(layer.name)) for layer in report.layers
+    )
+    return attrs.evolve(report, layers=layers, sensitivity_samples=found.samples)
 
 
 def _loaded(module: str, name: str, what: str, remedy: str) -> Any:

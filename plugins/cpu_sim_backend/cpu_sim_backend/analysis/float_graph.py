@@ -17,6 +17,7 @@ that is to be measured.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, List, Set, Tuple
 
 import attrs
@@ -43,7 +44,7 @@ def float_graph(deployed: Graph, original: Graph) -> Graph:
     Raises:
         ModelError: a layer with weights has no counterpart of its size in ``original``.
     """
-    fused = fuse(original, _kept_apart(deployed, original))
+    fused = fuse(original, _kept_apart(deployed, original), logging.DEBUG)
     layers = deployed_layers(deployed)
     nodes: List[Node] = []
     for node in deployed.nodes:

@@ -128,7 +128,7 @@ class ActivationTally:
             self._add(part, integers)
 
     def _add(self, x: Array, q: NDArray[np.int8]) -> None:
-        self.used[np.unique(q.view(np.uint8))] = True
+        self.used |= np.bincount(q.view(np.uint8), minlength=256) > 0
         steps = q.astype(np.float32)
         steps -= np.float32(self.offset)
         steps *= np.float32(self.scale)

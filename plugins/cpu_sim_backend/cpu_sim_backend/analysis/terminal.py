@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
-from typing import Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence
 
+from cpu_sim_backend.analysis.causes import costs_accuracy
 from cpu_sim_backend.analysis.model import Finding, LayerReport, NetworkReport
 
 _NARROWEST, _WIDEST = 40, 100
@@ -24,10 +25,11 @@ def lines(report: NetworkReport, width: int = 0) -> Iterator[str]:
     columns = width or _columns()
     yield from _folded(report.verdict, columns)
     yield ""
-    costly = [each for each in report.findings if not each.harmless]
+    costly = [each for each in report.findings if costs_accuracy(each)]
     for number, finding in enumerate(costly, 1):
         yield from _finding(number, finding, columns)
-    yield from _harmless([each for each in report.findings if each.harmless], columns)
+    others = [each for each in report.findings if not costs_accuracy(each)]
+    yield from _costs_nothing(others, columns)
     yield from _table(report)
     yield ""
     for note in report.notes:
@@ -65,12 +67,17 @@ def _finding(number: int, finding: Finding, columns: int) -> Iterator[str]:
     yield ""
 
 
-def _harmless(findings: Sequence[Finding], columns: int) -> Iterator[str]:
-    """Yield one paragraph for each cause, whatever the number of layers."""
+def _costs_nothing(findings: Sequence[Finding], columns: int) -> Iterator[str]:
+    """Yield one paragraph for each cause and what was measured, whatever the number of layers."""
     for cause in dict.fromkeys(each.cause for each in findings):
         same = [each for each in findings if each.cause == cause]
-        named = "; ".join(f"{each.layer}: {each.measured}" for each in same)
-        yield from _folded(f"harmless, {cause}: {named}. {same[0].cost}.", columns, "", _INDENT)
+        layers: Dict[str, List[str]] = {}
+        for each in same:
+            layers.setdefault(each.measured, []).append(each.layer)
+        named = "; ".join(f"{', '.join(names)}: {said}" for said, names in layers.items())
+        word = "harmless" if same[0].harmless else "costs no accuracy"
+        text = f"{word}, {cause}: {named}. What it costs: {same[0].cost}. {same[0].cure}"
+        yield from _folded(text, columns, "", _INDENT)
     if findings:
         yield ""
 
@@ -110,4 +117,4 @@ def _row(layer: LayerReport, causes: str) -> Sequence[str]:
 def _decibels(snr: float) -> str:
     if math.isnan(snr):
         return "-"
-    return "exact" if math.isinf(snr) else f"{snr:.1f} dB"
+    return "exact" if math.isinf(snr) else f"{round(snr, 1) + 0.0:.1f} dB"  # no "-0.0"

@@ -54,7 +54,7 @@ def weight_report(layer: DeployedLayer, original: Array) -> Optional[WeightRepor
         scales=tuple(float(each) for each in (scales if channel_wise else scales[:1])),
         lowest=tuple(float(each) for each in low * scales),
         highest=tuple(float(each) for each in high * scales),
-        used=tuple(len(np.unique(row)) for row in rows),
+        used=tuple(int(np.count_nonzero(np.bincount(row + 128))) for row in rows),
         dead=dead,
         outliers=outliers,
         typical=_typical(steps, channel_wise),
