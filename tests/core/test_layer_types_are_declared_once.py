@@ -28,6 +28,7 @@ FEEDS_PART = "feeds a part of a network through Input layers"
 ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/scoring/scores.py": READS_SCORES,
     "plugins/cpu_sim_backend/cpu_sim_backend/analysis/float_network.py": LOGITS,
+    "plugins/cpu_sim_backend/cpu_sim_backend/analysis/measuring.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
     "amct_core/cli/checks.py": "names the programming language",
