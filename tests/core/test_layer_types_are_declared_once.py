@@ -25,6 +25,7 @@ ONNX = "writes ONNX, one of whose operators has this name"
 READS_SCORES = "reads what the Accuracy layer reads"
 FEEDS_PART = "feeds a part of a network through Input layers"
 ELSEWHERE = {
+    "plugins/cpu_sim_backend/cpu_sim_backend/analysis/measuring.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/auto/scoring.py": READS_SCORES,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
