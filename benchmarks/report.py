@@ -1,10 +1,10 @@
 """A report on ResNet-50 beside one float32 pass of Caffe over the same images.
 
 The report is timed from the saved model to the page, sensitivities left out.  A float32 pass, which
-is warmed by one batch, runs before and after it; ``ratio`` is over the mean of the two, so that what
-else the machine does counts for both.  ``cpu_ratio`` is the same of the processors' seconds.  Each
-runs in a process of its own; images come from one ``.npz`` file.  Weights are random: they change
-neither the work nor the memory.
+is warmed by one batch, runs before and after it; ``ratio`` is over the mean of the two, so that
+what else the machine does counts for both.  ``cpu_ratio`` is the same of the processors' seconds.
+Each runs in a process of its own; images come from one ``.npz`` file.  Weights are random: they
+change neither the work nor the memory.
 
 It prints one JSON object.
 """

@@ -48,13 +48,16 @@ def amct(digits: DigitsModel, *arguments: str, check: bool = True) -> Any:
 
 
 def calibrate(digits: DigitsModel, config: str, folder: str) -> None:
-    inputs = (digits.model, UNSOUND, "-c", config, "-o", folder)
+    inputs = (digits.model, digits.weights, "-c", config, "-o", folder)
     amct(digits, "ptq", "calibrate", *inputs, "--engine", "simulator", "--data", "x.npz")
 
 
 def save(digits: DigitsModel, config: str, record: str, prefix: str, check: bool = True) -> Any:
-    inputs = (digits.model, UNSOUND, "-c", config, "--record", record, "--save-path", prefix)
-    return amct(digits, "ptq", "save", *inputs, "--input-shape", "data:1,1,8,8", check=check)
+    with np.load(digits.folder / "x.npz") as arrays:
+        shape = "data:1," + ",".join(map(str, arrays["data"].shape[1:]))
+    inputs = (digits.model, digits.weights, "-c", config, "--record", record)
+    options = ("--save-path", prefix, "--input-shape", shape)
+    return amct(digits, "ptq", "save", *inputs, *options, check=check)
 
 
 def make_bounds_smaller(record: Path) -> None:
@@ -113,7 +116,8 @@ def unsound(trained_digits: DigitsModel, tmp_path_factory: pytest.TempPathFactor
     with np.load(folder / "test.npz") as arrays:
         np.savez(folder / "x.npz", data=arrays["data"])
     make_unsound(digits)
-    amct(digits, "ptq", "config", digits.model, UNSOUND, "-o", "bad.json")
+    digits = DigitsModel(folder, weights=UNSOUND)
+    amct(digits, "ptq", "config", digits.model, digits.weights, "-o", "bad.json")
     calibrate(digits, "bad.json", "bad")
     make_bounds_smaller(folder / "bad/record.txt")
     refused = save(digits, "bad.json", "bad/record.txt", "bad/model", check=False)
@@ -125,7 +129,7 @@ def unsound(trained_digits: DigitsModel, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def found(unsound: DigitsModel) -> dict[str, Any]:
     calibrated = ("--config", "bad.json", "--record", "bad/record.txt", "--advice", "advice.json")
-    return report(unsound, "bad/model", "--unsaved", unsound.model, UNSOUND, *calibrated)
+    return report(unsound, "bad/model", "--unsaved", unsound.model, unsound.weights, *calibrated)
 
 
 def test_the_three_layers_come_first_with_their_causes(found: dict[str, Any]) -> None:
@@ -150,8 +154,8 @@ def test_its_advice_restores_the_accuracy(unsound: DigitsModel, found: dict[str,
     apply(folder / "advice.json", folder / "good.json")
     calibrate(unsound, "good.json", "good")
     save(unsound, "good.json", "good/record.txt", "good/model")
-    float32 = accuracy(unsound, (unsound.model, UNSOUND))
+    float32 = accuracy(unsound, (unsound.model, unsound.weights))
     assert float32 > 0.7  # the fixture trains for a moment only
     assert abs(accuracy(unsound) - float32) <= 0.005
-    saved = report(unsound, "good/model", "--float", unsound.model, UNSOUND)
+    saved = report(unsound, "good/model", "--float", unsound.model, unsound.weights)
     assert all(each["harmless"] for each in saved["findings"])

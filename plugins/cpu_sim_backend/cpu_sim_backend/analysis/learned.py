@@ -17,7 +17,7 @@ def learned_bounds(path: str, layers: Mapping[str, Sequence[str]]) -> Tuple[Lear
     """Return the bounds over the iterations, of those of ``layers`` that the file names.
 
     Args:
-        path: a file of JSON lines, as ``amct train --metrics`` writes it: ``{"iteration": 20,
+        path: a file of JSON lines, as ``amct qat train --metrics`` writes it: ``{"iteration": 20,
             "bounds": {"conv1_activation_qat": [clip_max, clip_min]}}``; lines without bounds are
             ignored.
         layers: the quantized layers in network order, each with those that share its Quant, itself
@@ -70,7 +70,7 @@ def _bounds(entry: Dict[str, Any], pair: Any, path: str, number: int) -> _Line:
 
 def _error(path: str, problem: str) -> FileFormatError:
     return FileFormatError(
-        f"{problem} Expected lines as 'amct train --metrics' writes them.",
+        f"{problem} Expected lines as 'amct qat train --metrics' writes them.",
         file=path,
         remedy="Give that file, or leave --metrics out.",
     )

@@ -193,7 +193,7 @@ class TestLearnedBounds:
     def test_another_file_is_refused(self, tmp_path: Path, text: str) -> None:
         path = tmp_path / "metrics.jsonl"
         path.write_text(f"{text}\n")
-        with pytest.raises(FileFormatError, match="amct train --metrics"):
+        with pytest.raises(FileFormatError, match="amct qat train --metrics"):
             learned_bounds(str(path), {"a": ["a"]})
 
 
