@@ -135,6 +135,20 @@ class TestWhatTheFrameworkWrites:
         run(tmp_path, "os.write(2, b'one ')\ncurrent().keep_log('f.log')\nos.write(2, b'two')")
         assert (tmp_path / "f.log").read_text() == "one two"
 
+    def test_a_log_that_goes_on_keeps_what_it_had_and_shows_none_of_it(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "f.log").write_text("of another process\n")
+        body = "os.write(2, b'one ')\ncurrent().keep_log('f.log', goes_on=True)\nos.abort()"
+        done = run(tmp_path, body)
+        assert (tmp_path / "f.log").read_text() == "of another process\none "
+        assert done.err.startswith("The last lines of f.log:\n  one \n")
+
+    def test_else_it_begins_with_this_process(self, tmp_path: Path) -> None:
+        (tmp_path / "f.log").write_text("of another process\n")
+        run(tmp_path, "current().keep_log('f.log')")
+        assert (tmp_path / "f.log").read_text() == ""
+
     def test_a_file_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
         done = run(tmp_path, "current().keep_log('no/f.log')")
         assert done.status == 1

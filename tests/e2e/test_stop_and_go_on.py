@@ -156,6 +156,10 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     (folder / "solver.prototxt").write_text(solver)
     arguments = ("qat", "run", digits.model, digits.weights, "--solver", "solver.prototxt")
     arguments += ("-o", "q", "--metrics", "m.jsonl")
+
+    def solvers_in_log() -> int:
+        return (folder / "q/caffe.log").read_text().count("] Solver scaffolding done.")
+
     process = start(folder, *arguments)
     wait_for_lines(folder / "m.jsonl", 3, process)
 
@@ -184,12 +188,13 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     for path in (folder / "solver.prototxt", folder / "q/solver.prototxt"):
         change(path, "30000", str(stopped_at + 10))
     forge_digests(folder / "q", folder / "solver.prototxt")
-    again = run(folder, *arguments)
+    again = run(folder, *("q/" if word == "q" else word for word in arguments))
     assert f"it goes on after iteration {stopped_at}" in again.stderr
     assert "q/result/model_deploy_weights.caffemodel" in again.stdout
     numbers = [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()]
     iterations = [line["iteration"] for line in numbers if "loss" in line]
     assert iterations == list(range(stopped_at + 10))
+    assert solvers_in_log() == 2, "of the run that was stopped, and of the one that went on"
 
     # A file that the run had made is another one now.
     (folder / "q/modified_model.caffemodel").write_bytes(b"")
@@ -200,6 +205,7 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     assert "it goes on" not in restarted.stderr
     numbers = [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()]
     assert numbers[0]["iteration"] == 0
+    assert solvers_in_log() == 1
 
 
 def forge_digests(folder: Path, solver: Path) -> None:
