@@ -15,7 +15,7 @@ import pytest
 
 import amct_core
 from amct_core.supervision.board import Board
-from amct_core.supervision.stopping import Stopped, StopRequest
+from amct_core.supervision.stopping import Stopped, StopRequest, stop_in_test
 from amct_core.supervision.watch import Watch, current
 
 REPOSITORY = Path(amct_core.__file__).parents[1]
@@ -287,6 +287,19 @@ class TestSignals:
             os.kill(os.getpid(), signal.SIGINT)
             assert request.number == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_a_test_pass_is_left_only_where_the_request_heeds_that(self) -> None:
+        stop_in_test()
+        with StopRequest(heeds_in_tests=True):
+            stop_in_test()
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(Stopped) as caught:
+                stop_in_test()
+            assert caught.value.status == 143
+            with StopRequest():
+                os.kill(os.getpid(), signal.SIGTERM)
+                stop_in_test()
+        stop_in_test()
 
     def test_the_status_is_that_of_shells(self) -> None:
         assert Stopped(signal.SIGTERM).status == 143

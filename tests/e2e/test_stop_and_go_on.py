@@ -146,6 +146,27 @@ def test_a_signal_keeps_what_was_learned_and_the_printed_command_goes_on_bit_by_
     assert "Solving" in log
 
 
+def test_a_signal_in_a_test_pass_is_heeded_at_once_and_loses_nothing(team):
+    stopped = team("stopped", max_iter=60, test_iter=1_000_000, snapshot=30)
+    process = start(stopped.folder, *SOLVER, "--metrics", "m.jsonl")
+    wait_for_lines(stopped.folder / "m.jsonl", 30, process)
+    while not (stopped.folder / "snap_iter_30.solverstate").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)  # into the TEST pass, which would take hours
+    process.send_signal(signal.SIGTERM)
+    done = finish(process)
+    assert done.returncode == 143
+    assert "Traceback" not in done.stderr
+    assert "Stopped before iteration 30 of 60; 'snap_iter_30.solverstate'" in done.stderr
+    change(stopped.folder / "solver.prototxt", "1000000", "2")
+    run(stopped.folder, *command_in(done.stderr))
+
+    whole = team("whole", max_iter=60, test_iter=2)
+    run(whole.folder, *SOLVER)
+    assert blobs(stopped.snapshot(60)) == blobs(whole.snapshot(60))
+    assert (stopped.folder / "record.txt").read_text() == (whole.folder / "record.txt").read_text()
+
+
 def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     folder = digits.folder
     solver = (
