@@ -55,36 +55,41 @@ def supervised(command: click.Command) -> click.Command:
     def apart(*args: Any, **kwargs: Any) -> Any:
         context = click.get_current_context()
         invocation = context.find_root().obj
-        allowed = isinstance(invocation, Invocation) and invocation.may_fork
-        ending = _fork() if allowed else None
+        ending = go_apart(invocation if isinstance(invocation, Invocation) else Invocation())
         if ending is None:
             return body(*args, **kwargs)
-        return _finish(context, ending)
+        return context.exit(status_of(ending))
 
     watched = copy.copy(command)
     watched.callback = apart
     return watched
 
 
-def _fork() -> Optional[Ending]:
-    """Return None where the command is to run, and how it ended where it was waited for."""
+def go_apart(invocation: Invocation) -> Optional[Ending]:
+    """Go on in a process of its own, where that is possible.
+
+    Returns:
+        None where the command is to run; how it ended where it was waited for.
+    """
+    if not invocation.may_fork:
+        return None
     from amct_core.supervision.process import can_supervise, supervise
 
     return supervise() if can_supervise() else None
 
 
-def _finish(context: click.Context, ending: Ending) -> None:
-    """End this process as the other one has ended.
+def status_of(ending: Ending) -> int:
+    """Return the exit status that a process has given, or that stands for the user's signal.
 
     Raises:
         FrameworkEndedError: a signal ended it that nobody sent through this process.
     """
     if ending.status is not None:
-        context.exit(ending.status)
+        return ending.status
     if ending.requested and ending.signal in (ending.requested, signal.SIGKILL):
         name = signal.Signals(ending.requested).name
         click.echo(f"Ended by {name}.{_how_to_go_on(ending)}", err=True)
-        context.exit(128 + ending.requested)
+        return 128 + ending.requested
     log_file = _kept_log(ending)
     if log_file is not None:
         click.echo(f"The last lines of {log_file}:", err=True)

@@ -86,7 +86,7 @@ def supervise() -> Optional[Ending]:
         facts = board.facts()
         text = watch.contents(log.fileno())
     if "log" in facts:
-        text = _file(facts["log"]) or text
+        text = _file(facts["log"], facts.get("log_start", 0)) or text
     exited = os.WIFEXITED(status)
     return Ending(
         status=os.WEXITSTATUS(status) if exited else None,
@@ -118,9 +118,10 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _file(path: str) -> bytes:
+def _file(path: str, start: int) -> bytes:
     try:
         with open(path, "rb") as stream:
+            stream.seek(start)
             return stream.read()
     except OSError:
         return b""  # it was removed meanwhile; the beginning is still there

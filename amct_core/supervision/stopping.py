@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import signal
 from types import FrameType
 from typing import Any, Dict, Optional, Tuple
@@ -54,21 +55,44 @@ class StopRequest:
     A context manager: while it is open, the first of :data:`SIGNALS` is kept and no exception is
     raised.  Python runs handlers in its own code only, so one that raised would do so in the middle
     of a callback of the framework.
+
+    Args:
+        heeds_in_tests: whether :func:`stop_in_test` may raise for it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heeds_in_tests: bool = False) -> None:
         self.number: Optional[int] = None
+        self._heeds_in_tests = heeds_in_tests
         self._before: Dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
         for number in listened_to():
             self._before[number] = signal.signal(number, self._keep)
+        self._token = _IN_TESTS.set(self if self._heeds_in_tests else None)
         return self
 
     def __exit__(self, *exception: object) -> None:
+        _IN_TESTS.reset(self._token)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _keep(self, number: int, frame: Optional[FrameType]) -> None:
         if self.number is None:
             self.number = number
+
+
+_IN_TESTS: contextvars.ContextVar[Optional[StopRequest]] = contextvars.ContextVar("in_tests")
+
+
+def stop_in_test() -> None:
+    """Leave a TEST pass that a signal has come for, if whoever runs it heeds that.
+
+    For layers to call between batches: a TEST pass is between iterations, and changes nothing that
+    training reads.
+
+    Raises:
+        Stopped: a signal came.
+    """
+    request = _IN_TESTS.get(None)
+    if request is not None and request.number is not None:
+        raise Stopped(request.number)

@@ -35,7 +35,8 @@ class Watch:
     def tell(self, **facts: Any) -> None:
         """Leave facts for the message in case this process is ended.
 
-        Those that are understood: ``log`` (the file), ``who`` (which of several processes this is),
+        Those that are understood: ``log`` (the file), ``log_start`` (bytes in it that are of
+        earlier processes), ``who`` (which of several processes this is),
         ``last`` (the last iteration), ``snapshot`` (to go on from), ``remedy`` (how).
         """
         if self._board is not None:
@@ -46,8 +47,12 @@ class Watch:
         if self._board is not None:
             self._board.iteration = number
 
-    def keep_log(self, path: Union[str, os.PathLike[str]]) -> None:
+    def keep_log(self, path: Union[str, os.PathLike[str]], goes_on: bool = False) -> None:
         """Keep the framework's log, from the beginning of this process on, in the file ``path``.
+
+        Args:
+            path: of the file.
+            goes_on: whether what the file has of earlier processes stays before it.
 
         Raises:
             AmctError: it cannot be written.
@@ -56,9 +61,10 @@ class Watch:
             return
         path = os.fspath(path)
         try:
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | (0 if goes_on else os.O_TRUNC)
             log = os.open(path, flags, _LOG_MODE)
             try:
+                start = os.fstat(log).st_size
                 os.write(log, contents(_STANDARD_ERROR))
                 os.dup2(log, _STANDARD_ERROR)
             finally:
@@ -69,7 +75,7 @@ class Watch:
                 file=path,
                 remedy="Check the folder, its permissions and the space left.",
             ) from error
-        self.tell(log=path)
+        self.tell(log=path, log_start=start)
 
     def log_from(self, start: int) -> bytes:
         """Return what the log has from byte ``start`` on; nothing where none is kept."""

@@ -349,6 +349,11 @@ def _weights(folder: Path, kind: str, *shapes: "tuple[int, ...]") -> str:
         ('type: "BatchNorm"', ((3,), (3,), (1,)), "its statistics are for 3"),
         ('type: "Scale" scale_param { axis: 1 }', ((3,),), "is to be combined from axis 1"),
         ('type: "Scale" scale_param { axis: 1 num_axes: -1 }', ((4,),), "combined from axis 1"),
+        ('type: "Bias"', ((3,),), "is to be combined from axis 1"),
+        ('type: "Normalize" norm_param { channel_shared: false }', ((3,),), "blob 0 is for 3"),
+        ('type: "BN"', ((1, 3, 1, 1),) * 4, "blob 0 is for 3"),
+        ('type: "Interp" interp_param { height: 2 width: 2 pad_beg: -2 pad_end: -2 }', (), "left"),
+        ('type: "Upsample" upsample_param { scale: inf }', (), "another Caffe's Upsample"),
         ('type: "Scale"', (), "no weights for it"),
         ('type: "PReLU"', (), "no weights for it"),
         ('type: "InnerProduct" inner_product_param { num_output: 2 }', ((2, 9), (2,)), "9 values"),
@@ -369,6 +374,67 @@ def test_a_layer_that_does_not_fit_its_input_is_refused_by_both_engines(
     for engine in ("reference", "fast"):
         with pytest.raises(ModelError, match=words):
             Simulator(model, weights, engine).run({"x": np.ones((1, 4, 4, 6), np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("dims", "layer", "words"),
+    [
+        ((1, 4), 'type: "LRN"', "has 2 axes; expected 4"),
+        ((1, 2, 2, 2, 2), 'type: "MVN"', "has 5 axes; expected 1 to 4"),
+        ((1, 4), 'type: "Interp" interp_param { height: 2 width: 2 }', "has 2 axes; expected 4"),
+        ((1,), 'type: "ShuffleChannel" shuffle_channel_param { group: 1 }', "has 1 axes"),
+    ],
+)
+def test_a_layer_that_takes_images_is_refused_for_other_inputs(tmp_path, dims, layer, words):
+    model = tmp_path / "net.prototxt"
+    shape = " ".join(f"dim: {size}" for size in dims)
+    data = f'layer {{ name: "d" type: "Input" top: "x" input_param {{ shape {{ {shape} }} }} }}'
+    model.write_text(f'{data} layer {{ name: "y" bottom: "x" top: "y" {layer} }}')
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=words):
+            Simulator(str(model), _weights(tmp_path, "Nothing"), engine).run(
+                {"x": np.ones(dims, np.float32)}
+            )
+
+
+def test_inputs_of_a_sum_have_one_shape(tmp_path):
+    model = _deployed(
+        tmp_path,
+        'layer { name: "half" type: "Slice" bottom: "x" top: "a" top: "b" '
+        "slice_param { axis: 1 slice_point: 1 } }",
+        'layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "y" }',
+    )
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=r"layer 'sum'.*differs from another one"):
+            Simulator(model, _weights(tmp_path, "Nothing"), engine).run(
+                {"x": np.ones((1, 4, 4, 6), np.float32)}
+            )
+
+
+def test_a_dequant_has_a_factor_per_channel(tmp_path):
+    model = _deployed(
+        tmp_path,
+        'layer { name: "q" bottom: "x" top: "q" type: "Quant" '
+        'quant_param { scale: 1 offset: "\\000" } }',
+        'layer { name: "conv" type: "Pooling" bottom: "q" top: "a" '
+        "pooling_param { pool: AVE kernel_size: 2 } }",
+        'layer { name: "y" type: "DeQuant" bottom: "a" top: "y" }',
+    )
+    weights = tmp_path / "net.caffemodel"
+    with weights.open("wb") as stream:
+        writer.write(stream, "net", [("y", "DeQuant", [np.ones(3, np.uint64)])])
+    for engine in ("reference", "fast"):
+        with pytest.raises(ModelError, match=r"it has 3 factors; its input has 4 channels"):
+            Simulator(model, str(weights), engine)
+
+
+def test_a_network_that_onnx_cannot_express_is_refused(tmp_path):
+    onnx_export = pytest.importorskip("cpu_sim_backend.onnx_export.export")
+    quant = 'type: "Quant" quant_param { scale: 1 offset: "\\000" }'
+    model = _deployed(tmp_path, f'layer {{ name: "q" bottom: "x" top: "q" {quant} }}')
+    simulator = Simulator(model, _weights(tmp_path, "Nothing"))
+    with pytest.raises(ModelError, match="it has no valid form in ONNX"):
+        onnx_export.export(simulator.graph)
 
 
 @pytest.mark.parametrize("scale", ["-0.0", "-1", "nan", "inf", "1e39", "1e-46"])

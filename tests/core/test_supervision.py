@@ -15,7 +15,7 @@ import pytest
 
 import amct_core
 from amct_core.supervision.board import Board
-from amct_core.supervision.stopping import Stopped, StopRequest
+from amct_core.supervision.stopping import Stopped, StopRequest, stop_in_test
 from amct_core.supervision.watch import Watch, current
 
 REPOSITORY = Path(amct_core.__file__).parents[1]
@@ -134,6 +134,20 @@ class TestWhatTheFrameworkWrites:
     ) -> None:
         run(tmp_path, "os.write(2, b'one ')\ncurrent().keep_log('f.log')\nos.write(2, b'two')")
         assert (tmp_path / "f.log").read_text() == "one two"
+
+    def test_a_log_that_goes_on_keeps_what_it_had_and_shows_none_of_it(
+        self, tmp_path: Path
+    ) -> None:
+        (tmp_path / "f.log").write_text("of another process\n")
+        body = "os.write(2, b'one ')\ncurrent().keep_log('f.log', goes_on=True)\nos.abort()"
+        done = run(tmp_path, body)
+        assert (tmp_path / "f.log").read_text() == "of another process\none "
+        assert done.err.startswith("The last lines of f.log:\n  one \n")
+
+    def test_else_it_begins_with_this_process(self, tmp_path: Path) -> None:
+        (tmp_path / "f.log").write_text("of another process\n")
+        run(tmp_path, "current().keep_log('f.log')")
+        assert (tmp_path / "f.log").read_text() == ""
 
     def test_a_file_that_cannot_be_written_is_an_error(self, tmp_path: Path) -> None:
         done = run(tmp_path, "current().keep_log('no/f.log')")
@@ -273,6 +287,19 @@ class TestSignals:
             os.kill(os.getpid(), signal.SIGINT)
             assert request.number == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == before
+
+    def test_a_test_pass_is_left_only_where_the_request_heeds_that(self) -> None:
+        stop_in_test()
+        with StopRequest(heeds_in_tests=True):
+            stop_in_test()
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(Stopped) as caught:
+                stop_in_test()
+            assert caught.value.status == 143
+            with StopRequest():
+                os.kill(os.getpid(), signal.SIGTERM)
+                stop_in_test()
+        stop_in_test()
 
     def test_the_status_is_that_of_shells(self) -> None:
         assert Stopped(signal.SIGTERM).status == 143

@@ -146,6 +146,27 @@ def test_a_signal_keeps_what_was_learned_and_the_printed_command_goes_on_bit_by_
     assert "Solving" in log
 
 
+def test_a_signal_in_a_test_pass_is_heeded_at_once_and_loses_nothing(team):
+    stopped = team("stopped", max_iter=60, test_iter=1_000_000, snapshot=30)
+    process = start(stopped.folder, *SOLVER, "--metrics", "m.jsonl")
+    wait_for_lines(stopped.folder / "m.jsonl", 30, process)
+    while not (stopped.folder / "snap_iter_30.solverstate").exists():
+        time.sleep(0.01)
+    time.sleep(0.5)  # into the TEST pass, which would take hours
+    process.send_signal(signal.SIGTERM)
+    done = finish(process)
+    assert done.returncode == 143
+    assert "Traceback" not in done.stderr
+    assert "Stopped before iteration 30 of 60; 'snap_iter_30.solverstate'" in done.stderr
+    change(stopped.folder / "solver.prototxt", "1000000", "2")
+    run(stopped.folder, *command_in(done.stderr))
+
+    whole = team("whole", max_iter=60, test_iter=2)
+    run(whole.folder, *SOLVER)
+    assert blobs(stopped.snapshot(60)) == blobs(whole.snapshot(60))
+    assert (stopped.folder / "record.txt").read_text() == (whole.folder / "record.txt").read_text()
+
+
 def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     folder = digits.folder
     solver = (
@@ -156,6 +177,10 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     (folder / "solver.prototxt").write_text(solver)
     arguments = ("qat", "run", digits.model, digits.weights, "--solver", "solver.prototxt")
     arguments += ("-o", "q", "--metrics", "m.jsonl")
+
+    def solvers_in_log() -> int:
+        return (folder / "q/caffe.log").read_text().count("] Solver scaffolding done.")
+
     process = start(folder, *arguments)
     wait_for_lines(folder / "m.jsonl", 3, process)
 
@@ -184,12 +209,13 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     for path in (folder / "solver.prototxt", folder / "q/solver.prototxt"):
         change(path, "30000", str(stopped_at + 10))
     forge_digests(folder / "q", folder / "solver.prototxt")
-    again = run(folder, *arguments)
+    again = run(folder, *("q/" if word == "q" else word for word in arguments))
     assert f"it goes on after iteration {stopped_at}" in again.stderr
     assert "q/result/model_deploy_weights.caffemodel" in again.stdout
     numbers = [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()]
     iterations = [line["iteration"] for line in numbers if "loss" in line]
     assert iterations == list(range(stopped_at + 10))
+    assert solvers_in_log() == 2, "of the run that was stopped, and of the one that went on"
 
     # A file that the run had made is another one now.
     (folder / "q/modified_model.caffemodel").write_bytes(b"")
@@ -200,6 +226,7 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     assert "it goes on" not in restarted.stderr
     numbers = [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()]
     assert numbers[0]["iteration"] == 0
+    assert solvers_in_log() == 1
 
 
 def forge_digests(folder: Path, solver: Path) -> None:

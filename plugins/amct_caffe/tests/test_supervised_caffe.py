@@ -6,6 +6,7 @@ The checks before training refuse most of them; a command of the test's own runs
 from __future__ import annotations
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any, Callable, Optional
 import attrs
 import pytest
 
+from plugins.amct_caffe.tests.ptq import networks
 from plugins.amct_caffe.tests.qat import nets
 
 pytestmark = pytest.mark.caffe
@@ -26,11 +28,12 @@ from amct_core.hookspecs import hookimpl
 
 def load():
     @click.command("alone")
-    def command():
+    @click.option("--goes-on", is_flag=True)
+    def command(goes_on):
         from amct_caffe.runtime.training import run_solver
         from amct_core.supervision.watch import current
 
-        current().keep_log("caffe.log")
+        current().keep_log("caffe.log", goes_on)
         run_solver("solver.prototxt", None)
 
     return command
@@ -98,7 +101,9 @@ MISTAKES = {
     "missing list": Mistake(
         network(image_list("gone.txt")), ("layer 'images'", "gone.txt", "File is empty")
     ),
-    "missing LMDB": Mistake(network(lmdb("gone_lmdb")), ("layer 'images'", "No such file")),
+    "missing LMDB": Mistake(
+        network(lmdb("gone_lmdb")), ("gone_lmdb, layer 'images'", "No such file")
+    ),
     "kernel larger than the input": Mistake(
         network(middle=TOO_LARGE), ("layer 'large'", "Check failed", "shapes of its inputs")
     ),
@@ -120,7 +125,11 @@ def own_environment() -> dict[str, str]:
 
 
 def amct(
-    folder: Path, *arguments: str, before: Optional[Callable[[], None]] = None, **variables: str
+    folder: Path,
+    *arguments: str,
+    before: Optional[Callable[[], None]] = None,
+    program: str = "amct_core",
+    **variables: str,
 ) -> subprocess.CompletedProcess[str]:
     site = folder / "site"
     if not site.exists():
@@ -131,7 +140,7 @@ def amct(
         (site / "mine_module.py").write_text(PLUGIN)
     path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.run(
-        [sys.executable, "-m", "amct_core", *arguments],
+        [sys.executable, "-m", program, *arguments],
         cwd=folder,
         env={**own_environment(), "PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1", **variables},
         capture_output=True,
@@ -196,3 +205,101 @@ def test_a_loss_that_is_no_number_stops_training_with_layer_and_snapshot(tmp_pat
     assert "the loss is" in error
     assert "layer '" in error
     assert "The last good snapshot is 's_iter_1.solverstate'" in error
+
+
+def test_a_log_of_several_runs_tells_of_the_last_one(tmp_path: Path) -> None:
+    write(tmp_path, MISTAKES["missing list"].net)
+    (tmp_path / "caffe.log").write_text("F1129 08:55:23.682250  196 net.cpp:1] of another run\n")
+    done = amct(tmp_path, "alone", "--goes-on")
+    assert done.returncode == 1
+    assert "gone.txt" in done.stderr.splitlines()[-1]
+    assert "of another run" not in done.stderr
+    assert (tmp_path / "caffe.log").read_text().startswith("F1129 08:55:23.682250  196 net.cpp:1]")
+
+
+@pytest.mark.parametrize("command", ["verify", "simulate -o out.npz"])
+def test_data_layers_that_end_caffe_in_verify_and_simulate(tmp_path: Path, command: str) -> None:
+    name, *options = command.split()
+    prefix = saved_with_images(tmp_path)
+    done = amct(tmp_path, name, prefix, "--data-layer", "--iterations", "1", *options)
+    assert "The last lines of amct_log/framework.log:" in done.stderr
+    require_one_error(done, "Error: gone.png, layer 'images': Caffe ended the process: ")
+    assert not (tmp_path / "out.npz").exists()
+
+
+def saved_with_images(folder: Path) -> str:
+    """Return the prefix of saved models with a TEST data layer that reads a file of no image.
+
+    Only Caffe finds that out; what can be known without it is refused before.
+    """
+    networks.write(folder, network())
+    made = amct(folder, "ptq", "run", "net.prototxt", "net.caffemodel", "-o", "q")
+    assert made.returncode == 0, made.stderr
+    (folder / "images.txt").write_text("gone.png 0\n")
+    (folder / "gone.png").write_text("no image")
+    model = folder / "q/result/model_fake_quant_model.prototxt"
+    name, source, *others = re.split(r"^(?=layer \{)", model.read_text(), flags=re.MULTILINE)
+    assert "DummyData" in source
+    model.write_text("".join([name, image_list("images.txt"), *others]))
+    return "q/result/model"
+
+
+def require_one_error(done: subprocess.CompletedProcess[str], *told: str) -> None:
+    assert done.returncode == 1, done.stderr
+    error = done.stderr.splitlines()[-1]
+    for part in told:
+        assert part in error
+    assert "    @ " not in done.stderr, "no stack of C++"
+
+
+EVALUATOR = """
+import caffe
+
+class Evaluator:
+    def calibration(self, model, weights):
+        print("begun", flush=True)
+        {body}
+
+customize_evaluator = Evaluator()
+"""
+
+CALIBRATION = (
+    *("calibration", "--model", "net.prototxt", "--weights", "net.caffemodel"),
+    *("--save_path", "out/s", "--evaluator", "eva.py"),
+)
+
+
+class TestTheCommandThatAmctHas:
+    """``amct_caffe calibration`` is supervised like ``amct``."""
+
+    def write(self, folder: Path, body: str) -> None:
+        networks.write(folder)
+        (folder / "eva.py").write_text(EVALUATOR.format(body=body))
+
+    def test_an_evaluator_that_ends_caffe_is_one_error(self, tmp_path: Path) -> None:
+        self.write(tmp_path, "caffe.Net('bad.prototxt', caffe.TEST)")
+        (tmp_path / "bad.prototxt").write_text(nets.layer("odd", "Nonsense", ()))
+        (tmp_path / "tmp").mkdir()
+        done = amct(tmp_path, *CALIBRATION, program="amct_caffe", TMPDIR=str(tmp_path / "tmp"))
+        require_one_error(done, "layer 'odd'", "Unknown layer type: Nonsense", "amct doctor")
+        assert not (tmp_path / "out").exists()
+
+    def test_the_files_in_between_that_it_left_are_removed_by_the_next_one(
+        self, tmp_path: Path
+    ) -> None:
+        self.write(tmp_path, "__import__('os').abort()")
+        (tmp_path / "tmp").mkdir()
+        for _ in range(2):
+            amct(tmp_path, *CALIBRATION, program="amct_caffe", TMPDIR=str(tmp_path / "tmp"))
+            left = [path for path in (tmp_path / "tmp").iterdir() if "amct_caffe" in path.name]
+            assert len(left) == 1
+
+    def test_a_signal_ends_it_with_its_status(self, tmp_path: Path) -> None:
+        self.write(
+            tmp_path,
+            "__import__('os').kill(__import__('os').getppid(), 15); __import__('time').sleep(60)",
+        )
+        done = amct(tmp_path, *CALIBRATION, program="amct_caffe")
+        assert done.returncode == 143
+        assert "Stopped by SIGTERM." in done.stderr
+        assert "Traceback" not in done.stderr

@@ -16,6 +16,7 @@ from amct_caffe.common.cmd_line_utils import data_handler
 from amct_caffe.frontend import CaffeFrontend
 from amct_core.config import ptq_json
 from amct_core.errors import ConfigError, RecordError
+from amct_core.files import temporary_folder
 from amct_core.graph.input_data import ArrayKind, check_input_data
 from amct_core.ptq.workflow import PtqNetwork
 
@@ -37,7 +38,7 @@ def calibrate(arguments: CalibrationArguments) -> None:
         caffe.set_mode_gpu()
         caffe.set_device(arguments.gpu_id)
     evaluator = None if arguments.evaluator is None else load_evaluator(arguments.evaluator)
-    with tempfile.TemporaryDirectory(prefix="amct_caffe_") as folder:
+    with temporary_folder(tempfile.gettempdir(), "amct_caffe") as folder:
         config = os.path.join(folder, "config.json")
         modified_model = os.path.join(folder, "modified_model.prototxt")
         modified_weights = os.path.join(folder, "modified_model.caffemodel")

@@ -24,6 +24,7 @@ from amct_caffe.runtime.shape_recorder import ShapeRecorder
 from amct_core.errors import QuantizationError, TrainingError
 from amct_core.numerics.clipping import ValueRange
 from amct_core.plugins import registries
+from amct_core.supervision.stopping import stop_in_test
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -62,6 +63,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         blobs = own[0].data, own[1].data, own[2].data  # several times faster than by iteration
         state = BoundState.from_blobs(*blobs)
         if self.phase == TEST:
+            stop_in_test()
             state = self._for_testing(state)
         else:
             state = self._for_training(state, x)

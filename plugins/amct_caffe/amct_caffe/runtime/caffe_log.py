@@ -6,15 +6,21 @@ util/io.cpp, util/db_lmdb.cpp, syncedmem.hpp and the data layers) and the line f
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import List, Optional, Tuple
 
 from amct_caffe.runtime.capabilities.apart import sentence_of
 from amct_core.extensions.fault import Fault
+from amct_core.textproto import parse
+from amct_core.textproto.scalars import quoted
 
 _FATAL = re.compile(r"^F\d{4,8} ")
 _CREATING = re.compile(r"\] Creating [Ll]ayer (?P<layer>.+)$")
 _CREATED = ("] Network initialization done.", "] Sharing weights", "] Solving ")
+_LAYER_OPENS = "layer {"
+_CLOSES = "}"
+_SOURCE = re.compile(r'^    source: ".*"$')
 _EXCEPTION = re.compile(r"^terminate called after throwing an instance of '(?P<kind>[^']+)'")
 _WHAT = re.compile(r"^\s+what\(\):\s*(?P<what>.*)$")
 
@@ -68,10 +74,12 @@ def fault(log: str) -> Optional[Fault]:
             return None
     before = lines[max(0, end - _LINES_BEFORE) : end]
     in_snapshot = bool(before) and _SNAPSHOT.search(before[-1]) is not None
+    layer = None if in_snapshot else _layer(lines[:end])
     return Fault(
         sentence=sentence,
-        layer=None if in_snapshot else _layer(lines[:end]),
-        file=_file([*reversed(lines[max(0, end - _LINES_BEFORE) : end + 1])]),
+        layer=layer,
+        file=_file([*reversed(lines[max(0, end - _LINES_BEFORE) : end + 1])])
+        or _source(lines[:end], layer),
         remedy=_FULL_DISK if in_snapshot else _remedy(sentence),
     )
 
@@ -97,6 +105,23 @@ def _layer(lines: List[str]) -> Optional[str]:
             return found["layer"]
         if any(text in line for text in _CREATED):
             return None
+    return None
+
+
+def _source(lines: List[str], layer: Optional[str]) -> Optional[str]:
+    """Return the data that a layer reads, by the net that Caffe has logged last.
+
+    An LMDB that cannot be opened is not named otherwise.
+    """
+    if layer is None:
+        return None
+    named = f"  name: {quoted(layer.encode())}"
+    begins = [index for index, line in enumerate(lines) if line == _LAYER_OPENS]
+    for begin in reversed(begins):
+        block = list(itertools.takewhile(lambda line: line != _CLOSES, lines[begin:]))
+        if named in block:
+            named_source = next(filter(_SOURCE.match, block), None)
+            return None if named_source is None else parse(named_source).string("source")
     return None
 
 

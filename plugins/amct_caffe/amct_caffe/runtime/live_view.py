@@ -7,7 +7,7 @@ import logging
 import sys
 import time
 from collections import deque
-from typing import Any, Deque, Dict, Optional
+from typing import Any, Deque, Dict, Iterable, Optional
 
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.runtime.caffe_scores import ScoreReader
@@ -158,7 +158,8 @@ class LiveView:
 
 
 def _bar() -> Any:
-    from rich.console import Console
+    """Return a bar with the numbers in a line of their own: a terminal has 80 columns."""
+    from rich.console import Console, RenderableType
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
@@ -166,11 +167,17 @@ def _bar() -> Any:
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Bar(Progress):
+        def get_renderables(self) -> Iterable[RenderableType]:
+            yield from super().get_renderables()
+            for task in self.tasks:
+                yield Text(task.fields["numbers"])
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    numbers = TextColumn("{task.fields[numbers]}")
     console = Console(stderr=True)
-    return Progress(*columns, TimeRemainingColumn(), numbers, console=console, transient=True)
+    return Bar(*columns, TimeRemainingColumn(), console=console, transient=True)
 
 
 def _batch_size(net: Any) -> int:

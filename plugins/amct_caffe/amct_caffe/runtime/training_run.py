@@ -2,8 +2,9 @@
 
 Caffe calls back before the first forward of an iteration and when its gradients are there.  An
 exception that is raised there leaves ``solve()`` with weights, solver state and counters as they
-were after the last whole iteration.  ``step(1)`` in a loop would do as well, but Caffe's smoothed
-loss and the last TEST pass belong to ``solve()``.
+were after the last whole iteration.  So does one in a TEST pass, which comes before the first
+callback of an iteration and after all of the one before.  ``step(1)`` in a loop would do as well,
+but Caffe's smoothed loss and the last TEST pass belong to ``solve()``.
 
 Source: BVLC Caffe, ``Solver::Step`` and ``Solver::Solve``.
 """
@@ -20,7 +21,7 @@ from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.model.formats.snapshots import Snapshot, snapshot_of
 from amct_caffe.runtime.live_view import LiveView
 from amct_core.errors import QuantizationError, TrainingError
-from amct_core.supervision.stopping import StoppedBetweenIterations, StopRequest
+from amct_core.supervision.stopping import Stopped, StoppedBetweenIterations, StopRequest
 from amct_core.supervision.watch import current
 
 _log = logging.getLogger("amct_caffe.training")
@@ -42,7 +43,8 @@ class TrainingRun:
         view: shows the numbers; None: nobody.
         resumed_from: the ``.solverstate`` that the solver was restored from.
         how_to_go_on: says how to go on from a snapshot.
-        agreed: returns the largest of the numbers that all ranks of a common training give it.
+        agreed: returns the largest of the numbers that all ranks of a common training give it;
+            None: it is alone.
         writes: whether this process writes the snapshots; one of several ranks does.
     """
 
@@ -53,7 +55,7 @@ class TrainingRun:
         view: Optional[LiveView] = None,
         resumed_from: Optional[str] = None,
         how_to_go_on: Optional[HowToGoOn] = None,
-        agreed: Callable[[int], int] = lambda number: number,
+        agreed: Optional[Callable[[int], int]] = None,
         writes: bool = True,
     ) -> None:
         self._solver = solver
@@ -62,14 +64,15 @@ class TrainingRun:
         self._test_interval = settings.test_interval
         self._view = view
         self._how_to_go_on = how_to_go_on or _with_resume
-        self._agreed = agreed
+        self._agreed = agreed or (lambda number: number)
         self._writes = writes
         self._losses = _LossReader(solver.net)
         self._first = solver.iter
         self._good: Optional[str] = resumed_from
         self._unproven: Optional[Snapshot] = None
         self._watch = current()
-        self._stop = StopRequest()
+        # Ranks cannot agree in a TEST pass: the first of them may be the only one that runs it.
+        self._stop = StopRequest(heeds_in_tests=agreed is None)
 
     def run(self, solve: Callable[[], Any]) -> None:
         """Train to the end.
@@ -91,6 +94,11 @@ class TrainingRun:
                 else:
                     with self._view:
                         solve()
+        except StoppedBetweenIterations:
+            raise
+        except Stopped as stop:  # in a TEST pass
+            message = self._keep(self._solver.iter)
+            raise StoppedBetweenIterations(stop.number, message) from None
         except QuantizationError as error:
             raise QuantizationError(
                 f"{error.problem} This was at iteration {self._solver.iter}.",
@@ -135,7 +143,7 @@ class TrainingRun:
             snapshot = snapshot_of(self._settings, number)
             if not taken:
                 self._solver.snapshot()
-                self._require_whole(snapshot)
+            self._require_whole(snapshot)
             state = snapshot.state
         return (
             f"Stopped before iteration {number} of {self._settings.max_iter}; '{state}' and its "

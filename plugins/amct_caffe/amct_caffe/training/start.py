@@ -20,6 +20,7 @@ class Start:
         metrics: a file of JSON lines to write.
         how_to_go_on: says how to go on from a ``.solverstate``; None: with --resume.
         log: the file that gets Caffe's log; None: beside the snapshots.
+        goes_on: whether it goes on with what an earlier process began: then its log stays.
     """
 
     weights: Optional[str] = None
@@ -27,6 +28,7 @@ class Start:
     metrics: Optional[str] = None
     how_to_go_on: Optional[Callable[[str], str]] = None
     log: Optional[str] = None
+    goes_on: bool = False
 
     def complete(self) -> Start:
         """Return the same with its weights.

@@ -79,7 +79,10 @@ def keep_caffes_log(solver: Solver, start: Start) -> None:
 
     Says what a resumed training is not: data layers do not remember where they were.
     """
-    current().keep_log(start.log or file_under(solver.snapshot_prefix, "caffe.log"))
+    current().keep_log(
+        start.log or file_under(solver.snapshot_prefix, "caffe.log"),
+        goes_on=start.goes_on or start.resume is not None,
+    )
     if start.resume is not None:
         _log.info(
             "going on from '%s'; Caffe's data layers begin with their first sample again, so the "
@@ -213,8 +216,12 @@ def run_all(
             **edits.files,
         },
         # Files of a run name each other by paths that begin with this one.
-        **{"path of the folder": folder, "backend": backend, "input shapes": input_shapes or {}},
-        **{"changes to the config": edits.said or None},
+        **{
+            "path of the folder": os.path.normpath(folder),
+            "backend": backend,
+            "input shapes": input_shapes or {},
+            "changes to the config": edits.said or None,
+        },
     )
     with contextlib.ExitStack() as stack:
         earlier = None
@@ -239,7 +246,8 @@ def run_all(
             run_folder.write_state(folder, inputs, made)
         state = None if earlier is None else _state_to_go_on_from(folder, solver)
         log = os.path.join(folder, "caffe.log")
-        start = Start(files.modified.weights, state, metrics, how_to_go_on, log)
+        goes_on = earlier is not None
+        start = Start(files.modified.weights, state, metrics, how_to_go_on, log, goes_on)
         snapshot = train(files.solver, start)
         modified = files.modified.model
         return workflow.save(

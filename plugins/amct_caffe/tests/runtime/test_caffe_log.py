@@ -86,3 +86,29 @@ def test_an_exception_of_cpp_that_nobody_catches() -> None:
     assert found is not None
     assert found.sentence == "std::bad_alloc"
     assert "memory" in found.remedy
+
+
+def net(layer: str) -> str:
+    """Return what Caffe logs of a net before it makes it: protobuf's text of all layers."""
+    other = 'layer {\n  name: "other"\n  data_param {\n    source: "not_this"\n  }\n}\n'
+    return info("net.cpp:53", 'Initializing net from parameters: \nname: "n"') + other + layer
+
+
+SOURCE = 'layer {\n  name: "data"\n  type: "Data"\n  data_param {\n    source: "%s"\n  }\n}\n'
+
+
+def test_a_database_that_no_line_names_is_the_source_of_its_layer() -> None:
+    sentence = "Check failed: mdb_status == 0 (2 vs. 0) No such file or directory"
+    earlier = net(SOURCE % "train_lmdb") + BUILT
+    found = fault(
+        earlier + net(SOURCE % r"\346\225\260_lmdb") + CREATING + fatal("db_lmdb.hpp:15", sentence)
+    )
+    assert found is not None
+    assert (found.layer, found.file) == ("data", "数_lmdb"), "of the net that was being made"
+
+
+def test_a_layer_without_a_source_names_no_file() -> None:
+    layer = 'layer {\n  name: "data"\n  type: "Input"\n}\n'
+    found = fault(net(layer) + CREATING + fatal("blob.cpp:32", "Check failed: shape[i] >= 0"))
+    assert found is not None
+    assert (found.layer, found.file) == ("data", None)
