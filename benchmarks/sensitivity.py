@@ -48,9 +48,9 @@ from cpu_sim_backend.analysis.float_network import (
     same_values,
 )
 from cpu_sim_backend.analysis.sensitivity import (
-    SAMPLES,
     Sensitivities,
     measure_sensitivity,
+    samples_for,
     spearman,
 )
 from cpu_sim_backend.ptq import SimulatorEngine
@@ -184,6 +184,7 @@ def measure(shared: Path, name: str, images: int | None, passes: int | None) -> 
     """Return the measurement of one network."""
     task = read_task(shared, name, images)
     count = len(task.images)
+    size = samples_for(count)
     passed = min(passes or FULL_PASSES[name], count)
     graph = read_float_network(task.model, task.weights)
     with tempfile.TemporaryDirectory() as folder:
@@ -195,16 +196,16 @@ def measure(shared: Path, name: str, images: int | None, passes: int | None) -> 
 
     # What is compiled is compiled.
     measure_sensitivity(graph, deployed, batches(task, 0, 2), samples=1)
-    found, seconds = timed(lambda: ours(SAMPLES))
+    found, seconds = timed(lambda: ours(size))
     print(f"ours: {seconds}", file=sys.stderr)
     brute = full_passes(graph, deployed, batches(task, 0, passed))
     of_passes = measure_sensitivity(graph, deployed, batches(task, 0, passed), samples=passed)
-    unscaled = measure_sensitivity(graph, deployed, batches(task, 0, SAMPLES), samples=SAMPLES)
+    unscaled = measure_sensitivity(graph, deployed, batches(task, 0, size), samples=size)
     same = all(errors_of(of_passes, kind) == brute.errors[kind] for kind in KINDS)
     whole = {kind: brute.seconds[kind].times(count / passed) for kind in KINDS}
     complete = ours(count)
-    starts = range(SAMPLES, min(count - SAMPLES + 1, SAMPLES * SAMPLES_COMPARED), SAMPLES)
-    samples = [found, *(ours(SAMPLES, start) for start in starts)]
+    starts = range(size, min(count - size + 1, size * SAMPLES_COMPARED), size)
+    samples = [found, *(ours(size, start) for start in starts)]
     rank = compared(found, complete)
     share = shares(seconds, whole)
     return {

@@ -50,7 +50,16 @@ from cpu_sim_backend.ptq.output_errors import (
 Array = NDArray[Any]
 
 SAMPLES = 64
-"""How many samples are used unless somebody asks for more: ``benchmarks/sensitivity.py``."""
+"""How many samples networks run on unless somebody asks for more."""
+
+MOST_SAMPLES = 256
+"""How many are worth it, of many data: see ``benchmarks/sensitivity.py``."""
+
+
+def samples_for(total: int) -> int:
+    """Return on how many of ``total`` samples networks should run: a sixteenth, 64 to 256."""
+    return min(max(total // 16, SAMPLES), MOST_SAMPLES)
+
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """``(steps, total) -> steps``: told how many of ``total`` each step has done."""
@@ -137,7 +146,7 @@ def measure_sensitivity(
         batches: float32 arrays by input blob, batch size first.  The size of a batch decides on the
             memory.
         engine: of the simulator: ``reference``, ``fast`` or ``auto``.
-        samples: the networks run on the first so many; a batch that cannot be divided is used as a
+        samples: the networks run on the first so many, see :func:`samples_for`; a batch that cannot be divided is used as a
             whole.  All others count by the error of each layer's own output.
         progress: goes through the steps, each of which tells how many samples one layer has done.
 
@@ -283,5 +292,6 @@ __all__ = [
     "SensitivityNetworks",
     "measure_sensitivity",
     "sampled",
+    "samples_for",
     "spearman",
 ]
