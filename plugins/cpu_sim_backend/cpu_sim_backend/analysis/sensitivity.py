@@ -146,8 +146,9 @@ def measure_sensitivity(
         batches: float32 arrays by input blob, batch size first.  The size of a batch decides on the
             memory.
         engine: of the simulator: ``reference``, ``fast`` or ``auto``.
-        samples: the networks run on the first so many, see :func:`samples_for`; a batch that cannot be divided is used as a
-            whole.  All others count by the error of each layer's own output.
+        samples: the networks run on the first so many, see :func:`samples_for`; a batch that
+            cannot be divided is used as a whole.  All others count by the error of each layer's
+            own output.
         progress: goes through the steps, each of which tells how many samples one layer has done.
 
     Raises:

@@ -17,6 +17,7 @@ from cpu_sim_backend.analysis.sensitivity import (
     SensitivityNetworks,
     measure_sensitivity,
     sampled,
+    samples_for,
 )
 from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 
@@ -235,3 +236,10 @@ def test_where_the_sample_is_all_data_nothing_is_scaled() -> None:
     assert measure_sensitivity(graph, deployed, split(data, 4), samples=12) == (
         measure_sensitivity(graph, deployed, split(data, 4), samples=100)
     )
+
+
+@pytest.mark.parametrize(
+    ("total", "samples"), [(10, 64), (400, 64), (2000, 125), (5000, 256), (50_000, 256)]
+)
+def test_a_sixteenth_of_the_data_is_the_sample_within_bounds(total: int, samples: int) -> None:
+    assert samples_for(total) == samples
