@@ -1,9 +1,10 @@
 """Sensitivities measured on a sample beside brute force over all images.
 
 One network per run, quantized in every layer by the default calibrator on 100 images, as
-``ptq_accuracy.py`` does.  *Ours* is ``measure_sensitivity`` on the first images.  *Brute force*:
-for each layer, the whole network with only that layer in int8 (or only that one in float) on all
-images, in the same engine.  Errors are those of the logits against float.
+``ptq_accuracy.py`` does.  *Ours* is ``measure_sensitivity``, which runs each layer to the end on
+the first images, and by itself on all.  *Brute force*: for each layer, the whole network with only
+that layer in int8 (or only that one in float) on all images, in the same engine.  Errors are those
+of the logits against float.
 
 Brute force takes hours, so the whole networks run on the first images only (``--full-passes``), and
 their seconds are multiplied; errors over all images are computed from each layer on.  That these
@@ -47,9 +48,9 @@ from cpu_sim_backend.analysis.float_network import (
     same_values,
 )
 from cpu_sim_backend.analysis.sensitivity import (
-    SAMPLES,
     Sensitivities,
     measure_sensitivity,
+    samples_for,
     spearman,
 )
 from cpu_sim_backend.ptq import SimulatorEngine
@@ -63,8 +64,7 @@ FULL_PASSES = {"resnet20": 250, "squeezenet": 16}
 """On how many images brute force runs whole networks."""
 SHORT = 100_000
 """Fewer steps than that, one per layer and sample, are not told."""
-OTHER_SIZES = (8, 16, 32, 128)
-SAMPLES_COMPARED = 4
+SAMPLES_COMPARED = 2
 KINDS = ("quantized_alone", "float_alone")
 
 Images = Sequence[Dict[str, Array]]
@@ -184,25 +184,28 @@ def measure(shared: Path, name: str, images: int | None, passes: int | None) -> 
     """Return the measurement of one network."""
     task = read_task(shared, name, images)
     count = len(task.images)
+    size = samples_for(count)
     passed = min(passes or FULL_PASSES[name], count)
     graph = read_float_network(task.model, task.weights)
     with tempfile.TemporaryDirectory() as folder:
         deployed = Simulator(*quantized(task, DEFAULT, Path(folder))).graph
 
     def ours(samples: int, start: int = 0) -> Sensitivities:
-        given = batches(task, start)
+        given = batches(task, start) + batches(task, 0, start)
         return measure_sensitivity(graph, deployed, given, samples=samples, progress=told)
 
-    ours(1)  # what is compiled is compiled
-    found, seconds = timed(lambda: ours(SAMPLES))
+    # What is compiled is compiled.
+    measure_sensitivity(graph, deployed, batches(task, 0, 2), samples=1)
+    found, seconds = timed(lambda: ours(size))
     print(f"ours: {seconds}", file=sys.stderr)
     brute = full_passes(graph, deployed, batches(task, 0, passed))
-    of_passes = ours(passed)
+    of_passes = measure_sensitivity(graph, deployed, batches(task, 0, passed), samples=passed)
+    unscaled = measure_sensitivity(graph, deployed, batches(task, 0, size), samples=size)
     same = all(errors_of(of_passes, kind) == brute.errors[kind] for kind in KINDS)
     whole = {kind: brute.seconds[kind].times(count / passed) for kind in KINDS}
     complete = ours(count)
-    starts = range(SAMPLES, min(count - SAMPLES + 1, SAMPLES * SAMPLES_COMPARED), SAMPLES)
-    samples = [found, *(ours(SAMPLES, start) for start in starts)]
+    starts = range(size, min(count - size + 1, size * SAMPLES_COMPARED), size)
+    samples = [found, *(ours(size, start) for start in starts)]
     rank = compared(found, complete)
     share = shares(seconds, whole)
     return {
@@ -218,9 +221,7 @@ def measure(shared: Path, name: str, images: int | None, passes: int | None) -> 
             "ours_both_kinds": seconds.rounded(),
             "brute_force": {kind: each.rounded() for kind, each in whole.items()},
         },
-        "other_sizes": {
-            str(size): compared(ours(size), complete) for size in OTHER_SIZES if size <= count
-        },
+        "spearman_of_the_sample_alone": compared(unscaled, complete),
         "spread": spread(samples, complete),
         "errors": {kind: errors_by_layer(found, complete, kind) for kind in KINDS},
         "holds": same

@@ -9,6 +9,13 @@ alike.
 not behind the layer is computed once for all layers: per batch both networks run once, and then
 each layer from where it stands.  Numbers are, to the last bit, those of running each network whole.
 
+These are measured on a few samples.  A layer that clips may cost next to nothing on most samples
+and much on a few, which a small sample lacks.  So for each layer the error of its *own* output,
+alone quantized, is measured on all data, which costs about two passes through the float network;
+the error that is *alone quantized* on the sample is multiplied by the mean of the own error over
+all data, over its mean on the sample (a ratio estimate: Cochran, Sampling Techniques, 1977, chapter
+6).  *Alone left float* is that of the sample.
+
 Memory is that of the activations of one batch: those of one of both networks at a time.
 
 Where the network was trained after it was quantized, its int8 weights are not rounded float weights
@@ -37,12 +44,22 @@ from cpu_sim_backend.ptq.output_errors import (
     SquaredError,
     layers_float_alone,
     layers_quantized_alone,
+    outputs_of_layers_quantized_alone,
 )
 
 Array = NDArray[Any]
 
 SAMPLES = 64
-"""How many samples are used unless somebody asks for more: ``benchmarks/sensitivity.py``."""
+"""How many samples networks run on unless somebody asks for more."""
+
+MOST_SAMPLES = 256
+"""How many are worth it, of many data: see ``benchmarks/sensitivity.py``."""
+
+
+def samples_for(total: int) -> int:
+    """Return on how many of ``total`` samples networks should run: a sixteenth, 64 to 256."""
+    return min(max(total // 16, SAMPLES), MOST_SAMPLES)
+
 
 Progress = Callable[[Iterable[int], int], Iterable[int]]
 """``(steps, total) -> steps``: told how many of ``total`` each step has done."""
@@ -59,10 +76,12 @@ class Sensitivities:
     Attributes:
         layers: by quantized layer, in network order.
         samples: on how many samples.
+        scaled_to: to how many the errors alone quantized are scaled: all that were given.
     """
 
     layers: Mapping[str, SensitivityReport]
     samples: int
+    scaled_to: int
 
     def ranking(self) -> Tuple[str, ...]:
         """Return the layers, the one that costs most alone quantized first."""
@@ -76,12 +95,14 @@ class SensitivityNetworks:
     Attributes:
         quantized_alone: the float network, with each quantized layer alone in int8.
         float_alone: the deployable network, with each quantized layer alone in float.
+        own_output: the float network, with what each quantized layer alone in int8 gives itself.
         constants: inputs that the network gives itself.
         divisible: whether a batch can be divided.
     """
 
     quantized_alone: ChangedNetwork
     float_alone: ChangedNetwork
+    own_output: ChangedNetwork
     constants: Mapping[str, Array]
     divisible: bool
 
@@ -101,6 +122,7 @@ class SensitivityNetworks:
         return cls(
             layers_quantized_alone(graph, layers, own, runs),
             layers_float_alone(deployed, graph, layers, values, runs),
+            outputs_of_layers_quantized_alone(graph, layers, runs),
             constants,
             not (whole or constants),
         )
@@ -124,7 +146,9 @@ def measure_sensitivity(
         batches: float32 arrays by input blob, batch size first.  The size of a batch decides on the
             memory.
         engine: of the simulator: ``reference``, ``fast`` or ``auto``.
-        samples: the first so many are used; a batch that cannot be divided is used as a whole.
+        samples: the networks run on the first so many, see :func:`samples_for`; a batch that
+            cannot be divided is used as a whole.  All others count by the error of each layer's
+            own output.
         progress: goes through the steps, each of which tells how many samples one layer has done.
 
     Raises:
@@ -135,9 +159,9 @@ def measure_sensitivity(
     """
     networks = SensitivityNetworks.of(float_graph, deployed, engine)
     sums = _Sums()
-    few = first_samples(batches, samples, networks.divisible)
+    given = sampled(batches, samples, networks.divisible)
     total = 2 * samples * len(networks.float_alone.changes)
-    for _ in progress(_measured(networks, few, sums), total):
+    for _ in progress(_measured(networks, given, sums), total):
         pass
     if not sums.samples:
         raise ConfigError(
@@ -145,57 +169,87 @@ def measure_sensitivity(
             field="data",
             remedy="Give data for the network's inputs.",
         )
-    return Sensitivities(sums.reports(), sums.samples)
+    return Sensitivities(sums.reports(), sums.samples, sums.all_samples)
 
 
 @attrs.define
 class _Sums:
+    """Errors by layer."""
+
     quantized_alone: Dict[str, SquaredError] = attrs.field(factory=dict)
     float_alone: Dict[str, SquaredError] = attrs.field(factory=dict)
+    own_of_sample: Dict[str, SquaredError] = attrs.field(factory=dict)
+    own_of_others: Dict[str, SquaredError] = attrs.field(factory=dict)
     samples: int = 0
+    all_samples: int = 0
 
     def reports(self) -> Dict[str, SensitivityReport]:
         return {
-            name: SensitivityReport(error.mean, self.float_alone[name].mean)
+            name: SensitivityReport(error.mean * self._scale(name), self.float_alone[name].mean)
             for name, error in self.quantized_alone.items()
         }
 
+    def _scale(self, name: str) -> float:
+        """Return the own error over all data, over that on the sample; 1 where that is 0."""
+        sample = self.own_of_sample[name]
+        if name not in self.own_of_others or not sample.total:
+            return 1.0
+        return (sample + self.own_of_others[name]).mean / sample.mean
+
 
 def _measured(
-    networks: SensitivityNetworks, batches: Iterable[Batch], sums: _Sums
+    networks: SensitivityNetworks, batches: Iterable[Tuple[Batch, bool]], sums: _Sums
 ) -> Iterator[int]:
-    """Measure batch by batch; yield, after each layer, the size of the batch."""
+    """Measure batch by batch; yield, after each layer, for how many samples it is done."""
+    for batch, in_sample in batches:
+        given, size = {**networks.constants, **batch}, _size(batch)
+        sums.all_samples += size
+        own = networks.own_output
+        for name, error in own.own_errors(own.unchanged(given)):
+            _add(sums.own_of_sample if in_sample else sums.own_of_others, name, error)
+            yield 0
+        if in_sample:
+            sums.samples += size
+            for _ in _measured_to_the_end(networks, given, sums):
+                yield size
+
+
+def _measured_to_the_end(
+    networks: SensitivityNetworks, batch: Batch, sums: _Sums
+) -> Iterator[None]:
     in_float, in_int8 = networks.quantized_alone, networks.float_alone
-    for batch in batches:
-        given = {**networks.constants, **batch}
-        size = _size(batch)
-        unchanged = in_float.unchanged(given)
-        reference = in_float.compared(unchanged)
-        for name, error in in_float.errors(unchanged, reference):
-            sums.quantized_alone[name] = sums.quantized_alone.get(name, SquaredError()) + error
-            yield size
-        reference = dict(zip(in_int8.values, reference.values()))
-        for name, error in in_int8.errors(in_int8.unchanged(given), reference):
-            sums.float_alone[name] = sums.float_alone.get(name, SquaredError()) + error
-            yield size
-        sums.samples += size
+    unchanged = in_float.unchanged(batch)
+    reference = in_float.compared(unchanged)
+    for name, error in in_float.errors(unchanged, reference):
+        _add(sums.quantized_alone, name, error)
+        yield
+    reference = dict(zip(in_int8.values, reference.values()))
+    for name, error in in_int8.errors(in_int8.unchanged(batch), reference):
+        _add(sums.float_alone, name, error)
+        yield
 
 
-def first_samples(batches: Iterable[Batch], samples: int, divisible: bool) -> Iterator[Batch]:
-    """Yield batches until there are ``samples``; the last one is cut if it can be divided.
+def _add(sums: Dict[str, SquaredError], name: str, error: SquaredError) -> None:
+    sums[name] = sums.get(name, SquaredError()) + error
 
-    A batch whose arrays are not as long as each other is not divided.
+
+def sampled(
+    batches: Iterable[Batch], samples: int, divisible: bool
+) -> Iterator[Tuple[Batch, bool]]:
+    """Yield each batch, and whether it is among the first ``samples``.
+
+    A batch that is in part is divided if that is possible, and if its arrays are as long as each
+    other; else all of it is.
     """
     left = samples
-    for batch in batches if samples > 0 else ():
+    for batch in batches:
         size = _size(batch)
-        if divisible and size > left and len({len(array) for array in batch.values()}) == 1:
-            yield {name: array[:left] for name, array in batch.items()}
+        if 0 < left < size and divisible and len({len(array) for array in batch.values()}) == 1:
+            yield {name: array[:left] for name, array in batch.items()}, True
+            yield {name: array[left:] for name, array in batch.items()}, False
         else:
-            yield batch
+            yield batch, left > 0
         left -= size
-        if left <= 0:
-            return
 
 
 def _size(batch: Batch) -> int:
@@ -237,7 +291,8 @@ __all__ = [
     "SAMPLES",
     "Sensitivities",
     "SensitivityNetworks",
-    "first_samples",
     "measure_sensitivity",
+    "sampled",
+    "samples_for",
     "spearman",
 ]

@@ -112,6 +112,16 @@ class ChangedNetwork:
         for name, found in self.each(unchanged):
             yield name, squared_error(reference, found, self.values)
 
+    def own_errors(self, unchanged: Dict[Value, Array]) -> Iterator[Tuple[str, SquaredError]]:
+        """Yield the name of each changed layer, and the error of those values that it changes.
+
+        Args:
+            unchanged: what they should be; see :meth:`each`.
+        """
+        reference = self.compared(unchanged)
+        for change, (name, found) in zip(self.changes, self.each(unchanged)):
+            yield name, squared_error(reference, found, tuple(change.values))
+
     def each(self, unchanged: Dict[Value, Array]) -> Iterator[Tuple[str, Dict[Value, Array]]]:
         """Yield the name of each changed layer, and what the compared values are with it.
 
@@ -140,6 +150,15 @@ def layers_quantized_alone(
     """Return the float network ``graph`` with each of ``layers`` alone in integers."""
     changes = [quantized_alone(graph, layer, values) for layer in layers]
     return ChangedNetwork.of(graph, changes, values, engine)
+
+
+def outputs_of_layers_quantized_alone(
+    graph: Graph, layers: Sequence[DeployedLayer], engine: Engine
+) -> ChangedNetwork:
+    """Return the same, with what each layer itself gives; so each part is that one layer."""
+    outputs = [graph.node(layer.name).outputs for layer in layers]
+    changes = [quantized_alone(graph, layer, own) for layer, own in zip(layers, outputs)]
+    return ChangedNetwork.of(graph, changes, [value for own in outputs for value in own], engine)
 
 
 def layers_float_alone(

@@ -15,8 +15,9 @@ from amct_core.quantized_model import QuantizedModel
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.analysis.sensitivity import (
     SensitivityNetworks,
-    first_samples,
     measure_sensitivity,
+    sampled,
+    samples_for,
 )
 from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 
@@ -192,17 +193,53 @@ def test_the_first_samples_are_used_and_batches_divided_if_they_can_be(
     rows = np.arange(sum(sizes))
     ends = np.cumsum(sizes)
     given_batches = [{"data": rows[end - size : end]} for end, size in zip(ends, sizes)]
-    found = [batch["data"] for batch in first_samples(given_batches, samples, divisible)]
-    taken = np.concatenate(found) if found else rows[:0]
-    np.testing.assert_array_equal(taken, rows[: len(taken)])
+    found = list(sampled(given_batches, samples, divisible))
+    everything = [batch["data"] for batch, _ in found]
+    taken = [batch["data"] for batch, is_in in found if is_in]
+    np.testing.assert_array_equal(np.concatenate([*everything, rows[:0]]), rows)
+    count = sum(map(len, taken))
+    np.testing.assert_array_equal(np.concatenate([*taken, rows[:0]]), rows[:count])
     if divisible:
-        assert len(taken) == min(samples, len(rows))
+        assert count == min(samples, len(rows))
     else:
         whole = [end for end in ends if end >= samples]
-        assert len(taken) == (whole[0] if whole else len(rows))
+        assert count == (whole[0] if whole else len(rows))
 
 
 def test_a_batch_with_arrays_of_different_lengths_is_not_divided() -> None:
     batch = {"frames": np.zeros((6, 2)), "cont": np.zeros((3, 2))}
-    (found,) = first_samples([batch, batch], 4, True)
-    assert found is batch
+    found = list(sampled([batch, batch], 4, True))
+    assert [(each is batch, is_in) for each, is_in in found] == [(True, True), (True, False)]
+
+
+def test_a_layer_that_clips_on_few_samples_is_found_by_its_own_error_on_the_others() -> None:
+    """The rare samples are a hundred times as large; no such one is among the first 16."""
+    graph, usual, rare = float_network(6), images(60, 6), images(4, 7) * 100
+    model = quantized(folded(graph), usual)
+    deployed, data = quantized_graph(model), np.concatenate([usual, rare])
+    few = measure_sensitivity(graph, deployed, split(usual, 16), samples=16)
+    found = measure_sensitivity(graph, deployed, split(data, 16), samples=16)
+    everything = measure_sensitivity(graph, deployed, split(data, 16), samples=64)
+    assert (found.samples, found.scaled_to) == (16, 64)
+    for name in LAYERS:
+        true = everything.layers[name].quantized_alone
+        assert true > 100 * few.layers[name].quantized_alone
+        assert 0.2 * true < found.layers[name].quantized_alone < 5 * true
+    assert {n: x.float_alone for n, x in found.layers.items()} == {
+        n: x.float_alone for n, x in few.layers.items()
+    }
+
+
+def test_where_the_sample_is_all_data_nothing_is_scaled() -> None:
+    graph, data = float_network(6), images(12, 6)
+    deployed = quantized_graph(quantized(folded(graph), data))
+    assert measure_sensitivity(graph, deployed, split(data, 4), samples=12) == (
+        measure_sensitivity(graph, deployed, split(data, 4), samples=100)
+    )
+
+
+@pytest.mark.parametrize(
+    ("total", "samples"), [(10, 64), (400, 64), (2000, 125), (5000, 256), (50_000, 256)]
+)
+def test_a_sixteenth_of_the_data_is_the_sample_within_bounds(total: int, samples: int) -> None:
+    assert samples_for(total) == samples
