@@ -11,7 +11,7 @@ from amct_core.errors import QuantizationError
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Data, Input
 from amct_core.graph.deployed_layers import DeployedLayer
-from cpu_sim_backend.analysis.causes import Case, costs_accuracy, find_all
+from cpu_sim_backend.analysis.causes import costs_accuracy, find_all
 from cpu_sim_backend.analysis.float_graph import float_graph
 from cpu_sim_backend.analysis.measuring import LayerTally, Measured, measure
 from cpu_sim_backend.analysis.model import (
@@ -24,6 +24,7 @@ from cpu_sim_backend.analysis.model import (
 )
 from cpu_sim_backend.analysis.networks import Networks
 from cpu_sim_backend.analysis.processor import on_processor
+from cpu_sim_backend.analysis.rules import Case
 from cpu_sim_backend.analysis.weights import integer_report, weight_report
 from cpu_sim_backend.data.source import DataSource
 from cpu_sim_backend.simulator import Simulator

@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 
-from cpu_sim_backend.analysis.causes import Case
 from cpu_sim_backend.analysis.model import (
     ActivationReport,
     Histogram,
@@ -16,6 +15,7 @@ from cpu_sim_backend.analysis.model import (
     Similarity,
     WeightReport,
 )
+from cpu_sim_backend.analysis.rules import Case
 
 ACTIVATION = ActivationReport(
     blob="x",
