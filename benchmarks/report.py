@@ -81,13 +81,12 @@ def report(model: str, folder: Path) -> Dict[str, Any]:
 def page_of(found: Any) -> str | None:
     """Return the page; None where what makes it is not installed."""
     from amct_core.errors import EnvironmentUnsuitableError
-    from cpu_sim_backend.analysis import connecting
+    from cpu_sim_backend.report_page import render
 
     try:
-        render = connecting.page_renderer()
+        return render(found)
     except EnvironmentUnsuitableError:
         return None
-    return render(found)
 
 
 def measure(alone: ptq_speed.Alone) -> Dict[str, Any]:

@@ -56,7 +56,7 @@ def _ptq_auto() -> click.Command:
 
 
 def _report() -> click.Command:
-    from cpu_sim_backend.analysis.report_command import command
+    from cpu_sim_backend.reporting.command import command
 
     return command
 

@@ -6,6 +6,6 @@ and ``templates/`` say how it looks; nothing is measured or judged here.
 
 from __future__ import annotations
 
-from cpu_sim_backend.report_page.page import render
+from cpu_sim_backend.report_page.page import check_installed, render
 
-__all__ = ["render"]
+__all__ = ["check_installed", "render"]

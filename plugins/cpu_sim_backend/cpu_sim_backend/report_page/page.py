@@ -41,14 +41,21 @@ def render(report: NetworkReport) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
+def check_installed() -> None:
+    """Raise an EnvironmentUnsuitableError if what makes the page is not installed."""
     try:
-        import jinja2
+        import jinja2  # noqa: F401 - whether it is there
     except ImportError as error:
         raise EnvironmentUnsuitableError(
             "the page of a report is made with jinja2, which is not installed.",
             remedy="Run: pip install 'amct-cpu-sim-backend[report]'. The JSON of it needs none.",
         ) from error
+
+
+def _environment() -> jinja2.Environment:
+    check_installed()
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES, encoding="utf-8"),
         autoescape=True,

@@ -120,7 +120,8 @@ def command(
     options = data_options(data, preprocess, data_layer, iterations)
     if unsaved is not None and (data_layer or options.is_folder):
         raise click.UsageError("with --unsaved, give --data as an .npz file.")
-    _check_outputs(output, sensitivity)
+    if output is not None:
+        _check_page()
     if unsaved is None:
         networks = saved_networks(prefix, float_files)
         source = open_source(prefix, options)
@@ -139,21 +140,20 @@ def command(
     )
     report = analyse(networks, source, question)
     if sensitivity:
-        from cpu_sim_backend.analysis.connecting import with_sensitivities
+        from cpu_sim_backend.reporting.sensitivities import with_sensitivities
 
-        report = with_sensitivities(report, networks, source, sensitivity_samples, engine)
+        report = with_sensitivities(
+            report, networks, source, sensitivity_samples, engine, batch_size
+        )
     _write(report, output, advice_file)
     _print(report, output, advice_file, as_json)
 
 
-def _check_outputs(output: Optional[str], sensitivity: bool) -> None:
-    """Raise before anything runs where what makes a part of the report is not installed."""
-    from cpu_sim_backend.analysis import connecting
+def _check_page() -> None:
+    """Raise before anything runs where what makes the page is not installed."""
+    from cpu_sim_backend.report_page import check_installed
 
-    if output is not None:
-        connecting.page_renderer()
-    if sensitivity:
-        connecting.sensitivity_measure()
+    check_installed()
 
 
 def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignore[type-arg]
@@ -168,14 +168,15 @@ def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignor
 
 def _write(report: NetworkReport, output: Optional[str], advice_file: Optional[str]) -> None:
     from amct_core.files import FileSet
-    from cpu_sim_backend.analysis import connecting, strict_json
+    from cpu_sim_backend.analysis import strict_json
     from cpu_sim_backend.analysis.advice import advice
+    from cpu_sim_backend.report_page import render
 
     if output is None and advice_file is None:
         return
     with FileSet() as files:
         if output is not None:
-            files.add(output, connecting.page_renderer()(report))
+            files.add(output, render(report))
         if advice_file is not None:
             files.add(advice_file, f"{strict_json.dumps(advice(report))}\n")
 

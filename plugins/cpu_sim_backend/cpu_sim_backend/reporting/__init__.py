@@ -1,0 +1,1 @@
+"""``amct report``: what the analysis finds, in words, as JSON, as advice and as a page."""
