@@ -29,9 +29,9 @@ class KnownFile:
     sha256: str
 
     @classmethod
-    def of(cls, path: str) -> KnownFile:
-        """Return what ``path`` holds now."""
-        return cls(_absolute(path), sha256_of(path))
+    def of(cls, path: str, sha256: Optional[str] = None) -> KnownFile:
+        """Return what ``path`` holds now, unless its digest is known already."""
+        return cls(_absolute(path), sha256_of(path) if sha256 is None else sha256)
 
     def check(self) -> None:
         """Raise a ModelError if the file is no longer there, or holds something else."""
