@@ -30,8 +30,8 @@ class KnownFile:
 
     @classmethod
     def of(cls, path: str, sha256: Optional[str] = None) -> KnownFile:
-        """Return what ``path`` holds now; it is not read where its digest is given."""
-        return cls(_absolute(path), sha256 or sha256_of(path))
+        """Return what ``path`` holds now, unless its digest is known already."""
+        return cls(_absolute(path), sha256_of(path) if sha256 is None else sha256)
 
     def check(self) -> None:
         """Raise a ModelError if the file is no longer there, or holds something else."""

@@ -50,7 +50,7 @@ PREPROCESSING: Dict[str, Dict[str, Any]] = {
         "mean": [255 * float(value) for value in CIFAR_MEAN],
         "std": [255 * float(value) for value in CIFAR_DEVIATION],
     },
-    "imagenet": {"channels": "BGR", "crop": 227, "mean": [104, 117, 123]},
+    "imagenet": {"channels": "BGR", "crop": {"width": 227, "height": 227}, "mean": [104, 117, 123]},
 }
 PREFIX, TRAINED = "q/result/model", ("q/modified_model.prototxt", "q/snapshot_iter_4.caffemodel")
 SOLVER = """\

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import mmap
 import os
-from typing import Union
+from typing import Tuple, Union
 
 from amct_core.errors import AmctError, FileFormatError
 from amct_core.files.journal import settle
@@ -22,10 +24,17 @@ def read_text(path: Union[str, os.PathLike[str]]) -> str:
     Raises:
         AmctError: it cannot be read; the message names it.
     """
+    return read_text_and_digest(path)[0]
+
+
+def read_text_and_digest(path: Union[str, os.PathLike[str]]) -> Tuple[str, str]:
+    """Return what :func:`read_text` does, and the SHA-256 digest of the file's bytes in digits."""
     settle(os.path.dirname(os.path.abspath(path)))
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as stream:
-            return stream.read()
+        with open(path, "rb") as stream:
+            content = stream.read()
+        text = io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="surrogateescape")
+        return text.read(), hashlib.sha256(content).hexdigest()
     except OSError as error:
         raise AmctError(
             f"cannot be read: {error.strerror or error}.", file=path, remedy="Check the path."

@@ -384,12 +384,13 @@ def _input_shapes(request: InsertionRequest, views: NetworkViews) -> InputShapes
     return input_shapes(layers, views.test, request.config.input_shapes, request.config_file)
 
 
-def _float_model(network: CaffeNetwork, request: InsertionRequest) -> Mapping[str, Any]:
+def _float_model(
+    network: CaffeNetwork, request: InsertionRequest
+) -> Optional[Mapping[str, Mapping[str, Any]]]:
     """Return what the modified model says of the one that layers are inserted into."""
-    assert network.model_file is not None and network.weights_file is not None
-    found = FloatModel.of(network.model_file, network.weights_file)
-    found = attrs.evolve(found, test_state=network.document.states.test)
-    return found.as_json(os.path.dirname(request.modified_model_file))
+    found = network.float_model
+    folder = os.path.dirname(request.modified_model_file)
+    return None if found is None else found.as_json(folder)
 
 
 def _empty_record(views: NetworkViews, plan: QatPlan, inputs: Mapping[str, str]) -> Record:

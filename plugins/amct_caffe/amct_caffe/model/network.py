@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 
 import attrs
 from numpy.typing import NDArray
 
+from amct_caffe.model.formats.caffemodel.wire import Buffer
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import expected_blobs, needs_weights
@@ -15,6 +17,8 @@ from amct_caffe.model.quantized_names import find_quantized
 from amct_caffe.model.schema.encoding import encode
 from amct_caffe.model.stored_weights import read_blobs
 from amct_core.errors import ModelError
+from amct_core.files import map_file
+from amct_core.float_model import FloatModel, KnownFile
 from amct_core.network_state import NetworkStates
 
 Blobs = List[NDArray[Any]]
@@ -32,6 +36,7 @@ class CaffeNetwork:
         model_file: where the prototxt comes from.
         weights_file: where the blobs come from.
         strangers: layers with blobs that the weights file has and the network has not.
+        contents: of the weights file, mapped; None: there is none.
     """
 
     document: NetDocument
@@ -39,11 +44,27 @@ class CaffeNetwork:
     model_file: Optional[str] = None
     weights_file: Optional[str] = None
     strangers: Sequence[str] = ()
+    contents: Optional[Buffer] = attrs.field(default=None, repr=False)
 
     def copy(self) -> CaffeNetwork:
         """Return a copy whose layers and lists of blobs can be changed; arrays are shared."""
         weights = {name: list(blobs) for name, blobs in self.weights.items()}
         return attrs.evolve(self, document=self.document.copy(), weights=weights)
+
+    @property
+    def float_model(self) -> Optional[FloatModel]:
+        """The files that were read, as they were then; None: there were not both.
+
+        No file is opened once more.
+        """
+        document = self.document
+        if self.model_file is None or self.weights_file is None or self.contents is None:
+            return None
+        return FloatModel(
+            KnownFile.of(self.model_file, document.sha256),
+            KnownFile.of(self.weights_file, hashlib.sha256(self.contents).hexdigest()),
+            document.states.test,
+        )
 
     @property
     def others(self) -> Mapping[str, bytes]:
@@ -92,7 +113,8 @@ def read_network(
     network = CaffeNetwork(document, model_file=model_file, weights_file=weights_file)
     if weights_file is None:
         return network
-    stored = read_blobs(weights_file, network.document.layers)
+    network.contents = map_file(weights_file)
+    stored = read_blobs(weights_file, network.contents, network.document.layers)
     known = {layer.name for layer in network.document.layers}
     network.strangers = [name for name in stored if name not in known]
     for layer in document.used_layers():

@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from amct_caffe.model.formats import hdf5_weights
 from amct_caffe.model.formats.caffemodel import reader as caffemodel
+from amct_caffe.model.formats.caffemodel.wire import Buffer
 from amct_caffe.model.formats.hdf5_weights import StoredBlobs
 from amct_caffe.model.formats.prototxt.layer import Layer
 from amct_core.errors import FileFormatError
-from amct_core.files import map_file
 
 Blobs = Sequence[NDArray[Any]]
 
 
-def read_blobs(path: str, layers: Sequence[Layer]) -> Dict[str, Blobs]:
+def read_blobs(path: str, contents: Buffer, layers: Sequence[Layer]) -> Dict[str, Blobs]:
     """Return the blobs that a weights file has, by layer.
 
     Args:
         path: a ``.caffemodel``, or an HDF5 file (``.caffemodel.h5``).
+        contents: of the file, mapped.
         layers: of the network; they tell which blobs they share.
 
     Raises:
         FileFormatError: the file is damaged, or lacks a blob that no other layer has.
         EnvironmentUnsuitableError: it is an HDF5 file, and h5py is not installed.
     """
-    contents = map_file(path)
     if not hdf5_weights.is_hdf5(contents):
         stored = caffemodel.parse(contents, path).by_name()
         return {name: layer.blobs for name, layer in stored.items()}

@@ -11,7 +11,7 @@ from amct_caffe.model.formats.prototxt.phases import NetState, combined, has_lay
 from amct_caffe.model.formats.prototxt.upgrade import upgrade_net
 from amct_caffe.model.schema.validation import validate
 from amct_core.errors import FileFormatError, ModelError
-from amct_core.files import read_text
+from amct_core.files import read_text_and_digest
 from amct_core.network_state import NetworkState, NetworkStates
 from amct_core.textproto import Message, format_message, parse
 
@@ -27,12 +27,14 @@ class NetDocument:
         layers: in the order of the file, layers of all phases and states.
         file: where it was read from.
         states: what the solver says of its nets, beside the file's own ``state``.
+        sha256: of the bytes of that file; None: it was not read from one.
     """
 
     fields: Message
     layers: List[Layer]
     file: Optional[str] = None
     states: NetworkStates = attrs.field(factory=NetworkStates)
+    sha256: Optional[str] = None
 
     @classmethod
     def create(cls, name: str, layers: Sequence[Layer]) -> NetDocument:
@@ -69,7 +71,7 @@ class NetDocument:
     def copy(self) -> NetDocument:
         """Return an independent copy."""
         layers = [layer.copy() for layer in self.layers]
-        return NetDocument(self.fields.copy(), layers, self.file, self.states)
+        return attrs.evolve(self, fields=self.fields.copy(), layers=layers)
 
     def used_layers(self) -> List[Layer]:
         """Return the layers that training or testing has, in the order of the file."""
@@ -133,7 +135,10 @@ def read(path: str) -> NetDocument:
         FileFormatError: naming file, line, what was found and what was expected.
         ModelError: the file holds no layer.
     """
-    return from_text(read_text(path), path)
+    text, sha256 = read_text_and_digest(path)
+    document = from_text(text, path)
+    document.sha256 = sha256
+    return document
 
 
 def from_text(text: str, file: Optional[str] = None) -> NetDocument:
