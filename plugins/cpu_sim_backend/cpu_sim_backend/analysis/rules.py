@@ -12,8 +12,8 @@ from cpu_sim_backend.analysis.processor import ROLLED_BACK
 
 GAIN = 3.0
 """Decibels that other bounds must win: half of the squared error."""
-POOR_INPUT = 35.0
-"""Decibels; an int8 input better than this is not looked at.  Normal data have 40."""
+POOR_INPUT = 30.0
+"""Decibels; an int8 input better than this is not looked at: its error has 0.1 % of its power."""
 POOR_LAYER = 30.0
 """Decibels; weights of a layer whose output is better than this are not looked at."""
 COARSE_LAYER = 15.0

@@ -52,9 +52,9 @@ def test_a_cause_is_named(changes: dict[str, Any], cause: str) -> None:
     "changes",
     [
         {**CLIPPED, "gain": 2.9},
-        {**CLIPPED, "clipping_snr": 36.0, "rounding_snr": 60.0},
+        {**CLIPPED, "clipping_snr": 30.5, "rounding_snr": 60.0},
         {**WIDE, "gain": 2.9},
-        {**WIDE, "rounding_snr": 35.5},
+        {**WIDE, "rounding_snr": 30.5},
         {"used": 16, "rounding_snr": 24.0},
         {"used": 15, "rounding_snr": 25.5},
         {"int16_saturated": 1e-4},
