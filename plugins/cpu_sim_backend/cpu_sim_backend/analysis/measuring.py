@@ -26,6 +26,7 @@ from cpu_sim_backend.analysis.tallies import (
     SimilarityTally,
 )
 from cpu_sim_backend.data.source import DataSource
+from cpu_sim_backend.execution import told_with
 from cpu_sim_backend.progress import progress
 from cpu_sim_backend.simulator import Simulator
 
@@ -144,7 +145,8 @@ class _Run:
         wanted: Dict[Value, None] = dict.fromkeys(self._float_outputs().values())
         for node in self._float_nodes():
             wanted.update(dict.fromkeys((*node.inputs[:1], *node.outputs[:1])))
-        return self.reference.run_values(batch, tuple(wanted))
+        with np.errstate(invalid="ignore", over="ignore"):  # a Quant behind it tells of it
+            return self.reference.run_values(batch, tuple(wanted))
 
     def _float_nodes(self) -> Iterator[Node]:
         return (self.reference.graph.node(name) for name in self.layers)
@@ -162,7 +164,8 @@ class _Run:
             tally.alone.add(y, found[_OUTPUT])
             tally.accumulators.add(found[accumulator])
             if tally.layer.quant.name not in done:
-                tally.activation.add(x, found[quant])
+                with told_with(tally.layer.name):
+                    tally.activation.add(x, found[quant])
                 done.append(tally.layer.quant.name)
 
     def _alone_simulator(self, layer: DeployedLayer, shape: Tuple[int, ...]) -> Simulator:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from amct_caffe.model.formats.caffemodel import writer
-from amct_core.errors import ModelError
+from amct_core.errors import ModelError, QuantizationError
 from amct_core.graph import Graph
 from amct_core.plugins import registries
 from amct_core.ptq import workflow
@@ -189,6 +189,14 @@ def test_weights_that_training_has_changed_are_told(networks: Networks) -> None:
     found = analyse(other, ArraySource({"data": SAMPLES}), Question("saved", "samples"))
     assert [layer.name for layer in found.layers if layer.weights.retrained] == ["ip"]
     assert any("1 of 4 layers were quantized with other weights" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_value_that_is_no_number_names_the_layer(networks: Networks, value: float) -> None:
+    samples = SAMPLES.copy()
+    samples[3, 0, 0, 0] = value
+    with pytest.raises(QuantizationError, match="layer 'conv"):
+        analyse(networks, ArraySource({"data": samples}), Question("saved", "samples"))
 
 
 def test_layers_of_a_processor_are_marked(networks: Networks) -> None:
