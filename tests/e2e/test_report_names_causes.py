@@ -75,19 +75,10 @@ def report(digits: DigitsModel, *options: str) -> dict[str, Any]:
     return found
 
 
-def apply(advice: Path, config: Path) -> None:
-    """Do by hand what ``amct ptq config --apply`` does; to be replaced by it."""
-    document = json.loads(config.read_text())
-    for entry in json.loads(advice.read_text())["advice"]:
-        change, layer = entry.get("ptq", {}), document[entry["layer"]]
-        if change.get("skip"):
-            layer["quant_enable"] = False
-        for dotted, value in change.get("set", {}).items():
-            section, key = dotted.split(".")
-            if key == "act_algo":
-                layer[section].clear()  # parameters of the calibrator before
-            layer[section][key] = value
-    config.write_text(json.dumps(document))
+def apply(digits: DigitsModel, advice: str, config: str, output: str) -> None:
+    """Change a configuration by the report's advice."""
+    pair = (digits.model, digits.weights)
+    amct(digits, "ptq", "config", *pair, "--base", config, "--apply", advice, "-o", output)
 
 
 def accuracy(digits: DigitsModel, files: tuple[str, str] | None = None) -> float:
@@ -149,9 +140,7 @@ def test_a_dead_channel_is_said_to_be_harmless(found: dict[str, Any]) -> None:
 
 
 def test_its_advice_restores_the_accuracy(unsound: DigitsModel, found: dict[str, Any]) -> None:
-    folder = unsound.folder
-    (folder / "good.json").write_text((folder / "bad.json").read_text())
-    apply(folder / "advice.json", folder / "good.json")
+    apply(unsound, "advice.json", "bad.json", "good.json")
     calibrate(unsound, "good.json", "good")
     save(unsound, "good.json", "good/record.txt", "good/model")
     float32 = accuracy(unsound, (unsound.model, unsound.weights))

@@ -76,8 +76,7 @@ def test_it_names_the_causes_and_its_advice_restores_the_accuracy(lenet: DigitsM
     ]
     assert causes[3:] == [("conv1", "dead channel", True)]
 
-    shutil.copy(folder / "bad.json", folder / "good.json")
-    apply(folder / "advice.json", folder / "good.json")
+    apply(lenet, "advice.json", "bad.json", "good.json")
     assert json.loads((folder / "good.json").read_text())["ip2"]["quant_enable"] is False
     calibrate(lenet, "good.json", "good")
     save(lenet, "good.json", "good/record.txt", "good/model")

@@ -13,7 +13,6 @@ from amct_core.graph.attributes import Data, Input
 from amct_core.graph.deployed_layers import DeployedLayer
 from cpu_sim_backend.analysis.causes import costs_accuracy, find_all
 from cpu_sim_backend.analysis.float_graph import float_graph
-from cpu_sim_backend.analysis.float_network import float_counterpart
 from cpu_sim_backend.analysis.measuring import LayerTally, Measured, measure
 from cpu_sim_backend.analysis.model import (
     Finding,
@@ -68,7 +67,7 @@ def analyse(networks: Networks, data: DataSource, question: Question) -> Network
     """
     start = time.perf_counter()
     deployed = networks.deployed
-    reference = float_graph(deployed, float_counterpart(networks.original, deployed))
+    reference = float_graph(deployed, networks.original)
     simulator = Simulator.from_graph(deployed, question.engine)
     processor: Dict[str, Tuple[str, ...]] = {}
     if question.soc_version is not None:

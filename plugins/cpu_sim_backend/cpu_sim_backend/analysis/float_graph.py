@@ -6,8 +6,9 @@ are put into the *deployable* network's structure:
 
 1. Quant and DeQuant go; a quantized layer reads what its Quant read and writes what its DeQuant
    wrote.  Blobs, and the versions of those that are written in place, stay the same.
-2. A layer with weights takes those of the float network's layer of the same name, into which the
-   BatchNorm and Scale that the deployable network does not have are folded, in float.
+2. A layer with weights takes those of the layer of the same name in the float network's counterpart
+   (:mod:`~cpu_sim_backend.analysis.float_network`): folded and equalized in float, as the
+   deployable network is.
 3. What has no weights stays as it is.
 
 So no blob lacks its counterpart, and what folding itself changes (the last bits) is no error of
@@ -17,8 +18,7 @@ that is to be measured.
 
 from __future__ import annotations
 
-import logging
-from typing import Any, List, Set, Tuple
+from typing import Any, List, Tuple
 
 import attrs
 import numpy as np
@@ -27,9 +27,8 @@ from numpy.typing import NDArray
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import DeQuant, Quant
-from amct_core.graph.batch_norm import FoldChain, find_chain, find_preceding_chain
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
-from amct_core.ptq.fusion import fuse
+from cpu_sim_backend.analysis.float_network import float_counterpart
 
 Array = NDArray[Any]
 
@@ -44,7 +43,7 @@ def float_graph(deployed: Graph, original: Graph) -> Graph:
     Raises:
         ModelError: a layer with weights has no counterpart of its size in ``original``.
     """
-    fused = fuse(original, _kept_apart(deployed, original), logging.DEBUG)
+    fused = float_counterpart(original, deployed)
     layers = deployed_layers(deployed)
     nodes: List[Node] = []
     for node in deployed.nodes:
@@ -53,18 +52,6 @@ def float_graph(deployed: Graph, original: Graph) -> Graph:
         elif not isinstance(node.attributes, (Quant, DeQuant)):
             nodes.append(_with_own_weights(node, fused))
     return deployed.replace(nodes)
-
-
-def _kept_apart(deployed: Graph, original: Graph) -> Set[str]:
-    """Return the layers whose BatchNorm or Scale the deployable network still has."""
-    kept: Set[str] = set()
-    for node in original.nodes:
-        if not node.outputs or not node.inputs:
-            continue
-        for chain in (find_chain(original, node), find_preceding_chain(original, node)):
-            if isinstance(chain, FoldChain) and any(n.name in deployed for n in chain.nodes):
-                kept.add(node.name)
-    return kept
 
 
 def _in_float(layer: DeployedLayer, fused: Graph) -> Node:

@@ -117,7 +117,7 @@ def _folded(graph: Graph, kept: Set[str]) -> Graph:
         attrs.evolve(node, attributes=Opaque()) if node.name in hidden else node
         for node in graph.nodes
     )
-    fused = fuse(unseen)
+    fused = fuse(unseen, level=logging.DEBUG)
     return fused.replace(
         attrs.evolve(node, attributes=hidden.get(node.name, node.attributes))
         for node in fused.nodes
@@ -157,7 +157,7 @@ def _check_shapes(graph: Graph, layers: Sequence[DeployedLayer]) -> None:
         expected = layer.weights.shape if layer.weights is not None else None
         if found != expected:
             raise ModelError(
-                f"its weights have the shape {found}, and {expected} in the quantized model.",
+                f"its weights have the shape {found}; expected {expected}, as in the quantized model.",
                 file=graph.file,
                 layer=layer.name,
                 remedy=_REMEDY,

@@ -19,7 +19,7 @@ from amct_core.numerics.bias import BiasOutOfRange
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.analysis import strict_json, terminal
 from cpu_sim_backend.analysis.learned import learned_bounds
-from cpu_sim_backend.analysis.networks import Unsaved, float_pair, saved_networks, unsaved_networks
+from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
 from tests.conformance.runner import pretend_training
 
 NETWORK = """
@@ -116,13 +116,33 @@ def test_numbers_that_json_does_not_know() -> None:
     assert found == {"a": ["inf", "-inf", None, 1.5], "2": None}
 
 
-def test_the_float_network_is_asked_for(folder: Path) -> None:
+def test_what_was_saved_from_is_the_float_network(folder: Path) -> None:
     train()
     save()
-    result = amct("saved")
-    assert isinstance(result.exception, AmctError) or result.exit_code
-    with pytest.raises(AmctError, match="Give it with --float MODEL WEIGHTS"):
-        float_pair("saved", None)
+    named, found = amct("saved", "--float", *TRAINED, "--json"), amct("saved", "--json")
+    reports = [json.loads(each.stdout) for each in (named, found)]
+    assert [{**each, "seconds": 0} for each in reports[:1]] == [{**reports[1], "seconds": 0}]
+
+
+def test_it_is_asked_for_where_it_has_changed(folder: Path) -> None:
+    train()
+    save()
+    with open(TRAINED[1], "ab") as stream:
+        stream.write(b"\x0a\x00")
+    with pytest.raises(AmctError, match=r"its SHA-256 is another one.*--float MODEL WEIGHTS"):
+        saved_networks("saved", None)
+    assert amct("saved", "--float", *PAIR).exit_code == 0
+
+
+def test_it_is_asked_for_where_nothing_is_known_of_it(folder: Path) -> None:
+    train()
+    save()
+    path = Path("saved_quant.json")
+    content = json.loads(path.read_text())
+    del content["digests"]["made_from"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(AmctError, match="with --float MODEL WEIGHTS"):
+        saved_networks("saved", None)
 
 
 def test_the_trained_pair_is_a_float_network_with_the_trained_weights(folder: Path) -> None:
