@@ -77,14 +77,25 @@ def same_values(deployed: Graph, graph: Graph, values: Sequence[Value]) -> Tuple
 def _same_value(deployed: Graph, graph: Graph, value: Value) -> Value:
     node = deployed.producer(value)
     if node is None:
-        return graph.final_value(value.name)
+        return _of_name(graph, value.name)
     index = node.outputs.index(value)
     if isinstance(node.attributes, DeQuant):
         accumulating = deployed.producer(node.inputs[0])
         node = node if accumulating is None else accumulating
     if node.name in graph and len(graph.node(node.name).outputs) > index:
         return graph.node(node.name).outputs[index]
-    return graph.final_value(value.name)
+    return _of_name(graph, value.name)
+
+
+def _of_name(graph: Graph, blob: str) -> Value:
+    try:
+        return graph.final_value(blob)
+    except ModelError as error:
+        raise ModelError(
+            f"it is not the float network of the quantized one: it has no blob '{blob}'.",
+            file=graph.file,
+            remedy=_REMEDY,
+        ) from error
 
 
 def float_counterpart(graph: Graph, deployed: Graph) -> Graph:

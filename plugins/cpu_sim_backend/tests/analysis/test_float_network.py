@@ -103,7 +103,7 @@ def test_weights_of_another_shape_are_refused() -> None:
         else node
         for node in graph.nodes
     )
-    with pytest.raises(ModelError, match=r"\(5, 143\), and \(5, 144\)"):
+    with pytest.raises(ModelError, match=r"\(5, 143\); expected \(5, 144\)"):
         float_counterpart(other, deployed)
 
 
