@@ -168,7 +168,8 @@ def _check_shapes(graph: Graph, layers: Sequence[DeployedLayer]) -> None:
         expected = layer.weights.shape if layer.weights is not None else None
         if found != expected:
             raise ModelError(
-                f"its weights have the shape {found}; expected {expected}, as in the quantized model.",
+                f"its weights have the shape {found}; expected {expected}, as in the quantized "
+                "model.",
                 file=graph.file,
                 layer=layer.name,
                 remedy=_REMEDY,
