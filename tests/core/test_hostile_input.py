@@ -330,6 +330,11 @@ def _weights(folder: Path, kind: str, *shapes: "tuple[int, ...]") -> str:
     [
         ('type: "Softmax" softmax_param { axis: 4 }', (), "works along axis 4"),
         ('type: "Pooling" pooling_param { kernel_size: 2 stride: 0 }', (), "its stride"),
+        (
+            'type: "Pooling" pooling_param { kernel_size: 2 stride: 9223372036854775808 }',
+            (),
+            "stride",
+        ),
         ('type: "Pooling" pooling_param { kernel_size: 2 pad: 2 }', (), "pad smaller than"),
         ('type: "Pooling" pooling_param { global_pooling: true pad: 1 }', (), "pad smaller than"),
         ('type: "LRN" lrn_param { local_size: 4 }', (), "expected an odd number"),

@@ -25,6 +25,10 @@ from amct_core.numerics import pooling as numerics
 from amct_core.numerics.windows import pooled_size
 
 
+_MOST = 2**31 - 1
+"""Caffe keeps a size in an int."""
+
+
 def _read(layer: Layer) -> Pooling:
     parameters = Parameters(layer, "pooling_param")
     is_global = parameters.boolean("global_pooling")
@@ -65,10 +69,10 @@ def _check_window(node: Node, a: Pooling) -> None:
     """Check what Caffe checks in ``LayerSetUp``."""
     kernel = a.kernel or (1, 1)
     fits = all(size > pad >= 0 for size, pad in zip(kernel, a.pad))
-    if min(*kernel, *a.stride) < 1 or not fits:
+    if min(*kernel, *a.stride) < 1 or max(*kernel, *a.stride) > _MOST or not fits:
         raise ModelError(
             f"its kernel is {a.kernel}, its stride {a.stride}, its pad {a.pad}; expected integers "
-            "above 0, and a pad smaller than the kernel"
+            f"of 1 to {_MOST}, and a pad smaller than the kernel"
             + (", which is 1 for global_pooling." if a.kernel is None else "."),
             layer=node.name,
             field="pooling_param",
