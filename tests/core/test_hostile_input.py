@@ -26,6 +26,7 @@ from amct_core.errors import (
 from amct_core.network_state import NetworkState
 from amct_core.ptq import kept_batches, progress
 from amct_core.textproto import parse
+from ascend_backend.lint import lint
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.data.npz import NpzSource, NpzWriter
 
@@ -331,9 +332,9 @@ def _weights(folder: Path, kind: str, *shapes: "tuple[int, ...]") -> str:
         ('type: "Softmax" softmax_param { axis: 4 }', (), "works along axis 4"),
         ('type: "Pooling" pooling_param { kernel_size: 2 stride: 0 }', (), "its stride"),
         (
-            'type: "Pooling" pooling_param { kernel_size: 2 stride: 9223372036854775808 }',
+            'type: "Pooling" pooling_param { kernel_size: 2 stride: 4294967295 }',
             (),
-            "stride",
+            "its stride",
         ),
         ('type: "Pooling" pooling_param { kernel_size: 2 pad: 2 }', (), "pad smaller than"),
         ('type: "Pooling" pooling_param { global_pooling: true pad: 1 }', (), "pad smaller than"),
@@ -561,3 +562,13 @@ def test_a_quant_has_one_bottom_and_one_top(tmp_path, blobs):
     for engine in ("reference", "fast"):
         with pytest.raises(ModelError, match=r"layer 'q'.*expected one each"):
             Simulator(model, _weights(tmp_path, "Nothing"), engine)
+
+
+@pytest.mark.parametrize("stride", [2**31, 2**63])
+def test_lint_takes_a_stride_that_no_integer_type_holds(tmp_path, stride):
+    seeds = Path(__file__).parents[1] / "fuzz/seeds/graph"
+    text = (seeds / "averages.prototxt").read_text()
+    assert "stride: 2\n    pad: 1" in text
+    model = tmp_path / "net.prototxt"
+    model.write_text(text.replace("stride: 2\n    pad: 1", f"stride: {stride}\n    pad: 1"))
+    lint(str(model), str(seeds / "averages.caffemodel"))

@@ -24,7 +24,6 @@ from amct_core.graph.shapes import known_shapes
 from amct_core.numerics import pooling as numerics
 from amct_core.numerics.windows import pooled_size
 
-
 _MOST = 2**31 - 1
 """Caffe keeps a size in an int."""
 
