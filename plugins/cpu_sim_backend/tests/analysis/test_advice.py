@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import attrs
-from cases import GOOD
 
 from cpu_sim_backend.analysis.advice import advice
 from cpu_sim_backend.analysis.model import Change, Finding, LayerReport, NetworkReport
+from plugins.cpu_sim_backend.tests.analysis.cases import GOOD
 
 BOUNDS = (("retrain_data_config.clip_max", 6.0), ("retrain_data_config.clip_min", -6.0))
 
