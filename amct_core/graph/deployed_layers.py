@@ -139,7 +139,8 @@ def _factors(graph: Graph, node: Node) -> Tuple[NDArray[np.float32], NDArray[np.
         found = [str(blob.dtype) for blob in node.weights]
         raise _error(graph, node, f"its blobs are {found}; expected one of uint64.")
     try:
-        deq_scale, shift_n, _ = dequant.unpack(node.weights[0])
+        # A blob without axes holds one number, as one of a single axis does.
+        deq_scale, shift_n, _ = dequant.unpack(np.atleast_1d(node.weights[0]))
     except QuantizationError as error:
         raise error.at(file=graph.file, layer=node.name) from error
     return deq_scale, shift_n

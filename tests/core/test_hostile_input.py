@@ -24,6 +24,7 @@ from amct_core.errors import (
     ModelError,
 )
 from amct_core.network_state import NetworkState
+from amct_core.numerics import dequant
 from amct_core.ptq import kept_batches, progress
 from amct_core.textproto import parse
 from ascend_backend.lint import lint
@@ -195,12 +196,13 @@ def test_what_numpy_writes_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        ('type: "ReLU" top: "y"', "field 'bottom': it has 0 bottoms; expected at least 1"),
+        ('type: "ReLU" top: "y"', "field 'bottom': it has 0 bottoms; expected 1 for"),
         ('type: "Pooling" bottom: "data" pooling_param { kernel_size: 2 }', "it has 0 tops"),
         (
             'type: "Convolution" bottom: "data" convolution_param { kernel_size: 1 }',
             "it has 0 tops",
         ),
+        ('type: "Pooling" bottom: "data" bottom: "data" top: "y"', "it has 2 bottoms; expected 1"),
         ('type: "Crop" bottom: "data" top: "y"', "it has 1 bottoms; expected 2 for"),
         ('type: "Crop" bottom: "data" bottom: "data" bottom: "data" top: "y"', "it has 3 bottoms"),
         ('type: "Input"', "it has 0 tops"),
@@ -432,6 +434,27 @@ def test_a_dequant_has_a_factor_per_channel(tmp_path):
     for engine in ("reference", "fast"):
         with pytest.raises(ModelError, match=r"it has 3 factors; its input has 4 channels"):
             Simulator(model, str(weights), engine)
+
+
+def test_factors_without_an_axis_are_one_for_all_channels(tmp_path):
+    model = _deployed(
+        tmp_path,
+        'layer { name: "q" bottom: "x" top: "q" type: "Quant" '
+        'quant_param { scale: 1 offset: "\\000" } }',
+        'layer { name: "conv" type: "Pooling" bottom: "q" top: "a" '
+        "pooling_param { pool: AVE kernel_size: 2 } }",
+        'layer { name: "y" type: "DeQuant" bottom: "a" top: "y" }',
+    )
+    word, outputs = dequant.pack(np.float32([0.5]), np.uint8([0])), []
+    for shape in ((1,), ()):
+        weights = tmp_path / "net.caffemodel"
+        with weights.open("wb") as stream:
+            writer.write(stream, "net", [("y", "DeQuant", [word.reshape(shape)])])
+        for engine in ("reference", "fast"):
+            found = Simulator(model, str(weights), engine)
+            outputs.append(found.run({"x": np.ones((1, 4, 4, 6), np.float32)})["y"])
+    for each in outputs[1:]:
+        np.testing.assert_array_equal(each, outputs[0])
 
 
 def test_a_network_that_onnx_cannot_express_is_refused(tmp_path):

@@ -290,16 +290,20 @@ def _swish_onnx(
 LAYER_TYPES = (
     LayerType(
         "AbsVal",
+        inputs=(1, 1),
         shape=same_shape,
         homogeneous=True,
         run=absolute,
         by_sample=True,
         onnx=_unary("Abs"),
     ),
-    LayerType("BNLL", shape=same_shape, run=bnll, exact=False, onnx=_unary("Softplus")),
+    LayerType(
+        "BNLL", inputs=(1, 1), shape=same_shape, run=bnll, exact=False, onnx=_unary("Softplus")
+    ),
     LayerType(
         "ELU",
         attributes=_numbers(ELU, "elu_param", "alpha"),
+        inputs=(1, 1),
         shape=same_shape,
         run=elu,
         exact=False,
@@ -308,6 +312,7 @@ LAYER_TYPES = (
     LayerType(
         "Exp",
         attributes=_numbers(Exp, "exp_param", "base", "scale", "shift"),
+        inputs=(1, 1),
         shape=same_shape,
         run=exp,
         exact=False,
@@ -315,6 +320,7 @@ LAYER_TYPES = (
     LayerType(
         "Log",
         attributes=_numbers(Log, "log_param", "base", "scale", "shift"),
+        inputs=(1, 1),
         shape=same_shape,
         run=log,
         exact=False,
@@ -323,6 +329,7 @@ LAYER_TYPES = (
         "PReLU",
         attributes=_read_prelu,
         blobs=_prelu_blobs,
+        inputs=(1, 1),
         shape=same_shape,
         check_inputs=_check_prelu,
         homogeneous=True,
@@ -333,6 +340,7 @@ LAYER_TYPES = (
     LayerType(
         "Power",
         attributes=_numbers(Power, "power_param", "power", "scale", "shift"),
+        inputs=(1, 1),
         shape=same_shape,
         run=power,
         depends_on_libraries=raises,
@@ -343,6 +351,7 @@ LAYER_TYPES = (
     LayerType(
         "ReLU",
         attributes=_numbers(ReLU, "relu_param", "negative_slope"),
+        inputs=(1, 1),
         shape=same_shape,
         sign=_relu_sign,
         homogeneous=True,
@@ -353,6 +362,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "Sigmoid",
+        inputs=(1, 1),
         shape=same_shape,
         sign=Sign.NONNEGATIVE,
         run=sigmoid,
@@ -371,6 +381,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "TanH",
+        inputs=(1, 1),
         shape=same_shape,
         run=tanh,
         depends_on_libraries=True,
@@ -380,6 +391,7 @@ LAYER_TYPES = (
     LayerType(
         "Threshold",
         attributes=_numbers(Threshold, "threshold_param", "threshold"),
+        inputs=(1, 1),
         shape=same_shape,
         run=threshold,
         by_sample=True,

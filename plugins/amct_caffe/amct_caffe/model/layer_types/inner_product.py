@@ -104,6 +104,7 @@ LAYER_TYPES = (
         parameters="inner_product_param",
         attributes=_read,
         blobs=_blobs,
+        inputs=(1, 1),
         shape=_shape,
         weights=WeightAxes(output=0, input=1, part_input=PartInput.ROWS),
         quantization=Quantization(check_inner_product),

@@ -453,6 +453,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "Dropout",
+        inputs=(1, 1),
         shape=same_shape,
         sign=Sign.KEPT,
         run=same,
@@ -462,6 +463,7 @@ LAYER_TYPES = (
     LayerType(
         "Flatten",
         attributes=_read_flatten,
+        inputs=(1, 1),
         shape=_flatten_shape,
         sign=Sign.KEPT,
         run=flatten,
@@ -471,6 +473,7 @@ LAYER_TYPES = (
     LayerType(
         "Permute",
         attributes=_read_permute,
+        inputs=(1, 1),
         shape=_permute_shape,
         sign=Sign.KEPT,
         run=permute,
@@ -480,6 +483,7 @@ LAYER_TYPES = (
     LayerType(
         "Reshape",
         attributes=_read_reshape,
+        inputs=(1, 1),
         shape=_reshape_shape,
         sign=Sign.KEPT,
         run=reshape,
@@ -490,6 +494,7 @@ LAYER_TYPES = (
     LayerType(
         "Slice",
         attributes=_read_slice,
+        inputs=(1, 1),
         shape=_slice_shape,
         check_inputs=_check_slice,
         sign=Sign.KEPT,
@@ -499,6 +504,7 @@ LAYER_TYPES = (
     ),
     LayerType(
         "Split",
+        inputs=(1, 1),
         shape=same_shape,
         sign=Sign.KEPT,
         run=same,
@@ -508,6 +514,7 @@ LAYER_TYPES = (
     LayerType(
         "Tile",
         attributes=_read_tile,
+        inputs=(1, 1),
         shape=_tile_shape,
         run=tile,
         selects_values=True,

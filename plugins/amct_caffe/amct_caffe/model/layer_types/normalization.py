@@ -203,6 +203,7 @@ LAYER_TYPES = (
         parameters="batch_norm_param",
         attributes=_read_batch_norm,
         blobs=_batch_norm_blobs,
+        inputs=(1, 1),
         shape=same_shape,
         check_inputs=_check_batch_norm,
         run=batch_norm,
@@ -212,6 +213,7 @@ LAYER_TYPES = (
     LayerType(
         "LRN",
         attributes=_read_lrn,
+        inputs=(1, 1),
         shape=same_shape,
         check_inputs=_check_lrn,
         sign=Sign.KEPT,
@@ -224,6 +226,7 @@ LAYER_TYPES = (
     LayerType(
         "MVN",
         attributes=_read_mvn,
+        inputs=(1, 1),
         shape=_mvn_shape,
         check_inputs=axes(1, 4),
         keeps_channels=True,

@@ -244,6 +244,7 @@ LAYER_TYPES = (
         "Pooling",
         parameters="pooling_param",
         attributes=_read,
+        inputs=(1, 1),
         shape=_shape,
         keeps_channels=True,
         sign=Sign.KEPT,

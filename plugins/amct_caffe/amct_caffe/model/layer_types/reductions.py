@@ -164,6 +164,7 @@ LAYER_TYPES = (
     LayerType(
         "ArgMax",
         attributes=_read_arg_max,
+        inputs=(1, 1),
         shape=_arg_max_shape,
         check_inputs=_check_arg_max,
         run=arg_max,
@@ -173,6 +174,7 @@ LAYER_TYPES = (
     LayerType(
         "Reduction",
         attributes=_read_reduction,
+        inputs=(1, 1),
         shape=_reduction_shape,
         run=reduction,
         exact=False,

@@ -87,6 +87,7 @@ LAYER_TYPES = (
         "Softmax",
         parameters="softmax_param",
         attributes=_read,
+        inputs=(1, 1),
         shape=same_shape,
         check_inputs=_check_softmax,
         sign=Sign.NONNEGATIVE,
