@@ -90,6 +90,7 @@ def analyse(networks: Networks, data: DataSource, question: Question) -> Network
         findings=findings,
         graph=drawn(reference, quantized),
         float_layers=tuple(_float_layers(reference, quantized, networks.refused)),
+        float_files=networks.float_files,
         soc_version=question.soc_version,
         bounds=question.bounds,
         seconds=time.perf_counter() - start,
@@ -144,13 +145,11 @@ def verdict(outputs: Sequence[OutputReport], findings: Sequence[Finding], sample
     close = "; ".join(_closeness(output) for output in outputs)
     costly = [each for each in findings if costs_accuracy(each)]
     named = [f"{layer} ({cause})" for layer, cause in _first_causes(costly).items()]
+    counted = f"{samples} samples" if samples != 1 else "1 sample"
     if not named:
-        return f"On {samples} samples {close}. No layer stands out."
+        return f"On {counted} {close}. No layer stands out."
     more = f" and {len(named) - _LISTED} more" if len(named) > _LISTED else ""
-    return (
-        f"On {samples} samples {close}. In the way, the worst first: "
-        f"{', '.join(named[:_LISTED])}{more}."
-    )
+    return f"On {counted} {close}. In the way, the worst first: {', '.join(named[:_LISTED])}{more}."
 
 
 def _closeness(output: OutputReport) -> str:
@@ -196,10 +195,11 @@ def _notes(
     simulator: Simulator,
     networks: Networks,
 ) -> Iterator[str]:
+    named = f" ({' with '.join(networks.float_files)})" if networks.float_files else ""
     yield (
-        f"The float network ran here, not in its framework, with products in float32; the integers "
-        f"are those of the {simulator.engine} engine. Batches of {measured.batch_size} samples at "
-        "most."
+        f"The float network{named} ran here, not in its framework, with products in float32; the "
+        f"integers are those of the {simulator.engine} engine. Batches of {measured.batch_size} "
+        "samples at most."
     )
     yield (
         "A layer alone reads the float network's values; accumulated, all layers before it are in "

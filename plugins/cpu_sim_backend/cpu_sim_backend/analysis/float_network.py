@@ -185,7 +185,7 @@ def _equalized_as(graph: Graph, layers: Sequence[DeployedLayer]) -> Graph:
     if _distance(other, layers) >= own:
         _log.info(
             "the int8 weights differ from those in float by up to %.0f %% of their norm: they were "
-            "trained",
+            "trained, or steps are coarse",
             100 * own,
         )
         return graph

@@ -271,9 +271,12 @@ class NetworkReport:
         layers: the quantized layers, in network order.
         findings: the most important first, what is harmless last.
         graph: all layers of the network, in its order.
-        float_layers: layers that could be quantized and run in float, with the reason if known.
+        float_layers: layers in float, of types that can be quantized, with the reason if known.
+        float_files: the float network and its weights, by path.
         soc_version: the processor that was chosen, or None.
         sensitivity_samples: on how many samples sensitivities were measured; None if they were not.
+        all_quantized: the mean squared error of the outputs with all layers in int8 on these
+            samples; None if sensitivities were not measured.
         bounds: learned bounds over the iterations, where metrics were given.
         seconds: what the analysis took.
         notes: how it was measured, a sentence each.
@@ -288,8 +291,10 @@ class NetworkReport:
     findings: Tuple[Finding, ...]
     graph: Tuple[GraphNode, ...]
     float_layers: Tuple[Tuple[str, str], ...] = ()
+    float_files: Tuple[str, ...] = ()
     soc_version: Optional[str] = None
     sensitivity_samples: Optional[int] = None
+    all_quantized: Optional[float] = None
     bounds: Tuple[LearnedBounds, ...] = ()
     seconds: float = 0.0
     notes: Tuple[str, ...] = ()

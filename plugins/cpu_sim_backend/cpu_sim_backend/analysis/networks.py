@@ -34,11 +34,13 @@ class Networks:
         deployed: the integer network.
         original: the float network that it was made from, in testing.
         refused: why layers are in float that were to be quantized, by name.
+        float_files: of the float network.
     """
 
     deployed: Graph
     original: Graph
     refused: Mapping[str, QuantizationError] = attrs.field(factory=dict)
+    float_files: Tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -83,7 +85,13 @@ def float_pair(frontend: Frontend, prefix: str, given: Optional[Pair]) -> Pair:
             "the modified model and its snapshot.",
         )
     found.check()
-    return found.model.path, found.weights.path
+    return _from_here(found.model.path), _from_here(found.weights.path)
+
+
+def _from_here(path: str) -> str:
+    """Return ``path`` from the working folder on, if it lies below that."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def saved_networks(prefix: str, given: Optional[Pair]) -> Networks:
@@ -96,7 +104,8 @@ def saved_networks(prefix: str, given: Optional[Pair]) -> Networks:
     frontend = frontend_for(files.model, registries())
     deployed = frontend.read_deployed(*files)
     frontend.check_saved_set(*files)
-    return Networks(deployed, read_float(float_pair(frontend, prefix, given)))
+    pair = float_pair(frontend, prefix, given)
+    return Networks(deployed, read_float(pair), float_files=pair)
 
 
 def read_float(pair: Pair) -> Graph:
@@ -123,8 +132,8 @@ def unsaved_networks(
     model, refused = _derived(unsaved, frontend, shapes)
     if not model.layers:
         raise next(iter(refused.values()))
-    original = read_float(given or (unsaved.model, unsaved.weights))
-    return Networks(_as_deployed(model, frontend), original, refused)
+    pair = given or (unsaved.model, unsaved.weights)
+    return Networks(_as_deployed(model, frontend), read_float(pair), refused, pair)
 
 
 def _derived(

@@ -45,6 +45,7 @@ from cpu_sim_backend.ptq.output_errors import (
     layers_float_alone,
     layers_quantized_alone,
     outputs_of_layers_quantized_alone,
+    squared_error,
 )
 
 Array = NDArray[Any]
@@ -77,11 +78,14 @@ class Sensitivities:
         layers: by quantized layer, in network order.
         samples: on how many samples.
         scaled_to: to how many the errors alone quantized are scaled: all that were given.
+        all_quantized: the error of the whole integer network on the samples, which those of a layer
+            alone left float are to be compared with.
     """
 
     layers: Mapping[str, SensitivityReport]
     samples: int
     scaled_to: int
+    all_quantized: float = 0.0
 
     def ranking(self) -> Tuple[str, ...]:
         """Return the layers, the one that costs most alone quantized first."""
@@ -169,7 +173,8 @@ def measure_sensitivity(
             field="data",
             remedy="Give data for the network's inputs.",
         )
-    return Sensitivities(sums.reports(), sums.samples, sums.all_samples)
+    whole = sums.all_quantized.mean
+    return Sensitivities(sums.reports(), sums.samples, sums.all_samples, whole)
 
 
 @attrs.define
@@ -180,6 +185,7 @@ class _Sums:
     float_alone: Dict[str, SquaredError] = attrs.field(factory=dict)
     own_of_sample: Dict[str, SquaredError] = attrs.field(factory=dict)
     own_of_others: Dict[str, SquaredError] = attrs.field(factory=dict)
+    all_quantized: SquaredError = attrs.field(factory=SquaredError)
     samples: int = 0
     all_samples: int = 0
 
@@ -224,7 +230,9 @@ def _measured_to_the_end(
         _add(sums.quantized_alone, name, error)
         yield
     reference = dict(zip(in_int8.values, reference.values()))
-    for name, error in in_int8.errors(in_int8.unchanged(batch), reference):
+    unchanged = in_int8.unchanged(batch)
+    sums.all_quantized += squared_error(reference, in_int8.compared(unchanged), in_int8.values)
+    for name, error in in_int8.errors(unchanged, reference):
         _add(sums.float_alone, name, error)
         yield
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 import shutil
 import textwrap
-from typing import Dict, Iterator, List, Sequence
+from typing import Dict, Iterator, List, Sequence, Tuple
 
 from cpu_sim_backend.analysis.causes import costs_accuracy
 from cpu_sim_backend.analysis.model import Finding, LayerReport, NetworkReport
 
 _NARROWEST, _WIDEST = 40, 100
 _INDENT = "    "
-_HEADINGS = ("layer", "type", "alone", "accumulated", "clipped", "int8 values", "causes")
+_HEADINGS = ("layer", "type", "alone", "accumulated", "clipped", "int8 values")
+_SENSITIVITIES = ("one in int8", "one in float")
+_CAUSES = "causes"
 
 
 def lines(report: NetworkReport, width: int = 0) -> Iterator[str]:
@@ -30,7 +32,7 @@ def lines(report: NetworkReport, width: int = 0) -> Iterator[str]:
         yield from _finding(number, finding, columns)
     others = [each for each in report.findings if not costs_accuracy(each)]
     yield from _costs_nothing(others, columns)
-    yield from _table(report)
+    yield from table(report)
     yield ""
     for note in report.notes:
         yield from _folded(note, columns)
@@ -82,27 +84,55 @@ def _costs_nothing(findings: Sequence[Finding], columns: int) -> Iterator[str]:
         yield ""
 
 
-def _table(report: NetworkReport) -> Iterator[str]:
+def table(report: NetworkReport) -> Iterator[str]:
+    """Yield the layers, the worst first: those that cost most, where sensitivities are known."""
     causes = {
         layer.name: ", ".join(each.cause for each in report.findings if each.layer == layer.name)
         for layer in report.layers
     }
-    rows = [_HEADINGS, *(_row(layer, causes[layer.name]) for layer in worst_first(report.layers))]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    measured = report.sensitivity_samples is not None
+    headings = [*_HEADINGS, *(_SENSITIVITIES if measured else ()), _CAUSES]
+    rows: List[Sequence[str]] = [headings]
+    for layer in worst_first(report.layers):
+        rows.append([*_row(layer), *(_errors(layer) if measured else ()), causes[layer.name]])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(headings))]
     for row in rows:
         cells = (
-            cell.ljust(width) if column in (0, 1, 6) else cell.rjust(width)
+            cell.ljust(width) if column in (0, 1, len(row) - 1) else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(row, widths))
         )
         yield "  ".join(cells).rstrip()
+    if report.all_quantized is not None:
+        yield ""
+        yield from folded(
+            f"Mean squared errors of the outputs on {report.sensitivity_samples} samples: with one "
+            "layer alone in int8, and with all in int8 except one, which is to be compared with "
+            f"{report.all_quantized:.3g}, that of all in int8."
+        )
 
 
 def worst_first(layers: Sequence[LayerReport]) -> List[LayerReport]:
-    """Return the layers by the SNR of their output alone; those that have none come last."""
-    return sorted(layers, key=lambda each: (math.isnan(each.alone.snr), each.alone.snr))
+    """Return the layers by the SNR of their output alone; those that have none come last.
+
+    Where sensitivities are known, by what each alone in int8 costs.
+    """
+
+    def key(layer: LayerReport) -> Tuple[float, bool, float]:
+        found = layer.sensitivity
+        error = 0.0 if found is None else found.quantized_alone
+        return -error, math.isnan(layer.alone.snr), layer.alone.snr
+
+    return sorted(layers, key=key)
 
 
-def _row(layer: LayerReport, causes: str) -> Sequence[str]:
+def _errors(layer: LayerReport) -> Sequence[str]:
+    found = layer.sensitivity
+    return (
+        ("", "") if found is None else (f"{found.quantized_alone:.3g}", f"{found.float_alone:.3g}")
+    )
+
+
+def _row(layer: LayerReport) -> Sequence[str]:
     return (
         layer.name,
         layer.type,
@@ -110,7 +140,6 @@ def _row(layer: LayerReport, causes: str) -> Sequence[str]:
         _decibels(layer.accumulated.snr),
         f"{100 * layer.activation.clipped:.3g} %",
         str(layer.activation.used),
-        causes,
     )
 
 

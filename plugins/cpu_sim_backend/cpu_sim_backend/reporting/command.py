@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional, Tuple
+import os
+from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 
 import click
 
@@ -35,8 +36,8 @@ _Pair = Optional[Tuple[str, str]]
     "float_files",
     nargs=2,
     metavar="MODEL WEIGHTS",
-    help="The float network to compare with: the pair that was quantized, or the modified model "
-    "and its snapshot, whose trained weights count then.",
+    help="The float network to compare with.  Default: what the model was saved from, after "
+    "training the modified model and its snapshot, whose trained weights count then.",
 )
 @click.option(
     "--unsaved",
@@ -107,6 +108,7 @@ def command(
 
     It informs: it exits with 0 whatever it finds.
     """
+    from amct_core.file_names import saved_files
     from cpu_sim_backend.analysis.analyse import Question, analyse
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
     from cpu_sim_backend.cli import data_options
@@ -120,8 +122,17 @@ def command(
     options = data_options(data, preprocess, data_layer, iterations)
     if unsaved is not None and (data_layer or options.is_folder):
         raise click.UsageError("with --unsaved, give --data as an .npz file.")
-    if output is not None:
-        _check_page()
+    read = {
+        "--data": data,
+        "--preprocess": preprocess,
+        "--record": record,
+        "--config": config,
+        "--metrics": metrics,
+        **_named("--float", float_files),
+        **_named("--unsaved", unsaved),
+        **{path: path for path in saved_files(prefix, "Both")},
+    }
+    _check_outputs(read, output, advice_file)
     if unsaved is None:
         networks = saved_networks(prefix, float_files)
         source = open_source(prefix, options)
@@ -149,11 +160,27 @@ def command(
     _print(report, output, advice_file, as_json)
 
 
-def _check_page() -> None:
-    """Raise before anything runs where what makes the page is not installed."""
+def _named(option: str, pair: _Pair) -> Dict[str, str]:
+    words = ("MODEL", "WEIGHTS")
+    return {} if pair is None else {f"{option} {w}": path for w, path in zip(words, pair)}
+
+
+def _check_outputs(
+    read: Mapping[str, Optional[str]], output: Optional[str], advice_file: Optional[str]
+) -> None:
+    """Raise before anything runs where an output cannot be written."""
+    from amct_core.distinct_files import check_distinct
+    from amct_core.errors import ConfigError
     from cpu_sim_backend.report_page import check_installed
 
-    check_installed()
+    check_distinct(read, {"--output": output, "--advice": advice_file})
+    for path in (output, advice_file):
+        if path is not None and os.path.isdir(path):
+            raise ConfigError(
+                "it is a folder; expected a file to write.", file=path, remedy="Name a file in it."
+            )
+    if output is not None:
+        check_installed()
 
 
 def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignore[type-arg]
@@ -193,6 +220,8 @@ def _print(
         click.echo("\n".join(terminal.lines(report)))
     else:
         click.echo("\n".join(terminal.folded(report.verdict)))
+        click.echo()
+        click.echo("\n".join(terminal.table(report)))
     for file in (output, advice_file):
         if file is not None:
             click.echo(file)

@@ -50,7 +50,12 @@ def with_sensitivities(
     layers = tuple(
         attrs.evolve(layer, sensitivity=found.layers[layer.name]) for layer in report.layers
     )
-    return attrs.evolve(report, layers=layers, sensitivity_samples=found.samples)
+    return attrs.evolve(
+        report,
+        layers=layers,
+        sensitivity_samples=found.samples,
+        all_quantized=found.all_quantized,
+    )
 
 
 def _progress(steps: Iterable[int], total: int) -> Iterator[int]:

@@ -111,6 +111,38 @@ def test_its_json_is_strict_and_its_advice_is_what_config_reads(folder: Path) ->
     assert high == pytest.approx(report["layers"][1]["activation"]["best_max"], rel=1e-3)
 
 
+def test_sensitivities_are_a_part_of_the_table(folder: Path) -> None:
+    train()
+    save()
+    lines = amct("saved", "--sensitivity").output.splitlines()
+    (heading,) = (line for line in lines if line.startswith("layer "))
+    assert "one in int8  one in float" in heading
+    assert any("with all in int8 except one" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("-o", "x.npz"), "--output is the same file as --data, which is read"),
+        (("--float", *TRAINED, "--advice", TRAINED[1]), "the same file as --float WEIGHTS"),
+        (("-o", "saved_quant.json"), "the same file as saved_quant.json"),
+        (("-o", "new", "--advice", "new"), "the same file as --output, which is written, too"),
+        (("-o", "folder"), "it is a folder"),
+    ],
+)
+def test_nothing_that_is_read_is_overwritten(
+    folder: Path, options: tuple[str, ...], words: str
+) -> None:
+    train()
+    save()
+    Path("folder").mkdir()
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    result = amct("saved", *options)
+    assert isinstance(result.exception, AmctError) or result.exit_code == 1
+    assert words in " ".join(f"{result.output} {result.exception}".split())
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
 def test_numbers_that_json_does_not_know() -> None:
     found = json.loads(strict_json.dumps({"a": (math.inf, -math.inf, math.nan, 1.5), 2: None}))
     assert found == {"a": ["inf", "-inf", None, 1.5], "2": None}

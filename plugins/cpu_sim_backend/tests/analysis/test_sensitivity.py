@@ -91,10 +91,12 @@ def test_with_one_quantized_layer_alone_it_is_the_whole_error_and_without_it_non
 ) -> None:
     graph, data = float_network(1), images(5, 1)
     model = quantized(folded(graph), data, [name])
-    (only,) = measure_sensitivity(graph, quantized_graph(model), split(data, 5)).layers.values()
+    found = measure_sensitivity(graph, quantized_graph(model), split(data, 5))
+    (only,) = found.layers.values()
     whole = brute_force(model, {"all": [name]}, split(data, 5))["all"]
     assert only.quantized_alone == whole > 0
     assert only.float_alone == 0
+    assert found.all_quantized == only.quantized_alone
 
 
 def test_a_layer_that_int8_represents_exactly_costs_nothing() -> None:
