@@ -129,7 +129,7 @@ def test_a_file_that_another_program_has_made_does_not_replace_a_pipe() -> None:
 
 
 def test_a_device_is_called_one() -> None:
-    with pytest.raises(AmctError, match="^/dev/null: cannot be written: it is a device"):
+    with pytest.raises(AmctError, match=r"^/dev/null: cannot be written: it is a device"):
         refuse_special("/dev/null")  # not a FileSet: a test that fails would replace the device
 
 
