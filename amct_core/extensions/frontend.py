@@ -261,6 +261,18 @@ class Frontend(abc.ABC):
         A frontend need not know.
         """
 
+    def check_float(  # noqa: B027 - a frontend need not know
+        self, model_file: str, weights_file: str, remedy: str
+    ) -> None:
+        """Raise a ModelError if a network, or its weights, are quantized: if it is no float model.
+
+        A frontend need not know.
+
+        Args:
+            model_file, weights_file: the network.
+            remedy: what the message tells to do.
+        """
+
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read in which states a solver trains and (first) tests; a frontend need not know how.
 

@@ -11,7 +11,7 @@ from typing import IO, Dict, Iterator, List, Optional, Set, Tuple, Type, Union
 
 from amct_core.errors import AmctError
 from amct_core.files.journal import NAME, NotRestored, commit, settle
-from amct_core.files.problems import cannot_write
+from amct_core.files.problems import cannot_write, refuse_special
 from amct_core.files.reading import map_file
 from amct_core.files.signals import deferred_signals
 from amct_core.files.stages import Stage, remove_abandoned
@@ -134,6 +134,7 @@ class FileSet:
                 _log.warning("'%s' existed and has been overwritten", path)
 
     def _stage(self, destination: str, made: Optional[str] = None) -> Stage:
+        refuse_special(destination)
         with deferred_signals():
             self._enter_folder(os.path.dirname(os.path.abspath(destination)))
             previous = self._staged.pop(destination, None)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from typing import Iterator
 
 from amct_core.errors import AmctError
@@ -14,6 +16,26 @@ def cannot_write(path: str, error: OSError) -> AmctError:
         f"cannot be written: {error.strerror or error}.",
         file=path,
         remedy="Check the folder, its permissions and the space left.",
+    )
+
+
+def refuse_special(path: str) -> None:
+    """Raise an AmctError if ``path``, or what it links to, is a device, a FIFO or a socket.
+
+    A file that is moved there would replace it.  Folders are not looked at.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # there is nothing, or whoever writes it meets the same error
+    if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+        return
+    kinds = {stat.S_IFIFO: "a FIFO or pipe", stat.S_IFSOCK: "a socket"}
+    raise AmctError(
+        f"cannot be written: it is {kinds.get(stat.S_IFMT(mode), 'a device')}, which a file would "
+        "replace; expected a regular file, or none.",
+        file=path,
+        remedy="Give the path of a file.",
     )
 
 

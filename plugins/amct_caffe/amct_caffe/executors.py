@@ -16,6 +16,7 @@ from amct_caffe.passes.inserted import read_inserted
 from amct_caffe.passes.without_recorders import without_recorders
 from amct_caffe.saving.factors import read_factors
 from amct_caffe.saving.fed_shapes import check_fed_shapes
+from amct_caffe.saving.retrained import read_retrained_network
 from amct_core.extensions.frontend import Executor, Factors
 from amct_core.file_names import fake_quant_files
 from amct_core.network_state import NetworkState, NetworkStates
@@ -54,8 +55,10 @@ def retrained_executor(model_file: str, weights_file: str) -> Executor:
     """Return a modified model as it is tested in training; its record stays as it is.
 
     Raises:
-        ModelError: it is no modified model.
+        ModelError: it is no modified model, or the snapshot is not one of it.
+        TrainingError: the snapshot is from before the end of initialisation.
     """
+    read_retrained_network(model_file, weights_file)  # else the layers speak of the solver
     document = documents.read(model_file)
     document.states = read_inserted(document).states
     layers = without_recorders(document.layers_in("TEST"))

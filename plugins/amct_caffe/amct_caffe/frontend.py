@@ -15,6 +15,7 @@ from amct_caffe import executors
 from amct_caffe.checks.calibration import check_calibration
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
+from amct_caffe.checks.quantized_models import require_float_model
 from amct_caffe.model import saved_set
 from amct_caffe.model.data_layers import check_files, image_transform, own_data_layers
 from amct_caffe.model.deployed import deployed_network
@@ -142,6 +143,10 @@ class CaffeFrontend(Frontend):
     def check(self, views: NetworkViews) -> None:
         """Raise a ModelError if the network cannot be quantized, whatever the config says."""
         require_quantizable(views)
+
+    def check_float(self, model_file: str, weights_file: str, remedy: str) -> None:
+        """Raise a ModelError if a layer, or the weights, are those of a quantized model."""
+        require_float_model(model_file, weights_file, remedy)
 
     def states_of(self, solver_file: str) -> NetworkStates:
         """Read ``train_state`` and the first ``test_state`` of a solver."""

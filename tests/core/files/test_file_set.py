@@ -20,6 +20,7 @@ import pytest
 from amct_core.errors import AmctError
 from amct_core.files import FileSet, read_text, temporary_folder, write_atomically
 from amct_core.files.journal import NAME
+from amct_core.files.problems import refuse_special
 from amct_core.files.signals import deferred_signals
 from amct_core.files.stages import SUFFIX, Stage
 
@@ -100,6 +101,36 @@ def test_a_folder_is_not_replaced(others: list[str]) -> None:
     with pytest.raises(AmctError, match=r"^a: cannot be written: Is a directory"):
         write([*others, "a"])
     assert names() == ["a"]
+
+
+@pytest.mark.parametrize("others", [[], ["b"]])
+@pytest.mark.parametrize("name", ["a", "link"])
+def test_what_is_no_file_is_not_replaced(others: list[str], name: str) -> None:
+    os.mkfifo("a")
+    Path("link").symlink_to("a")
+    expected = rf"^{name}: cannot be written: it is a FIFO or pipe, .* expected a regular file"
+    with pytest.raises(AmctError, match=expected):
+        write([*others, name])
+    assert names() == ["a", "link"]
+    assert Path("a").is_fifo() and Path("link").is_symlink()
+
+
+def test_a_file_that_another_program_has_made_does_not_replace_a_pipe() -> None:
+    os.mkfifo("a")
+    Path("made").write_text("new")
+
+    def move() -> None:
+        with FileSet() as files:
+            files.move("a", "made")
+
+    with pytest.raises(AmctError, match="it is a FIFO"):
+        move()
+    assert Path("a").is_fifo()
+
+
+def test_a_device_is_called_one() -> None:
+    with pytest.raises(AmctError, match=r"^/dev/null: cannot be written: it is a device"):
+        refuse_special("/dev/null")  # not a FileSet: a test that fails would replace the device
 
 
 def test_a_symbolic_link_is_put_back_as_one() -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Iterator, Optional
 
+import attrs
+
 from amct_caffe.checks.check import Violation
 from amct_caffe.model.formats.prototxt.layer import Layer
-from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.quantized_names import (
     DEPLOYABLE,
     FAKE_QUANT,
@@ -14,6 +16,7 @@ from amct_caffe.model.quantized_names import (
     find_quantized,
 )
 from amct_caffe.passes.python_layers import is_python_layer
+from amct_core.errors import ModelError
 from amct_core.extensions.frontend import NetworkViews
 
 _OWN_LAYERS = {
@@ -50,6 +53,14 @@ def no_float_model(network: CaffeNetwork) -> Iterator[Violation]:
             )
             return
     yield from _of_weights(network)
+
+
+def require_float_model(model_file: str, weights_file: str, remedy: str) -> None:
+    """Raise a ModelError if the files are not those of a float model; it tells ``remedy``."""
+    # The prototxt first: the weights of another kind of model need not fit it.
+    for weights in (None, weights_file):
+        for violation in no_float_model(read_network(model_file, weights)):
+            raise attrs.evolve(violation, remedy=remedy).as_error(ModelError)
 
 
 def _kind_of(layer: Layer) -> Optional[str]:

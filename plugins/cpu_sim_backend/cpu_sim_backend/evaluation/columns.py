@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Collection, Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 import attrs
 from numpy.typing import NDArray
 
+from amct_core.errors import ModelError
 from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import Executor
 from amct_core.file_names import ModelFiles, fake_quant_files
@@ -50,16 +51,32 @@ class FloatFiles:
 
 
 def float_column(
-    frontend: Frontend, model: FloatFiles, blobs: Sequence[str], engine: str
+    frontend: Frontend,
+    model: FloatFiles,
+    inputs: Collection[str],
+    blobs: Sequence[str],
+    engine: str,
 ) -> Column:
-    """Return the float32 model: in its framework where that is installed, else simulated."""
+    """Return the float32 model: in its framework where that is installed, else simulated.
+
+    Args:
+        frontend: reads it.
+        model: its files.
+        inputs, blobs: what it is fed with and has to give.
+        engine: what simulates.
+
+    Raises:
+        ModelError: it reads other inputs.
+    """
     words = " with ".join(map(os.path.basename, model.files))
     if frontend.runs_here():
         executor = frontend.executor(*model.files, model.test_state)
+        _require_inputs(executor.inputs, inputs, model.files.model, "--float")
         return Column(FLOAT32, f"{words}, in {_framework(frontend)}", executor.run)
     graph = frontend.read_inference(*model.files, model.test_state)
     values = {blob: graph.final_value(blob) for blob in blobs}
     runner = SimulatorEngine(engine).prepare(graph, tuple(values.values()))
+    _require_inputs(runner.inputs, inputs, model.files.model, "--float")
 
     def run(batch: Mapping[str, Array], wanted: Sequence[str]) -> Dict[str, Array]:
         found = runner(batch)
@@ -69,7 +86,7 @@ def float_column(
 
 
 def framework_columns(
-    frontend: Frontend, save_path: str, retrained: Optional[ModelFiles]
+    frontend: Frontend, save_path: str, retrained: Optional[ModelFiles], inputs: Collection[str]
 ) -> Tuple[Tuple[Column, ...], Tuple[Tuple[str, str], ...]]:
     """Return the columns that only the framework can run, and those left out with the reason."""
     columns, left_out = [], []
@@ -79,6 +96,7 @@ def framework_columns(
     if retrained is not None and absent is None:
         words = " with ".join(map(os.path.basename, retrained))
         executor = frontend.retrained_executor(*retrained)
+        _require_inputs(executor.inputs, inputs, retrained.model, "--retrained")
         columns.append(_of_framework(RETRAINED, words, executor, frontend))
     elif retrained is not None:
         left_out.append((RETRAINED, str(absent)))
@@ -131,6 +149,18 @@ def simulated_column(
 
     how += f"; what {', '.join(fed)} give is taken from fake-quant in {_framework(frontend)}"
     return Column(name, f"{words}, {how}", run)
+
+
+def _require_inputs(wanted: Iterable[str], fed: Collection[str], model: str, option: str) -> None:
+    """Raise a ModelError where ``model`` reads inputs that the deployable model does not read."""
+    others = [blob for blob in wanted if blob not in fed]
+    if others:
+        raise ModelError(
+            f"it reads the inputs {', '.join(map(repr, others))}, which the deployable model does "
+            f"not have; that reads {', '.join(map(repr, fed))}.",
+            file=model,
+            remedy=f"With {option}, give the network that the deployable model was made of.",
+        )
 
 
 def _framework(frontend: Frontend) -> str:

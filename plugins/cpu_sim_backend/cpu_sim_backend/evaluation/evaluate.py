@@ -69,6 +69,7 @@ def evaluate_prepared(prepared: Prepared, options: EvaluationOptions) -> Evaluat
         columns=columns,
         left_out=prepared.left_out,
         files=None if files is None else tuple(files),
+        not_judged=prepared.not_judged,
     )
 
 

@@ -35,6 +35,11 @@ from cpu_sim_backend.evaluation.labels import (
 from cpu_sim_backend.evaluation.options import EvaluationOptions
 from cpu_sim_backend.simulator import Simulator
 
+_FLOAT_REMEDY = (
+    "Give the float32 model and its weights with --float; a modified model and its snapshot have a "
+    "column of their own with --retrained."
+)
+
 
 @attrs.frozen(eq=False)
 class Prepared:
@@ -48,6 +53,8 @@ class Prepared:
         scores: the blob that labels are compared with; None: none is.
         blobs: what each column has to give: the network's outputs, and the scores.
         device: what the chosen processor computes otherwise; None: none is chosen.
+        not_judged: why labels are compared with nothing; None: they are, or there are none, or a
+            metric judges.
     """
 
     columns: Tuple[Column, ...]
@@ -57,6 +64,7 @@ class Prepared:
     scores: Optional[str]
     blobs: Tuple[str, ...]
     device: Optional[DeviceGraph]
+    not_judged: Optional[str]
 
 
 def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
@@ -69,22 +77,28 @@ def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     batches, labels = _data(save_path, options, files, simulator, own)
     scores = _scores(simulator.graph, simulator.outputs, own, options)
     blobs = tuple(dict.fromkeys((*simulator.outputs, *([scores] if scores is not None else []))))
-    framework, left_out = framework_columns(frontend, save_path, options.retrained)
+    inputs = tuple(simulator.inputs)
+    framework, left_out = framework_columns(frontend, save_path, options.retrained, inputs)
     simulated: List[Simulator] = [simulator]
     if options.soc_version is not None:
-        device = open_simulator(files, options.engine, options.soc_version, frontend)
-        simulated.append(device)
+        simulated.append(open_simulator(files, options.engine, options.soc_version, frontend))
     columns = (
-        float_column(frontend, model, blobs, options.engine),
+        float_column(frontend, model, inputs, blobs, options.engine),
         *framework,
         *(simulated_column(each, files.model, frontend, save_path) for each in simulated),
     )
-    return Prepared(columns, left_out, batches, labels, scores, blobs, simulated[-1].device)
+    not_judged = None
+    if labels is not None and scores is None and not options.metrics:
+        outputs = simulator.outputs
+        not_judged = f"{len(outputs)} outputs ({', '.join(outputs)}); name one with --scores"
+    device = simulated[-1].device
+    return Prepared(columns, left_out, batches, labels, scores, blobs, device, not_judged)
 
 
 def _float_files(frontend: Frontend, save_path: str, given: Optional[ModelFiles]) -> FloatFiles:
     """Return the float32 model that the user gives, else the one that saving has noted."""
     if given is not None:
+        frontend.check_float(*given, remedy=_FLOAT_REMEDY)
         return FloatFiles(given)
     found = frontend.float_model(save_path)
     if found is None:

@@ -82,6 +82,8 @@ class Evaluation:
         columns: float32 first.
         left_out: columns that could not be run, and why.
         files: of each sample, where each has one.
+        not_judged: why labels are compared with nothing; None: they are, or there are none, or a
+            metric judges.
     """
 
     samples: int
@@ -91,6 +93,7 @@ class Evaluation:
     columns: Tuple[ColumnResult, ...]
     left_out: Tuple[Tuple[str, str], ...] = ()
     files: Optional[Tuple[str, ...]] = None
+    not_judged: Optional[str] = None
 
     def column(self, name: str) -> ColumnResult:
         """Return the column called ``name``."""
@@ -102,6 +105,7 @@ class Evaluation:
             "samples": self.samples,
             "labels": self.labels,
             "judged": self.judged,
+            "not_judged": self.not_judged,
             "scores": self.scores,
             "columns": [column.as_json(self.judged) for column in self.columns],
             "left_out": dict(self.left_out),

@@ -30,6 +30,8 @@ def print_evaluation(found: Evaluation) -> None:
     print_columns([(column.name, column.description) for column in found.columns])
     for name, reason in found.left_out:
         click.echo(f"{name} is left out: {reason}.")
+    if found.not_judged is not None:
+        click.echo(f"no top-1: {found.not_judged}.")
     if found.labels is not None and found.judged != found.samples:
         click.echo(f"{found.samples - found.judged} samples have a label that does not count.")
 

@@ -45,6 +45,11 @@ class SimulatorRunner:
     _engine: str
     _simulator: Dict[Shapes, Simulator] = attrs.field(factory=dict, init=False)
 
+    @property
+    def inputs(self) -> Tuple[str, ...]:
+        """The blobs that it is fed with."""
+        return self._part.inputs
+
     def __call__(self, batch: Mapping[str, Array]) -> Mapping[Value, Array]:
         """Run one batch."""
         inputs = {blob: self._array(batch, blob) for blob in self._part.inputs}

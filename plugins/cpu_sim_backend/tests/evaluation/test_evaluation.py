@@ -22,7 +22,7 @@ from cpu_sim_backend.evaluation.labels import Labels
 from cpu_sim_backend.evaluation.tally import LabelTally, OutputTally, default_top_k
 from cpu_sim_backend.scoring.labels import labels_of_files
 from cpu_sim_backend.scoring.metrics import metric_value
-from plugins.cpu_sim_backend.tests.integers.corrupting import Saved, save
+from plugins.cpu_sim_backend.tests.integers.corrupting import Saved, quantized, save
 
 SAMPLES, CLASSES = 7, 5
 
@@ -185,6 +185,97 @@ def test_a_set_that_does_not_tell_its_float_model_asks_for_it(saved: Saved) -> N
     assert "Give the float32 model with --float MODEL WEIGHTS." in refused.output
     given = run(saved.prefix, "--data", saved.data, "--float", "n.prototxt", "n.caffemodel")
     assert given.exit_code == 0, given.output
+
+
+MODIFIED = "a modified model, with fake quantization to train"
+
+
+@pytest.mark.usefixtures("no_caffe")
+@pytest.mark.parametrize(
+    ("model", "weights", "kind"),
+    [
+        ("modified.prototxt", "snapshot.caffemodel", f"it is a layer of {MODIFIED}"),
+        ("modified.prototxt", "n.caffemodel", f"it is a layer of {MODIFIED}"),
+        (
+            "saved_fake_quant_model.prototxt",
+            "saved_fake_quant_weights.caffemodel",
+            "it is a layer of a fake-quant model",
+        ),
+        (
+            "saved_deploy_model.prototxt",
+            "saved_deploy_weights.caffemodel",
+            "it is a layer of a deployable model",
+        ),
+        ("n.prototxt", "snapshot.caffemodel", "the weights file has a layer that only"),
+    ],
+)
+def test_a_quantized_model_is_no_float32(saved: Saved, model: str, weights: str, kind: str) -> None:
+    refused = run(saved.prefix, "--data", saved.data, "--float", model, weights)
+    assert refused.exit_code == 1
+    assert kind in refused.output and "expected" in refused.output
+    assert (weights if model == "n.prototxt" else model) in refused.output
+    assert "Give the float32 model and its weights with --float" in refused.output
+    assert "a column of their own with --retrained" in refused.output
+
+
+@pytest.mark.parametrize("in_caffe", [True, False])
+def test_a_float_model_of_other_inputs_is_named(
+    saved: Saved, request: pytest.FixtureRequest, in_caffe: bool
+) -> None:
+    if in_caffe:
+        pytest.importorskip("caffe")
+    else:
+        request.getfixturevalue("no_caffe")
+    text = Path("n.prototxt").read_text().replace('"data"', '"image"')
+    Path("other.prototxt").write_text(text)
+    given = ("--float", "other.prototxt", "n.caffemodel")
+    refused = run(saved.prefix, "--data", saved.data, *given)
+    assert refused.exit_code == 1
+    assert "other.prototxt: it reads the inputs 'image'" in refused.output
+    assert "that reads 'data'" in refused.output
+    assert "With --float, give the network" in refused.output
+
+
+def test_weights_that_are_no_snapshot_are_named_not_the_solver(saved: Saved) -> None:
+    pytest.importorskip("caffe")
+    given = ("--retrained", "modified.prototxt", "n.caffemodel")
+    refused = run(saved.prefix, "--data", saved.data, *given)
+    assert refused.exit_code == 1
+    assert "n.caffemodel, layer" in refused.output
+    assert "the weights file has 0 blobs for it; expected 3" in refused.output
+    assert "test_initialization" not in refused.output
+
+
+@pytest.fixture
+def two_outputs(saved: Saved) -> Saved:
+    """Return the saved network with a second output; its labels are those of ``saved``."""
+    network = Path("n.prototxt")
+    second = 'layer { name: "tanh" type: "TanH" bottom: "three" top: "tanh" }'
+    network.write_text(f"{network.read_text()}{second}\n")
+    with np.load(saved.data) as arrays:
+        return quantized(Path(), **arrays)
+
+
+@pytest.mark.usefixtures("no_caffe")
+def test_why_labels_are_compared_with_nothing_is_said(two_outputs: Saved) -> None:
+    why = "2 outputs (prob, tanh); name one with --scores"
+    data = ("--data", two_outputs.data)
+    text, found = run(two_outputs.prefix, *data), run(two_outputs.prefix, *data, "--json")
+    assert text.exit_code == 0, text.output
+    assert f"no top-1: {why}." in text.output.splitlines()
+    assert json.loads(found.output)["not_judged"] == why
+    named = run(two_outputs.prefix, *data, "--scores", "prob")
+    assert "no top-1" not in named.output and "top-1" in named.output
+
+
+@pytest.mark.usefixtures("no_caffe")
+def test_where_nothing_is_to_be_judged_nothing_is_said_about_it(two_outputs: Saved) -> None:
+    Path("mine.py").write_text(METRICS)
+    by_metric = evaluate(two_outputs.prefix, options(two_outputs, metrics=("mine:per_sample",)))
+    with np.load(two_outputs.data) as arrays:
+        np.savez(two_outputs.data, data=arrays["data"])
+    without_labels = evaluate(two_outputs.prefix, options(two_outputs))
+    assert (by_metric.not_judged, without_labels.not_judged) == (None, None)
 
 
 @pytest.mark.usefixtures("no_caffe")
