@@ -22,6 +22,10 @@ logging.getLogger("amct_caffe").addHandler(logging.NullHandler())
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# pytest-xdist tells its workers a width; output folds where a test asks for it alone.
+os.environ.pop("COLUMNS", None)
+os.environ.pop("LINES", None)
+
 ROOT = Path(__file__).resolve().parent
 
 

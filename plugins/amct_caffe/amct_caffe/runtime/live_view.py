@@ -127,7 +127,8 @@ class LiveView:
             parts.append(f"lr {rate:.3g}")
         speed = self._speed(now)
         if speed is not None:
-            parts.append(f"{speed * self._samples:.4g} images/s")
+            images = speed * self._samples
+            parts.append(f"{images:.0f} images/s" if images >= 1000 else f"{images:.3g} images/s")
         if self._bar is not None and self._shown:
             parts.append(f"TEST {_listed(self._shown, ' ')}")
         return ", ".join(parts)

@@ -54,6 +54,9 @@ GOOD_MACHINE = Machine(
     problem_of_building=lambda rehearsal: None,
 )
 COMMANDS = ("check_solver", "train", "run")
+WITHOUT_LOSS = NETWORK.replace(
+    nets.layer("loss", "SoftmaxWithLoss", ["ip", "label"]), nets.layer("loss", "Softmax", ["ip"])
+)
 
 
 def nothing(folder: Path) -> None:
@@ -653,7 +656,7 @@ def test_the_last_snapshot_is_named_as_caffe_does(said: str, name: str, folder: 
     [
         (solver("", base_lr=None), "base_lr is not set"),
         (solver("", lr_policy="step", stepsize=2), "gamma is not set"),
-        (Fault([], text=NETWORK.replace("SoftmaxWithLoss", "Softmax")), "no loss"),
+        (Fault([], text=WITHOUT_LOSS), "no loss"),
     ],
     ids=["no learning rate", "no gamma", "no loss"],
 )
