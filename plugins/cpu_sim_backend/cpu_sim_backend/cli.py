@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import tempfile
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, TypeVar
 
 import click
 
@@ -21,34 +21,46 @@ if TYPE_CHECKING:
     from cpu_sim_backend.data.source import DataSource
 
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def data_arguments(command: Command) -> Command:
+    """Add the options that say where data come from; :func:`data_options` reads them."""
+    for option in (
+        click.option(
+            "--iterations",
+            type=click.IntRange(min=1),
+            help="Batches to take with --data-layer.",
+        ),
+        click.option(
+            "--data-layer",
+            is_flag=True,
+            help="Take the data from the network's own TEST data layers, which Caffe runs.",
+        ),
+        click.option(
+            "--preprocess",
+            help="A JSON file that declares what is done to the images of a folder.",
+        ),
+        click.option(
+            "--data",
+            help="An .npz file with one array per network input, or a folder of images.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that both commands have."""
     for option in reversed(
         (
-            click.option(
-                "--data",
-                help="An .npz file with one array per network input, or a folder of images.",
-            ),
             click.option(
                 "--model",
                 "model_file",
                 help="The prototxt, in place of PREFIX_deploy_model.prototxt, such as one that was "
                 "edited by hand.",
             ),
-            click.option(
-                "--preprocess",
-                help="A JSON file that declares what is done to the images of a folder.",
-            ),
-            click.option(
-                "--data-layer",
-                is_flag=True,
-                help="Take the data from the network's own TEST data layers, which Caffe runs.",
-            ),
-            click.option(
-                "--iterations",
-                type=click.IntRange(min=1),
-                help="Batches to take with --data-layer.",
-            ),
+            data_arguments,
             click.option(
                 "--batch-size",
                 default=100,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Mapping, Optional, Sequence
+from typing import Any, Mapping, Optional, Sequence
 
 import attrs
 
@@ -54,10 +54,10 @@ class Case:
         snr = self.layer.alone.snr
         return 0.0 if math.isnan(snr) else 10 ** (-snr / 10)
 
-    def finding(self, measured: str, **other: object) -> Finding:
+    def finding(self, measured: str, **other: Any) -> Finding:
         """Return a finding on this layer; cause, cost and cure are put in by :func:`find_all`."""
-        own = {"cause": "", "cost": "", "cure": "", "weight": self.noise, **other}
-        return Finding(layer=self.layer.name, measured=measured, **own)  # type: ignore[arg-type]
+        found = Finding(self.layer.name, "", measured, "", "", weight=self.noise)
+        return attrs.evolve(found, **other)
 
 
 def _poor_input(case: Case) -> bool:

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option, print_json
-from cpu_sim_backend.cli import data_options
+from cpu_sim_backend.cli import data_arguments, data_options
 from cpu_sim_backend.engines import ENGINES
 
 _COUNT = click.IntRange(min=1)
@@ -15,18 +15,7 @@ _COUNT = click.IntRange(min=1)
 
 @click.command("evaluate")
 @click.argument("prefix")
-@click.option(
-    "--data", help="An .npz file with one array per network input, or a folder of images."
-)
-@click.option(
-    "--preprocess", help="A JSON file that declares what is done to the images of a folder."
-)
-@click.option(
-    "--data-layer",
-    is_flag=True,
-    help="Take data and labels from the network's own TEST data layers, which Caffe runs.",
-)
-@click.option("--iterations", type=_COUNT, help="Batches to take with --data-layer.")
+@data_arguments
 @click.option(
     "--batch-size",
     default=100,

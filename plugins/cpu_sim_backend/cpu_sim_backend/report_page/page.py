@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +44,11 @@ def render(report: NetworkReport) -> str:
 
 def check_installed() -> None:
     """Raise an EnvironmentUnsuitableError if what makes the page is not installed."""
-    try:
-        import jinja2  # noqa: F401 - whether it is there
-    except ImportError as error:
+    if importlib.util.find_spec("jinja2") is None:
         raise EnvironmentUnsuitableError(
             "the page of a report is made with jinja2, which is not installed.",
             remedy="Run: pip install 'amct-cpu-sim-backend[report]'. The JSON of it needs none.",
-        ) from error
+        )
 
 
 def _environment() -> jinja2.Environment:

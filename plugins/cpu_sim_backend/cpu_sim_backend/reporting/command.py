@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option
+from cpu_sim_backend.cli import data_arguments, data_options
 from cpu_sim_backend.engines import ENGINES
 
 if TYPE_CHECKING:
-    from cpu_sim_backend.analysis.model import NetworkReport
+    from cpu_sim_backend.analysis.model import LearnedBounds, NetworkReport
     from cpu_sim_backend.analysis.networks import Networks
 
 _Pair = Optional[Tuple[str, str]]
@@ -19,18 +20,7 @@ _Pair = Optional[Tuple[str, str]]
 
 @click.command("report")
 @click.argument("prefix")
-@click.option(
-    "--data", help="An .npz file with one array per network input, or a folder of images."
-)
-@click.option(
-    "--preprocess", help="A JSON file that declares what is done to the images of a folder."
-)
-@click.option(
-    "--data-layer",
-    is_flag=True,
-    help="Take the data from the network's own TEST data layers, which Caffe runs.",
-)
-@click.option("--iterations", type=click.IntRange(min=1), help="Batches to take with --data-layer.")
+@data_arguments
 @click.option(
     "--float",
     "float_files",
@@ -111,7 +101,6 @@ def command(
     from amct_core.file_names import saved_files
     from cpu_sim_backend.analysis.analyse import Question, analyse
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
-    from cpu_sim_backend.cli import data_options
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.data.npz import NpzSource
 
@@ -183,7 +172,7 @@ def _check_outputs(
         check_installed()
 
 
-def _bounds(metrics: Optional[str], networks: Networks) -> Tuple:  # type: ignore[type-arg]
+def _bounds(metrics: Optional[str], networks: Networks) -> Tuple[LearnedBounds, ...]:
     if metrics is None:
         return ()
     from amct_core.graph.deployed_layers import deployed_layers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,12 @@ def no_caffe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["evaluate", *arguments])
+    # Whether kernels are compiled, which the log tells, is no part of what is printed.
+    logging.disable(logging.INFO)
+    try:
+        return CliRunner().invoke(cli, ["evaluate", *arguments])
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def options(saved: Saved, **others: Any) -> EvaluationOptions:
