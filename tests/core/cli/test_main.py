@@ -132,6 +132,20 @@ class TestExitStatus:
         assert done.status == 130
         assert done.err.strip() == "Interrupted."
 
+    def test_an_interruption_while_the_command_is_imported_is_told_alike(self) -> None:
+        code = (
+            "import sys\n"
+            "class Interrupted:\n"
+            "    def find_spec(name, path, target=None):\n"
+            "        if name == 'amct_core.cli.main':\n"
+            "            raise KeyboardInterrupt\n"
+            "sys.meta_path.insert(0, Interrupted)\n"
+            "from amct_core.__main__ import main\n"
+            "main()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
     def test_a_bug_leaves_a_report_with_its_traceback(
         self, amct_process: Amct, tmp_path: Path
     ) -> None:
