@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -62,8 +63,7 @@ def build(distribution: Distribution, folder: Path) -> Built:
     folder.mkdir(parents=True, exist_ok=True)
     sdist = _hatchling("sdist", distribution.path, folder, distribution)
     with tempfile.TemporaryDirectory() as unpacked:
-        with tarfile.open(sdist) as archive:
-            archive.extractall(unpacked)
+        shutil.unpack_archive(sdist, unpacked)
         (source,) = Path(unpacked).iterdir()
         wheel = _hatchling("wheel", source, folder, distribution)
     return Built(distribution, sdist, wheel)
