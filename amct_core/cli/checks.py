@@ -35,9 +35,10 @@ CAFFE_WHEEL = "kendryte-caffe"
 CAFFE_WHEEL_PYTHON_MAX = (3, 9)
 
 CAFFE_LIBRARIES = ("numpy<2", "protobuf<=3.20.3")
-"""What that distribution needs."""
+"""What that distribution needs of :data:`NEEDED_LIBRARIES`, in their order."""
 
 NEEDED_LIBRARIES = ("numpy", "protobuf")
+"""What everything needs."""
 
 OPTIONAL_LIBRARIES = (
     "scikit-learn",
@@ -119,9 +120,11 @@ def check_distribution(name: str) -> Check:
 def check_library(name: str) -> Check:
     """A library is installed."""
     version = installed_version(name)
-    return (
-        _not_installed(name, requirement(name)) if version is None else Check(name, True, version)
-    )
+    if version is not None:
+        return Check(name, True, version)
+    if name in NEEDED_LIBRARIES and installed_version(CAFFE_WHEEL) is not None:
+        return _not_installed(name, CAFFE_LIBRARIES[NEEDED_LIBRARIES.index(name)])
+    return _not_installed(name, requirement(name))
 
 
 def _not_installed(name: str, *requirements: str) -> Check:

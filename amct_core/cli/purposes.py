@@ -73,7 +73,7 @@ PURPOSES = (
     Purpose(
         "data", "find shapes of inputs in files of data layers", (*_READ, "h5py", "lmdb", "pillow")
     ),
-    Purpose("fast", "train, calibrate and simulate in compiled code", (*_READ, "numba")),
+    Purpose("fast", "compute in compiled code; amct verify without Caffe", (*_SIMULATE, "numba")),
 )
 
 
