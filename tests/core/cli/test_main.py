@@ -44,7 +44,7 @@ class TestHelp:
     def test_it_lists_commands_and_groups_with_their_help(self, amct: Amct) -> None:
         done = amct("--help")
         assert done.status == 0
-        for line in ("doctor +Check that", "plugins +List what", "qat +Quantization-aware"):
+        for line in ("doctor +Say what", "plugins +List what", "qat +Quantization-aware"):
             assert re.search(f"^  {line}", done.out, re.MULTILINE)
 
     def test_a_group_lists_its_commands(self, amct: Amct) -> None:
