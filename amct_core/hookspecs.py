@@ -373,6 +373,9 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
         def amct_deploy_backends():
             return [DeployBackend(name="factors", description="factors as text", write=write)]
 
+    A backend that gives ``recognises`` and ``read`` as well has models that ``amct verify``,
+    ``simulate``, ``evaluate`` and ``report`` take; ``examples/third_party_plugin`` has one.
+
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.
     """

@@ -49,6 +49,7 @@ from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime import caffe_log
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
+from amct_caffe.saving.as_fed import as_fed
 from amct_caffe.saving.fake_quant import render_fake_quant
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
@@ -216,6 +217,10 @@ class CaffeFrontend(Frontend):
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
+
+    def without_training_layers(self, model: QuantizedModel) -> QuantizedModel:
+        """Take data, loss and accuracy layers out, as they are for ATC."""
+        return as_fed(model)
 
     def rebuilt(self, graph: Graph) -> Graph:
         """Return ``graph`` with layers that say what its nodes do."""

@@ -68,6 +68,7 @@ def start(deq_scale: object, broadcast: bool) -> Deaf:
 DeployBackend(name="x", description="", write=write_to)  # refused: arg-type
 DeployBackend(name=3, description="", write=write)  # refused: arg-type
 DeployBackend(name="x", write=write)  # refused: call-arg
+DeployBackend("x", "", write, recognises=len, read=write_to)  # refused: arg-type
 CliCommand("hello", "Greet.", load)  # refused: arg-type
 Quantization(check)  # refused: arg-type
 LayerType("Gain", weights=0)  # refused: arg-type

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option, print_json
-from cpu_sim_backend.cli import data_arguments, data_options
+from cpu_sim_backend.cli import backend_option, data_arguments, data_options
 from cpu_sim_backend.engines import ENGINES
 
 _COUNT = click.IntRange(min=1)
@@ -62,6 +62,7 @@ _COUNT = click.IntRange(min=1)
     help="The modified model and a snapshot of it: one more column, as training tests it.",
 )
 @click.option("--soc-version", help="One more column, as this processor, such as Ascend310P3.")
+@backend_option
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -84,6 +85,7 @@ def command(
     float_files: Optional[Tuple[str, str]],
     retrained: Optional[Tuple[str, str]],
     soc_version: Optional[str],
+    backend: Optional[str],
     engine: str,
     as_json: bool,
 ) -> None:
@@ -117,6 +119,7 @@ def command(
         soc_version=soc_version,
         batch_size=batch_size,
         engine=engine,
+        backend=backend,
     )
     prepared = prepare(prefix, options)
     if prepared.device is not None:
