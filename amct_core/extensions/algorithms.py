@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, Optional, Sequence, Tuple
 
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
 
 if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
@@ -64,7 +65,7 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
 
 
 @attrs.frozen
-class ActivationAlgorithm:
+class ActivationAlgorithm(Provided):
     """A way to fake-quantize activations between two learned clip bounds.
 
     Attributes:
@@ -87,6 +88,8 @@ class ActivationAlgorithm:
         prepare: optional; called before training starts, for what takes time once.
     """
 
+    kind: ClassVar[str] = "activation algorithm"
+
     name: str = attrs.field(validator=plugin_name)
     forward: Callable[..., Tuple[Any, Any, int]] = attrs.field(validator=is_callable)
     backward: Callable[..., Tuple[Any, float, float]] = attrs.field(validator=is_callable)
@@ -99,36 +102,9 @@ class ActivationAlgorithm:
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
-    def run_forward(
-        self, x: Array, y: Array, clip_max: Any, clip_min: Any, fixed_min: bool
-    ) -> Tuple[Any, int]:
-        """Write fake-quantized ``x`` into ``y``; return ``(scale_d, offset_d)``."""
-        if self.forward_into is not None:
-            return self.forward_into(x, y, clip_max, clip_min, fixed_min)
-        y[...], scale_d, offset_d = self.forward(x, clip_max, clip_min, fixed_min)
-        return scale_d, offset_d
-
-    def run_backward(
-        self,
-        x: Array,
-        top_diff: Array,
-        bottom_diff: Optional[Array],
-        clip_max: Any,
-        clip_min: Any,
-        fixed_min: bool,
-    ) -> Tuple[float, float]:
-        """Write the gradient of ``x`` into ``bottom_diff``; return those of the bounds."""
-        bounds = clip_max, clip_min, fixed_min
-        if self.backward_into is not None:
-            return self.backward_into(x, top_diff, bottom_diff, *bounds)
-        result, d_clip_max, d_clip_min = self.backward(x, top_diff, *bounds)
-        if bottom_diff is not None:
-            bottom_diff[...] = result
-        return d_clip_max, d_clip_min
-
 
 @attrs.frozen
-class WeightAlgorithm:
+class WeightAlgorithm(Provided):
     """A way to quantize weights to int8 without an offset.
 
     Attributes:
@@ -142,6 +118,8 @@ class WeightAlgorithm:
         prepare: optional; called before training starts, for what takes time once.
     """
 
+    kind: ClassVar[str] = "weight algorithm"
+
     name: str = attrs.field(validator=plugin_name)
     scales: Callable[..., Any] = attrs.field(validator=is_callable)
     quantize: Callable[..., Any] = attrs.field(validator=is_callable)
@@ -152,7 +130,7 @@ class WeightAlgorithm:
 
 
 @attrs.frozen
-class WeightRounding:
+class WeightRounding(Provided):
     """A way to round weights by what their layer reads, in place of to the nearest integer.
 
     It is for post-training quantization, after calibration; scales stay as they are.  A layer is a
@@ -167,13 +145,15 @@ class WeightRounding:
         prepare: optional; called before the first layer, for what takes time once.
     """
 
+    kind: ClassVar[str] = "weight rounding"
+
     name: str = attrs.field(validator=plugin_name)
     start: Callable[[Any, Any, Any], RoundingRun] = attrs.field(validator=is_callable)
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 
 @attrs.frozen
-class Calibrator:
+class Calibrator(Provided):
     """A way to find an activation's range from data.
 
     Either from all batches at once (``calibrate``) or from one after another in constant memory
@@ -201,6 +181,8 @@ class Calibrator:
             calibration in a framework, nor for QAT.
     """
 
+    kind: ClassVar[str] = "calibrator"
+
     name: str = attrs.field(validator=plugin_name)
     calibrate: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
@@ -226,7 +208,7 @@ class Calibrator:
 
 
 @attrs.frozen
-class ShiftSearch:
+class ShiftSearch(Provided):
     """A way to find the shift factor N of a layer's output channels.
 
     Attributes:
@@ -239,6 +221,8 @@ class ShiftSearch:
             every process observes all batches.
         prepare: optional; called before a search starts, for what takes time once.
     """
+
+    kind: ClassVar[str] = "shift-N search"
 
     name: str = attrs.field(validator=plugin_name)
     start: Optional[Callable[[Any, bool], ShiftSearcher]] = attrs.field(

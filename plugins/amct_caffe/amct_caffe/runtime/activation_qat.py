@@ -21,6 +21,7 @@ from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedCalibration, update_record
 from amct_caffe.runtime.shape_recorder import ShapeRecorder
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import QuantizationError, TrainingError
 from amct_core.numerics.clipping import ValueRange
 from amct_core.plugins import registries
@@ -35,7 +36,9 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def setup(self, bottom: Any, top: Any) -> None:
         """Read ``param_str`` and, in a fresh net, make the blobs."""
         self._parameters = from_param_str(ActivationParameters, self.param_str)
-        self._algorithm = registries().activation_algorithms.get(self._parameters.algo)
+        self._layers = ", ".join(self._parameters.layers)
+        algorithm = registries().activation_algorithms.get(self._parameters.algo)
+        self._algorithm = CheckedActivation(algorithm, self._layers)
         self._calibrator = (
             registries().calibrators.get(self._parameters.init_algo)
             if self._parameters.init_algo is not None
@@ -50,7 +53,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             for size in (1, 1, STATE_SIZE):
                 self.blobs.add_blob(size)
         # What takes time once is done here, so that no iteration is slower than the others.
-        prepare(self._algorithm, self._calibrator)
+        prepare(self._layers, algorithm, self._calibrator)
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """Shape the top like the bottom."""
@@ -72,8 +75,10 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         self._bounds = state.clip_max, state.clip_min, self._parameters.fixed_min
         if self._shape_recorder is not None and self.phase == TEST:
             self._shape_recorder.see(bottom[0].shape)
-        scale, offset = self._algorithm.run_forward(x, top[0].data, *self._bounds)
         first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
+        scale, offset = self._algorithm.forward(
+            x, top[0].data, *self._bounds, thorough=first_factors
+        )
         if first_factors:
             self._record(scale, offset, bottom[0].shape)
             if self._shape_recorder is not None:
@@ -84,7 +89,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
         The gradients are those at the bounds that the forward pass took.
         """
-        d_clip_max, d_clip_min = self._algorithm.run_backward(
+        d_clip_max, d_clip_min = self._algorithm.backward(
             bottom[0].data,
             top[0].diff,
             bottom[0].diff if propagate_down[0] else None,
@@ -110,7 +115,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             raise TrainingError(
                 f"a TEST pass met clip bounds that are not initialised: that takes "
                 f"{parameters.batch_num} TRAIN forwards (batch_num); {state.forwards} have run.",
-                layer=", ".join(parameters.layers),
+                layer=self._layers,
                 remedy="Set test_initialization: false, and test_interval of at least batch_num.",
             )
         # Not written back: a TEST pass changes nothing that training reads.
@@ -137,7 +142,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             self._seen = self._seen.observed(x)
             scale, offset = calibration.result()
         except QuantizationError as error:
-            raise error.at(layer=", ".join(parameters.layers)) from error
+            raise error.at(layer=self._layers) from error
         state = calibrated(state, scale, offset, parameters.fixed_min)
         if state.forwards < parameters.batch_num:
             calibration.keep()
@@ -148,7 +153,9 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
     def _restart(self) -> None:
         self._calibration = (
-            SharedCalibration(self._calibrator) if self._calibrator is not None else None
+            SharedCalibration(self._calibrator, self._layers)
+            if self._calibrator is not None
+            else None
         )
         self._seen = ValueRange()
 
@@ -158,7 +165,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             _log.warning(
                 "layer '%s': training was interrupted after %d of %d batches of initialisation; "
                 "initialisation starts again",
-                ", ".join(self._parameters.layers),
+                self._layers,
                 state.forwards,
                 self._parameters.batch_num,
             )
@@ -173,7 +180,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         )
         _log.info(
             "layer '%s': activation factors after %d batches: scale_d %.9g, offset_d %d",
-            ", ".join(parameters.layers),
+            self._layers,
             parameters.batch_num,
             scale,
             offset,

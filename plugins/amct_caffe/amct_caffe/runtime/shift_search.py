@@ -25,6 +25,7 @@ from amct_caffe.qat.recording import shift_factors
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedShiftSearch, update_record
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import PluginError, TrainingError
 from amct_core.folding import batch_norm_values, scale_values
 from amct_core.numerics import bn_fold
@@ -50,8 +51,9 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             )
         self._search = search
         if self.phase == TEST:
-            prepare(search)
-        self._activation = registries().activation_algorithms.get(self._parameters.activation_algo)
+            prepare(self._parameters.layer, search)
+        algorithm = registries().activation_algorithms.get(self._parameters.activation_algo)
+        self._activation = CheckedActivation(algorithm, self._parameters.layer)
         self._searcher: Any = None
         self._batches_left = 0
         self._searched_at: Optional[Tuple[bytes, ...]] = None
@@ -76,7 +78,9 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             # Training has gone on (its forwards are counted in a blob): this is a new TEST pass.
             self._searched_at = snapshot
             broadcast = y.ndim == 4 and y.shape[2:] == (1, 1)
-            self._searcher = SharedShiftSearch(self._search, self._deq_scale(), broadcast)
+            self._searcher = SharedShiftSearch(
+                self._search, self._deq_scale(), broadcast, self._parameters.layer
+            )
             self._batches_left = self._parameters.batch_num
         if self._batches_left == 0:
             return
@@ -144,12 +148,6 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         parameters = self._parameters
         scale_d, offset_d = self._activation_factors()
         scale_w = self._scale_w()
-        if np.shape(shift_n) != scale_w.shape:
-            raise PluginError(
-                f"shift-N search '{parameters.search}' returned {np.shape(shift_n)} values; "
-                f"expected {scale_w.shape}, one per output channel.",
-                layer=parameters.layer,
-            )
         update_record(
             parameters.record_file,
             lambda record: shift_factors(
