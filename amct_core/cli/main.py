@@ -65,9 +65,10 @@ class RootGroup(CommandGroup):
 
 def _where_it_failed(error: AmctError) -> str:
     """Return where to read what went wrong inside a plugin; nothing for any other error."""
-    if not isinstance(error, PluginError) or error.__cause__ is None:
-        return ""
-    if isinstance(error.__cause__, AmctError):
+    cause: BaseException | None = error
+    while isinstance(cause, AmctError):  # an error of ours may have got its place on its way
+        cause = cause.__cause__
+    if cause is None or not isinstance(error, PluginError):
         return ""
     path, report = _kept_report("amct_plugin_error_")
     return f"\n{report}" if path is None else f"\nThe traceback, for its author, is in {path}."

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Tuple
+from typing import TYPE_CHECKING, Any, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.contracts.usage import Usage, shown
-from amct_core.graph import Node
+
+if TYPE_CHECKING:
+    from amct_core.graph import Node
 
 
 def checked_accumulators(node: Node, centered: NDArray[np.int32]) -> NDArray[Any]:

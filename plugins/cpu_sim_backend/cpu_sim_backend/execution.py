@@ -97,6 +97,8 @@ def told_with(layer: str) -> Iterator[None]:
     try:
         yield
     except AmctError as error:
+        if error.layer is not None:
+            raise
         raise error.at(layer=layer) from error
     except MemoryError as error:
         raise EnvironmentUnsuitableError(
