@@ -49,7 +49,7 @@ NETWORK = (
     + nets.euclidean_loss("ip")
 )
 
-SOLVER = {"test_iter": 1, "test_interval": 4, "max_iter": 4, "snapshot": 2}
+SOLVER = {"test_iter": 2, "test_interval": 4, "max_iter": 4, "snapshot": 2}
 
 
 def amct(folder: Path, *arguments: str, mistake: str = "") -> subprocess.CompletedProcess[str]:
