@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.learned import LearnedParameter, StateVariable
+from amct_core.extensions.parameters import (
+    keywords,
+    parameters_class,
+    read_parameters,
+    with_keywords,
+)
 from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
 
 if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
@@ -65,7 +72,12 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
 
 @attrs.frozen
 class ActivationAlgorithm:
-    """A way to fake-quantize activations between two learned clip bounds.
+    """A way to fake-quantize activations, between two learned clip bounds or otherwise.
+
+    Where ``parameters`` is a class, each function is given an instance of it by the keyword
+    ``parameters``; where there are ``learned`` parameters or ``state``, each is given their values
+    by the keyword ``values``: a mapping of name to float32 array of the declared shape, finite and
+    read-only.
 
     Attributes:
         name: what ``retrain_data_config.algo`` says.
@@ -75,7 +87,9 @@ class ActivationAlgorithm:
             :func:`amct_core.numerics.affine.quantize` computes it, or the saved model
             differs from the trained one.
         backward: ``(x, top_diff, clip_max, clip_min, fixed_min)
-            -> (bottom_diff, d_clip_max, d_clip_min)``.
+            -> (bottom_diff, d_clip_max, d_clip_min)``; with ``learned`` there is a fourth, a
+            mapping of the name of each learned parameter to its gradient, of its shape.  Gradients
+            of parameters are sums over the batch, not means.
         factors: ``(clip_max, clip_min, fixed_min) -> (scale_d, offset_d)``, the same as ``forward``
             returns; used when the trained model is saved.
         forward_into: optional, what training calls where it is given:
@@ -83,29 +97,82 @@ class ActivationAlgorithm:
             ``forward`` returns, bit for bit.
         backward_into: optional, likewise:
             ``(x, top_diff, bottom_diff, clip_max, clip_min, fixed_min)
-            -> (d_clip_max, d_clip_min)``; ``bottom_diff`` is None where nobody needs it.
+            -> (d_clip_max, d_clip_min)``, with ``learned`` the mapping as well; ``bottom_diff`` is
+            None where nobody needs it.
         prepare: optional; called before training starts, for what takes time once.
+        parameters: an attrs class of what ``retrain_data_config.algo_parameters`` may say.
+        learned: what the solver trains beside the clip bounds.
+        state: what is kept in the snapshot and not trained.
+        initialise: optional, ``(x, clip_max, clip_min, fixed_min, batch=n) -> mapping``: in each of
+            the ``batch_num`` TRAIN forwards of initialisation, the ``n``-th from 1 on, what learned
+            parameters and state become; those that are not in the mapping stay.  ``values`` are
+            those of the forward before, and for ``batch=1`` they mean nothing.  ``x`` is the whole
+            batch of all processes that train together.
+        observe: optional, ``(x, clip_max, clip_min, fixed_min) -> mapping``: in each later TRAIN
+            forward (each at all without ``initialise``), before ``forward``, what the state
+            becomes; ``x`` as above.  TEST changes nothing.
     """
 
     name: str = attrs.field(validator=plugin_name)
     forward: Callable[..., Tuple[Any, Any, int]] = attrs.field(validator=is_callable)
-    backward: Callable[..., Tuple[Any, float, float]] = attrs.field(validator=is_callable)
+    backward: Callable[..., Tuple[Any, ...]] = attrs.field(validator=is_callable)
     factors: Callable[..., Tuple[Any, int]] = attrs.field(validator=is_callable)
     forward_into: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
     )
-    backward_into: Optional[Callable[..., Tuple[float, float]]] = attrs.field(
+    backward_into: Optional[Callable[..., Tuple[Any, ...]]] = attrs.field(
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+    parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
+    learned: Tuple[LearnedParameter, ...] = attrs.field(default=(), converter=tuple)
+    state: Tuple[StateVariable, ...] = attrs.field(default=(), converter=tuple)
+    initialise: Optional[Callable[..., Mapping[str, Any]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    observe: Optional[Callable[..., Mapping[str, Any]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+
+    def __attrs_post_init__(self) -> None:
+        """Require names that differ."""
+        names = [blob.name for blob in self.blobs]
+        if len(set(names)) < len(names):
+            raise PluginError(
+                f"ActivationAlgorithm '{self.name}': learned parameters and state are called "
+                f"{', '.join(names)}; expected names that differ."
+            )
+
+    @property
+    def blobs(self) -> Tuple[Union[LearnedParameter, StateVariable], ...]:
+        """What is in the snapshot beside the clip bounds, in the order of the layer's blobs."""
+        return (*self.learned, *self.state)
+
+    def bound(self, values: Mapping[str, Any], **place: Any) -> ActivationAlgorithm:
+        """Return the algorithm with its parameters; ``place`` as ``read_parameters`` has it.
+
+        Raises:
+            ConfigError: it has no such parameters.
+        """
+        given = read_parameters(
+            self.parameters, values, f"activation algorithm '{self.name}'", **place
+        )
+        return self if given is None else with_keywords(self, _ACTIVATION, parameters=given)
 
     def run_forward(
-        self, x: Array, y: Array, clip_max: Any, clip_min: Any, fixed_min: bool
+        self,
+        x: Array,
+        y: Array,
+        clip_max: Any,
+        clip_min: Any,
+        fixed_min: bool,
+        values: Optional[Mapping[str, Array]] = None,
     ) -> Tuple[Any, int]:
         """Write fake-quantized ``x`` into ``y``; return ``(scale_d, offset_d)``."""
+        more = self._more(values)
         if self.forward_into is not None:
-            return self.forward_into(x, y, clip_max, clip_min, fixed_min)
-        y[...], scale_d, offset_d = self.forward(x, clip_max, clip_min, fixed_min)
+            return self.forward_into(x, y, clip_max, clip_min, fixed_min, **more)
+        y[...], scale_d, offset_d = self.forward(x, clip_max, clip_min, fixed_min, **more)
         return scale_d, offset_d
 
     def run_backward(
@@ -116,30 +183,122 @@ class ActivationAlgorithm:
         clip_max: Any,
         clip_min: Any,
         fixed_min: bool,
-    ) -> Tuple[float, float]:
-        """Write the gradient of ``x`` into ``bottom_diff``; return those of the bounds."""
-        bounds = clip_max, clip_min, fixed_min
+        values: Optional[Mapping[str, Array]] = None,
+    ) -> Tuple[float, float, Mapping[str, Any]]:
+        """Write the gradient of ``x`` into ``bottom_diff``; return the other gradients.
+
+        Returns:
+            Those of the two bounds, and those of the learned parameters by name.
+        """
+        arguments, more = (clip_max, clip_min, fixed_min), self._more(values)
         if self.backward_into is not None:
-            return self.backward_into(x, top_diff, bottom_diff, *bounds)
-        result, d_clip_max, d_clip_min = self.backward(x, top_diff, *bounds)
-        if bottom_diff is not None:
-            bottom_diff[...] = result
-        return d_clip_max, d_clip_min
+            found = self.backward_into(x, top_diff, bottom_diff, *arguments, **more)
+        else:
+            result, *rest = self.backward(x, top_diff, *arguments, **more)
+            found = tuple(rest)
+            if bottom_diff is not None:
+                bottom_diff[...] = result
+        d_clip_max, d_clip_min, *learned = found
+        return d_clip_max, d_clip_min, learned[0] if learned else {}
+
+    def run_factors(
+        self,
+        clip_max: Any,
+        clip_min: Any,
+        fixed_min: bool,
+        values: Optional[Mapping[str, Array]] = None,
+    ) -> Tuple[Any, int]:
+        """Return ``(scale_d, offset_d)``."""
+        return self.factors(clip_max, clip_min, fixed_min, **self._more(values))
+
+    def new_values(
+        self,
+        x: Array,
+        clip_max: Any,
+        clip_min: Any,
+        fixed_min: bool,
+        values: Mapping[str, Array],
+        batch: Optional[int] = None,
+    ) -> Mapping[str, Any]:
+        """Return what learned parameters and state become before a TRAIN forward, by name.
+
+        Args:
+            x: the whole batch of all processes.
+            clip_max, clip_min, fixed_min: the bounds.
+            values: of learned parameters and state.
+            batch: which forward of initialisation it is; None: that is over.
+
+        Raises:
+            PluginError: a name or a shape is not one that the algorithm has declared.
+        """
+        bounds = clip_max, clip_min, fixed_min
+        if batch is not None and self.initialise is not None:
+            return self._declared(
+                "initialise", self.initialise(x, *bounds, batch=batch, values=values), self.blobs
+            )
+        if self.observe is None:
+            return {}
+        return self._declared("observe", self.observe(x, *bounds, values=values), self.state)
+
+    def _declared(
+        self,
+        function: str,
+        found: Mapping[str, Any],
+        expected: Sequence[Union[LearnedParameter, StateVariable]],
+    ) -> Mapping[str, Any]:
+        shapes = {blob.name: blob.shape for blob in expected}
+        for name, array in found.items():
+            shape = getattr(array, "shape", None)
+            if name not in shapes or shape != shapes[name]:
+                known = ", ".join(f"'{each}' {shapes[each]}" for each in shapes) or "none"
+                raise PluginError(
+                    f"activation algorithm '{self.name}': {function} returned '{name}' of shape "
+                    f"{shape}; expected arrays of these names and shapes: {known}.",
+                    remedy="Tell the plugin's author.",
+                )
+        return found
+
+    def _more(self, values: Optional[Mapping[str, Array]]) -> Dict[str, Any]:
+        return {"values": values or {}} if self.learned or self.state else {}
+
+
+_ACTIVATION = (
+    "forward",
+    "backward",
+    "factors",
+    "forward_into",
+    "backward_into",
+    "initialise",
+    "observe",
+)
+"""The functions of an activation algorithm that are given its parameters."""
 
 
 @attrs.frozen
 class WeightAlgorithm:
     """A way to quantize weights to int8 without an offset.
 
+    Where ``parameters`` is a class, each function is given an instance of it by the keyword
+    ``parameters``.
+
     Attributes:
         name: what ``retrain_weight_config.algo`` says.
         scales: ``(weights, channel_axis) -> float32 [C]``, or ``[1]`` if ``channel_axis`` is None.
+            Where scales are learned, those that training starts with.
         quantize: ``(weights, scale, channel_axis) -> int8`` of the weights' shape.
-        fake_quantize_into: optional, what training calls where it is given:
-            ``(weights, out, signs, output_axis, channel_wise) -> scales``; writes
+        fake_quantize_into: optional, what training calls where it is given and scales are not
+            learned: ``(weights, out, signs, output_axis, channel_wise) -> scales``; writes
             ``signs * float32(quantize(signs * weights, scales)) * scales`` into ``out``, bit for
             bit; ``signs`` is float32 ``[C]`` of 1 and -1 along ``output_axis``, or ``[1]``.
         prepare: optional; called before training starts, for what takes time once.
+        parameters: an attrs class of what ``retrain_weight_config.algo_parameters`` may say.
+        backward: where it is given, the scales are learned: they live in the snapshot, the solver
+            trains them, and saving takes them from there.
+            ``(weights, top_diff, scale, channel_axis) -> (d_weights, d_scale)``: the gradients of
+            the weights, float32 of their shape, and of the scales, ``[C]`` or ``[1]``, where
+            ``top_diff`` is that of ``float32(quantize(weights, scale)) * scale``.  A scale that the
+            solver has made smaller than FLT_EPSILON (2**-23) is taken as that.
+        scale_lr_mult, scale_decay_mult: the solver's multipliers of learned scales.
     """
 
     name: str = attrs.field(validator=plugin_name)
@@ -149,6 +308,27 @@ class WeightAlgorithm:
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+    parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
+    backward: Optional[Callable[..., Tuple[Any, Any]]] = attrs.field(
+        default=None, validator=callable_or_none
+    )
+    scale_lr_mult: float = 1.0
+    scale_decay_mult: float = 0.0
+
+    @property
+    def learns_scales(self) -> bool:
+        """Whether the scales are parameters that the solver trains."""
+        return self.backward is not None
+
+    def bound(self, values: Mapping[str, Any], **place: Any) -> WeightAlgorithm:
+        """Return the algorithm with its parameters; ``place`` as ``read_parameters`` has it.
+
+        Raises:
+            ConfigError: it has no such parameters.
+        """
+        given = read_parameters(self.parameters, values, f"weight algorithm '{self.name}'", **place)
+        functions = ("scales", "quantize", "fake_quantize_into", "backward")
+        return self if given is None else with_keywords(self, functions, parameters=given)
 
 
 @attrs.frozen
@@ -199,13 +379,16 @@ class Calibrator:
             other streaming calibrator which gives the least error of what the layers compute.  That
             takes an engine that runs single layers (:mod:`amct_core.ptq.choice`), so it is not for
             calibration in a framework, nor for QAT.
+        parameters: an attrs class of the algorithm's own parameters: what
+            ``retrain_data_config.init_algo_parameters`` and ``activation_quant_params`` may say.
+            ``calibrate``, ``calibrate_shares`` and ``start`` are given its fields by keyword.
     """
 
     name: str = attrs.field(validator=plugin_name)
     calibrate: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
     )
-    calibrate_shares: Optional[Callable[[Sequence[Any], Reduction], Tuple[Any, int]]] = attrs.field(
+    calibrate_shares: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
@@ -216,6 +399,7 @@ class Calibrator:
         default=None, validator=callable_or_none
     )
     chooses: bool = False
+    parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
 
     def __attrs_post_init__(self) -> None:
         """Require one of the two ways."""
@@ -223,6 +407,16 @@ class Calibrator:
             raise PluginError(
                 f"Calibrator '{self.name}' has neither calibrate nor start; expected one of them."
             )
+
+    def bound(self, values: Mapping[str, Any], **place: Any) -> Calibrator:
+        """Return the calibrator with its parameters; ``place`` as ``read_parameters`` has it.
+
+        Raises:
+            ConfigError: it has no such parameters.
+        """
+        given = read_parameters(self.parameters, values, f"calibrator '{self.name}'", **place)
+        functions = ("calibrate", "calibrate_shares", "start")
+        return self if given is None else with_keywords(self, functions, **keywords(given))
 
 
 @attrs.frozen
@@ -238,16 +432,28 @@ class ShiftSearch:
             ``observe``, makes ``searcher`` one that has observed every process's batches.  None:
             every process observes all batches.
         prepare: optional; called before a search starts, for what takes time once.
+        parameters: an attrs class of what ``shift_n_algo_parameters`` may say; ``start`` is given
+            an instance of it by the keyword ``parameters``.
     """
 
     name: str = attrs.field(validator=plugin_name)
-    start: Optional[Callable[[Any, bool], ShiftSearcher]] = attrs.field(
+    start: Optional[Callable[..., ShiftSearcher]] = attrs.field(
         default=None, validator=callable_or_none
     )
     combine: Optional[Callable[[Any, Reduction], None]] = attrs.field(
         default=None, validator=callable_or_none
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
+    parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
+
+    def bound(self, values: Mapping[str, Any], **place: Any) -> ShiftSearch:
+        """Return the search with its parameters; ``place`` as ``read_parameters`` has it.
+
+        Raises:
+            ConfigError: it has no such parameters.
+        """
+        given = read_parameters(self.parameters, values, f"shift-N search '{self.name}'", **place)
+        return self if given is None else with_keywords(self, ("start",), parameters=given)
 
     def searches(self, layer_type: LayerType) -> bool:
         """Return whether N of a quantized layer of this type is searched; every step asks here."""
