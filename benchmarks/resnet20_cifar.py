@@ -4,8 +4,8 @@ Both start from the same weights and see the same batches in the same order unde
 The statistics of BatchNorm are frozen in both, because the network's prototxt says
 ``use_global_stats: true`` (and because the Caffe that pip installs cannot train them); gamma, beta
 and the weights are trained.  The quantized network is trained twice: with BatchNorm kept as a layer
-and with BatchNorm folded beforehand.  With ``--algorithms lsq`` the plugin of ``examples/lsq_plugin``
-quantizes activations and weights in place of the built-in algorithms; nothing else changes.  The
+and with BatchNorm folded beforehand.  ``--algorithms lsq`` quantizes activations and weights by the
+plugin of ``examples/lsq_plugin`` in place of the built-in algorithms; nothing else changes.  The
 script prints one JSON object.
 """
 
