@@ -42,8 +42,8 @@ def _kind(found: Registries, kind: str) -> Kind:
     items = tuple((name, registry.provider(name)) for name in registry.names())
     classes = {each.name: getattr(each, "parameters", None) for each in registry}
     # Those of a layer type are the name of a message.
-    found = {name: fields_of(each) for name, each in classes.items() if isinstance(each, type)}
-    return Kind(kind, items, parameters=found)
+    parameters = {name: fields_of(each) for name, each in classes.items() if isinstance(each, type)}
+    return Kind(kind, items, parameters=parameters)
 
 
 @click.command("plugins")
