@@ -199,7 +199,8 @@ class ActivationAlgorithm:
             if bottom_diff is not None:
                 bottom_diff[...] = result
         d_clip_max, d_clip_min, *learned = found
-        return d_clip_max, d_clip_min, learned[0] if learned else {}
+        gradients = self._declared("backward", learned[0] if learned else {}, self.learned, True)
+        return d_clip_max, d_clip_min, gradients
 
     def run_factors(
         self,
@@ -245,9 +246,14 @@ class ActivationAlgorithm:
         function: str,
         found: Mapping[str, Any],
         expected: Sequence[Union[LearnedParameter, StateVariable]],
+        all_of_them: bool = False,
     ) -> Mapping[str, Any]:
+        """Return ``found`` if its names and shapes are among, or are, those of ``expected``."""
+        if not (expected or found):
+            return found
         shapes = {blob.name: blob.shape for blob in expected}
-        for name, array in found.items():
+        missing = {name: None for name in shapes if all_of_them and name not in found}
+        for name, array in {**found, **missing}.items():
             shape = getattr(array, "shape", None)
             if name not in shapes or shape != shapes[name]:
                 known = ", ".join(f"'{each}' {shapes[each]}" for each in shapes) or "none"

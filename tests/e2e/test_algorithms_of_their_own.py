@@ -117,7 +117,8 @@ def test_they_go_from_the_config_to_the_proof(trained):
         {"scale": 0.5},
     )
     save = ("qat", "save", "q/modified_model.prototxt", "q/qat_iter_12.caffemodel")
-    amct(trained, *save, "--record", "q/record.txt", "--save-path", "r/m")
+    saved = amct(trained, *save, "--record", "q/record.txt", "--save-path", "r/m")
+    assert "N was searched at other bounds" not in saved.stderr
     clip_max, clip_min, _, slack, largest = blobs_of(
         trained / "q/qat_iter_12.caffemodel", "conv1_activation_qat"
     )

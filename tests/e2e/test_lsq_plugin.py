@@ -122,7 +122,9 @@ def test_what_training_made_of_the_steps_is_what_is_saved_and_it_is_exact(team, 
     )  # fmt: skip
     assert not np.array_equal(blobs["conv2_weight_qat[2]"], first["conv2_weight_qat[2]"])
     save = ("qat", "save", "modified.prototxt", "snap_iter_20.caffemodel", "--record", "record.txt")
-    amct(trained.folder, *save, "--save-path", "r/m")
+    saved = amct(trained.folder, *save, "--save-path", "r/m")
+    # N was searched with the steps of the snapshot.
+    assert "N was searched at other bounds" not in saved.stderr
     record = read_record(trained)
     for layer in ("conv1", "conv2", "ip1", "ip2"):
         entry = record.get(layer)

@@ -157,6 +157,17 @@ def test_names_of_what_is_learned_or_kept_differ() -> None:
         LearnedParameter("a", shape=(0,))
 
 
+@pytest.mark.parametrize("found", [{}, {"a": np.zeros(2)}, {"a": np.zeros(1), "b": np.zeros(1)}])
+def test_gradients_are_those_of_what_is_learned(found: Any) -> None:
+    def backward(x: Any, g: Any, *bounds: Any, values: Any) -> Any:
+        return g, 0.0, 0.0, found
+
+    mine = ActivationAlgorithm("mine", min, backward, min, learned=(LearnedParameter("a"),))
+    x, values = np.zeros(1, np.float32), {"a": np.zeros(1)}
+    with pytest.raises(PluginError, match=r"algorithm 'mine': backward returned .*'a' \(1,\)"):
+        mine.run_backward(x, x, None, 1.0, 0.0, True, values)
+
+
 @pytest.mark.parametrize(
     "found", [{"b": np.zeros(1)}, {"a": np.zeros(2)}, {"a": 1.0}], ids=["name", "shape", "number"]
 )
