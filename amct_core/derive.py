@@ -123,10 +123,14 @@ class _LayerBuilder:
 
     def build(self, searched: bool, network: RetrainedNetwork) -> QuantizedLayer:
         trained = self.trained
-        algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm)
-        checked = CheckedActivation(algorithm, self.node.name)
-        scale_d, offset = checked.factors(trained.clip_max, trained.clip_min, trained.fixed_min)
-        self._warn_if_dead(scale_d)
+        algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm).bound(
+            trained.activation_parameters
+        )
+        scale_d, offset = CheckedActivation(algorithm, self.node.name).factors(
+            trained.clip_max, trained.clip_min, trained.fixed_min, values=trained.values
+        )
+        if not algorithm.learned:  # else the factors need not follow from the bounds
+            self._warn_if_dead(scale_d)
         weights, scale_w, bias = self._weights()
         divisor = self._quantization.divisor(self.node) if self._quantization.divisor else 1
         deq_scale = self._deq_scale(scale_d, scale_w, divisor)
@@ -180,7 +184,9 @@ class _LayerBuilder:
             return None, None, None
         channel_axis = node.type.weights.output
         master = np.asarray(node.weights[0], np.float32)
-        algorithm = self.plugins.weight_algorithms.get(trained.weight_algorithm)
+        algorithm = self.plugins.weight_algorithms.get(trained.weight_algorithm).bound(
+            trained.weight_parameters
+        )
         scale = scale_of(self.chain.scale) if self.chain is not None else None
         quantized = quantize_weights(
             master,
@@ -188,6 +194,7 @@ class _LayerBuilder:
             channel_axis,
             trained.channel_wise,
             scale.gamma if scale is not None else None,
+            trained.learned_scales,
             layer=node.name,
         )
         weights, scale_w = quantized.integers, quantized.scale_w

@@ -16,7 +16,13 @@ import numpy as np
 import pytest
 
 from amct_core import plugins
-from amct_core.extensions import ActivationAlgorithm, Calibrator, ShiftSearch, WeightAlgorithm
+from amct_core.extensions import (
+    ActivationAlgorithm,
+    Calibrator,
+    LearnedParameter,
+    ShiftSearch,
+    WeightAlgorithm,
+)
 from amct_core.hookspecs import hookimpl
 from amct_core.numerics import affine, arq, ulq
 
@@ -253,6 +259,60 @@ BACKWARD: Dict[str, Mistake] = {
     ),
 }
 
+
+def _learning(**changes: Any) -> ActivationAlgorithm:
+    """Return ULQ with a parameter that is learned and nowhere used."""
+
+    def forward(x: Any, *bounds: Any, values: Any) -> Any:
+        return ulq.forward(x, *bounds)
+
+    def backward(x: Any, top_diff: Any, *bounds: Any, values: Any) -> Any:
+        return (*ulq.backward(x, top_diff, *bounds), {"slope": np.zeros(1, np.float32)})
+
+    def factors(*bounds: Any, values: Any) -> Any:
+        return affine.scale_offset(*bounds)
+
+    functions = {"forward": forward, "backward": backward, "factors": factors, **changes}
+    return ActivationAlgorithm(name=NAME, learned=(LearnedParameter("slope"),), **functions)
+
+
+def _slope(found: Any) -> ActivationAlgorithm:
+    def backward(x: Any, top_diff: Any, *bounds: Any, values: Any) -> Any:
+        return (*ulq.backward(x, top_diff, *bounds), found)
+
+    return _learning(backward=backward)
+
+
+LEARNED: Dict[str, Mistake] = {
+    "no gradient of what is learned": Mistake(
+        _learning(backward=lambda x, top, *bounds, values: ulq.backward(x, top, *bounds)),
+        ("backward returned 3 values", "expected 4, (bottom_diff, d_clip_max, d_clip_min, d_lea"),
+    ),
+    "a gradient that is no mapping": Mistake(
+        _slope(np.zeros(1, np.float32)), ("backward returned float32 (1,)", "expected a mapping")
+    ),
+    "a gradient of another name": Mistake(
+        _slope({"other": np.zeros(1)}), ("backward returned 'other'", "'slope' (1,)")
+    ),
+    "a gradient of another shape": Mistake(
+        _slope({"slope": np.zeros(2)}), ("backward returned 'slope' of shape (2,)", "'slope' (1,)")
+    ),
+    "NaN as the gradient of what is learned": Mistake(
+        _slope({"slope": np.float32([np.nan])}),
+        ("backward gave the gradient of 'slope' with nan", "expected finite numbers"),
+    ),
+    "NaN as the first value": Mistake(
+        _learning(initialise=lambda x, *bounds, batch, values: {"slope": np.float32([np.nan])}),
+        ("initialise returned 'slope' with nan", "expected finite numbers"),
+    ),
+    "an exception in initialise": Mistake(
+        _learning(initialise=_fails), ("initialise failed with ZeroDivisionError: of the plugin.",)
+    ),
+    "an exception in observe": Mistake(
+        _learning(observe=_fails), ("observe failed with ZeroDivisionError: of the plugin.",)
+    ),
+}
+
 # Weight algorithms
 
 
@@ -360,6 +420,36 @@ IN_PLACE: Dict[str, Mistake] = {
     ),
     "an exception in place": Mistake(
         weight(fake_quantize_into=_fails), ("fake_quantize_into failed with ZeroDivisionError",)
+    ),
+}
+
+
+def _scale_gradients(change: Callable[[Any, Any], Any]) -> WeightAlgorithm:
+    def backward(weights: Any, top_diff: Any, scale: Any, channel_axis: Any = None) -> Any:
+        return change(top_diff, np.zeros_like(scale))
+
+    return weight(backward=backward)
+
+
+LEARNED_SCALES: Dict[str, Mistake] = {
+    "one gradient": Mistake(
+        _scale_gradients(lambda d_weights, d_scale: d_scale),
+        ("backward returned float32 (", "expected a tuple of 2, (d_weights, d_scale)"),
+    ),
+    "gradients of weights of a wrong shape": Mistake(
+        _scale_gradients(lambda d_weights, d_scale: (d_weights[:1], d_scale)),
+        ("backward gave float32 (1, ", "as d_weights", "the shape of the weights"),
+    ),
+    "one gradient of all scales": Mistake(
+        _scale_gradients(lambda d_weights, d_scale: (d_weights, d_scale.sum())),
+        ("backward gave 0.0 as d_scale", "the shape of the scales"),
+    ),
+    "NaN as the gradient of a scale": Mistake(
+        _scale_gradients(lambda d_weights, d_scale: (d_weights, np.full_like(d_scale, np.nan))),
+        ("backward gave d_scale with nan", "although top_diff is finite"),
+    ),
+    "an exception in backward": Mistake(
+        weight(backward=_fails), ("backward failed with ZeroDivisionError: of the plugin.",)
     ),
 }
 

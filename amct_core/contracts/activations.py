@@ -9,12 +9,13 @@ what ``forward`` gives, and the gradient of ``x`` is finite.
 from __future__ import annotations
 
 import math
-from typing import Any, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.learned import check_declared, check_finite
 from amct_core.contracts.usage import Usage, shown
 from amct_core.contracts.values import PAIR, check_array, check_factors
 from amct_core.extensions import ActivationAlgorithm
@@ -23,8 +24,11 @@ from amct_core.numerics.arrays import flat_chunks
 
 Array = NDArray[Any]
 
-LEARNED = ("clip_max", "clip_min")
-"""What ``backward`` gives a gradient of, beside ``x``, in this order."""
+Values = Optional[Mapping[str, Array]]
+"""Learned parameters and state by name."""
+
+BOUNDS = ("clip_max", "clip_min")
+"""What every ``backward`` gives a gradient of, beside ``x``, in this order."""
 
 MOST_VALUES = 1 << 22
 """How many values of a tensor are compared with the grid; of a larger one, evenly spread ones."""
@@ -54,7 +58,7 @@ class CheckedActivation:
         self.usage = Usage(self.algorithm, self.layer)
 
     def forward(
-        self, x: Array, y: Array, *bounds: Any, thorough: bool = False
+        self, x: Array, y: Array, *bounds: Any, values: Values = None, thorough: bool = False
     ) -> Tuple[np.float32, int]:
         """Write fake-quantized ``x`` into ``y``; return ``(scale_d, offset_d)``.
 
@@ -62,7 +66,8 @@ class CheckedActivation:
             x: float32 of any shape.
             y: float32 of the same shape.
             bounds: ``clip_max, clip_min, fixed_min``, as the algorithm takes them.
-            thorough: whether the values are checked, as they are the first time.
+            values: of learned parameters and state.
+            thorough: whether the numbers in ``y`` are checked, as they are the first time.
 
         Raises:
             PluginError: the algorithm fails, or breaks its contract.
@@ -70,11 +75,13 @@ class CheckedActivation:
         """
         thorough = thorough or not self._forward_is_checked
         given = _spread(x).copy() if thorough else x  # y may be x itself
-        into = self.algorithm.forward_into
+        into, named = self.algorithm.forward_into, self.algorithm.named(values)
         function = "forward" if into is None else "forward_into"
         with self.usage.running(function):
             result: Any = (
-                self.algorithm.forward(x, *bounds) if into is None else into(x, y, *bounds)
+                self.algorithm.forward(x, *bounds, **named)
+                if into is None
+                else into(x, y, *bounds, **named)
             )
         if into is None:
             found, *rest = self.usage.several(function, result, ("y", *PAIR))
@@ -84,76 +91,121 @@ class CheckedActivation:
         factors = check_factors(self.usage, function, result)
         if thorough:
             self._check_grid(function, given, _spread(y), *factors)
-            self._check_same(function, factors, bounds)
+            self._check_same(function, factors, bounds, values)
             self._forward_is_checked = True
         return factors
 
     def backward(
-        self, x: Array, top_diff: Array, bottom_diff: Optional[Array], *bounds: Any
-    ) -> Tuple[Any, ...]:
-        """Write the gradient of ``x`` into ``bottom_diff``; return those of :data:`LEARNED`.
+        self,
+        x: Array,
+        top_diff: Array,
+        bottom_diff: Optional[Array],
+        *bounds: Any,
+        values: Values = None,
+    ) -> Tuple[Any, Any, Mapping[str, Array]]:
+        """Write the gradient of ``x`` into ``bottom_diff``; return the other gradients.
 
         Args:
             x: what :meth:`forward` was given.
             top_diff: the gradient of ``y``.
             bottom_diff: None where nobody needs it.
-            bounds: as for :meth:`forward`.
+            bounds, values: as for :meth:`forward`.
+
+        Returns:
+            Those of the two bounds, and those of the learned parameters by name.
 
         Raises:
             PluginError: the algorithm fails, or breaks its contract.
             QuantizationError: the bounds are invalid.
         """
-        into = self.algorithm.backward_into
+        into, named = self.algorithm.backward_into, self.algorithm.named(values)
         function = "backward" if into is None else "backward_into"
         with self.usage.running(function):
             result: Any = (
-                self.algorithm.backward(x, top_diff, *bounds)
+                self.algorithm.backward(x, top_diff, *bounds, **named)
                 if into is None
-                else into(x, top_diff, bottom_diff, *bounds)
+                else into(x, top_diff, bottom_diff, *bounds, **named)
             )
-        names = tuple(f"d_{name}" for name in LEARNED)
+        names = tuple(f"d_{name}" for name in BOUNDS)
+        names += ("d_learned",) if self.algorithm.learned else ()
         if into is None:
             found, *rest = self.usage.several(function, result, ("bottom_diff", *names))
             check_array(self.usage, function, "bottom_diff", found, x.shape, None, "x")
             if bottom_diff is not None:
                 bottom_diff[...] = found
             result = tuple(rest)
-        gradients = self.usage.several(function, result, names)
+        d_clip_max, d_clip_min, *rest = self.usage.several(function, result, names)
+        learned = rest[0] if rest else {}
+        check_declared(self.usage, function, learned, self.algorithm.learned, all_of_them=True)
         if not self._backward_is_checked and bottom_diff is not None:
             self._require_finite(function, "bottom_diff", bottom_diff, x, top_diff)
-        for name, gradient in zip(names, gradients):
+        for name, gradient in zip(names, (d_clip_max, d_clip_min)):
             self._check_gradient(function, name, gradient, x, top_diff)
+        for name, gradient in learned.items():
+            self._require_finite(function, f"the gradient of '{name}'", gradient, x, top_diff)
         self._backward_is_checked = True
-        return gradients
+        return d_clip_max, d_clip_min, learned
 
-    def factors(self, *bounds: Any) -> Tuple[np.float32, int]:
+    def new_values(
+        self, x: Array, *bounds: Any, values: Mapping[str, Array], batch: Optional[int] = None
+    ) -> Mapping[str, Array]:
+        """Return what learned parameters and state become before a TRAIN forward, by name.
+
+        Args:
+            x: the whole batch of all processes.
+            bounds, values: as for :meth:`forward`.
+            batch: which forward of initialisation it is; None: that is over.
+
+        Raises:
+            PluginError: the algorithm fails, or breaks its contract.
+        """
+        algorithm = self.algorithm
+        if batch is not None and algorithm.initialise is not None:
+            function, expected = "initialise", algorithm.blobs
+            with self.usage.running(function):
+                found = algorithm.initialise(x, *bounds, batch=batch, values=values)
+        elif algorithm.observe is not None:
+            function, expected = "observe", algorithm.state
+            with self.usage.running(function):
+                found = algorithm.observe(x, *bounds, values=values)
+        else:
+            return {}
+        check_declared(self.usage, function, found, expected)
+        check_finite(self.usage, function, found)
+        return found
+
+    def factors(self, *bounds: Any, values: Values = None) -> Tuple[np.float32, int]:
         """Return ``(scale_d, offset_d)``; the first time also try ``forward`` at these bounds.
 
         Args:
-            bounds: ``clip_max, clip_min, fixed_min``.
+            bounds, values: as for :meth:`forward`.
 
         Raises:
             PluginError: the algorithm fails, or breaks its contract.
             QuantizationError: the bounds are invalid.
         """
-        factors = self._own_factors(bounds)
+        factors = self._own_factors(bounds, values)
         if not self._factors_are_checked:
             x = _probe(float(bounds[0]), float(bounds[1]))
             # Not in place, which is for training and may have to be compiled first.
             plain = CheckedActivation(attrs.evolve(self.algorithm, forward_into=None), self.layer)
-            plain.forward(x, np.empty_like(x), *bounds)
+            plain.forward(x, np.empty_like(x), *bounds, values=values)
             self._factors_are_checked = True
         return factors
 
-    def _own_factors(self, bounds: Tuple[Any, ...]) -> Tuple[np.float32, int]:
+    def _own_factors(self, bounds: Tuple[Any, ...], values: Values) -> Tuple[np.float32, int]:
         with self.usage.running("factors"):
-            result = self.algorithm.factors(*bounds)
+            result = self.algorithm.factors(*bounds, **self.algorithm.named(values))
         return check_factors(self.usage, "factors", result)
 
     def _check_same(
-        self, function: str, factors: Tuple[np.float32, int], bounds: Tuple[Any, ...]
+        self,
+        function: str,
+        factors: Tuple[np.float32, int],
+        bounds: Tuple[Any, ...],
+        values: Values,
     ) -> None:
-        own = self._own_factors(bounds)
+        own = self._own_factors(bounds, values)
         if own != factors:
             raise self.usage.error(
                 f"factors gave scale_d {own[0]:.9g} and offset_d {own[1]} for clip_max "

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.contracts.usage import Usage, shown
+from amct_core.contracts.values import check_array
 from amct_core.extensions import WeightAlgorithm
 from amct_core.numerics.arrays import channel_list
 
@@ -81,6 +82,37 @@ def checked_integers(
             "shape of the weights."
         )
     return found
+
+
+def checked_gradients(
+    algorithm: WeightAlgorithm,
+    weights: Float32Array,
+    top_diff: Float32Array,
+    scales: Float32Array,
+    axis: Optional[int],
+    layer: Optional[str],
+) -> Tuple[Float32Array, Float32Array]:
+    """Return the gradients of weights and learned scales; arguments as in the contract.
+
+    Raises:
+        PluginError: the algorithm fails, or gives something else than two arrays of the shapes of
+            weights and scales; or numbers that are not finite although those of ``top_diff`` are.
+    """
+    usage = Usage(algorithm, layer)
+    assert algorithm.backward is not None
+    with usage.running("backward"):
+        result = algorithm.backward(weights, top_diff, scales, axis)
+    d_weights, d_scale = usage.several("backward", result, ("d_weights", "d_scale"))
+    check_array(usage, "backward", "d_weights", d_weights, weights.shape, None, "the weights")
+    check_array(usage, "backward", "d_scale", d_scale, scales.shape, None, "the scales")
+    for name, gradient in (("d_weights", d_weights), ("d_scale", d_scale)):
+        if not np.isfinite(gradient).all() and np.isfinite(top_diff).all():
+            worst = gradient[~np.isfinite(gradient)].flat[0]
+            raise usage.error(
+                f"backward gave {name} with {worst}, although top_diff is finite; expected finite "
+                "numbers."
+            )
+    return d_weights, d_scale
 
 
 def check_in_place(

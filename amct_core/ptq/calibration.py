@@ -48,7 +48,7 @@ def calibrate(
         PluginError: there is no such search; or a plugin fails, or breaks its contract.
     """
     plugins = registries()
-    search = None if shift_search is None else plugins.shift_searches.get(shift_search)
+    search = None if shift_search is None else plugins.shift_searches.get(shift_search).bound({})
     observers = {group.name: _observers(plan, group, plugins) for group in plan.groups}
     shapes = _observe(plan, observers, batches, engine)
     found = {group.name: _results(observers[group.name], group) for group in plan.groups}

@@ -1,7 +1,8 @@
 """Lets a calibrator see the batches of one blob.
 
 A calibrator takes those parameters of the configuration whose names are among its own function's:
-``with_offset``, and the keys of ``activation_quant_params``.
+``with_offset``, and the keys of ``activation_quant_params``.  One with a class of parameters takes
+that class's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from amct_core.errors import ConfigError, QuantizationError
 from amct_core.extensions import Calibrator
 
 Array = NDArray[np.float32]
+
+OWN_PARAMETERS = "activation_quant_params"
+"""The section of the configuration in which a calibrator's own parameters stand."""
 
 
 class Observer(Protocol):
@@ -71,8 +75,10 @@ def observer_for(
     Raises:
         PluginError: the calibrator fails, here or later, or breaks its contract.
         ConfigError: the calibrator knows activations with an offset only, and there is to be none;
-            or it chooses among others, for which one observer is not enough.
+            or it chooses among others, for which one observer is not enough; or a parameter is not
+            one of its own.
     """
+    calibrator, parameters = _bound(calibrator, parameters)
     if calibrator.chooses:
         raise ConfigError(
             f"the calibrator '{calibrator.name}' compares what layers compute; a calibration in "
@@ -91,6 +97,17 @@ def observer_for(
     accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
     kept = KeptBatches(functools.partial(calibrator.calibrate, **accepted))
     return CheckedRun(kept, usage, "calibrate", with_offset)
+
+
+def _bound(
+    calibrator: Calibrator, parameters: Mapping[str, Any]
+) -> Tuple[Calibrator, Mapping[str, Any]]:
+    """Return a calibrator that has its own parameters, and the others."""
+    if calibrator.parameters is None:
+        return calibrator, parameters
+    common = {key: value for key, value in parameters.items() if key == "with_offset"}
+    own = {key: value for key, value in parameters.items() if key not in common}
+    return calibrator.bound(own, key=OWN_PARAMETERS), common
 
 
 def require_finite(x: Array, number: int, layers: Sequence[str], blob: str) -> None:

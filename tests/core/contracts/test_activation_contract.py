@@ -93,7 +93,7 @@ def test_a_right_one_computes_what_it_computes_without_checks(registered: Regist
     assert factors == tuple(expected_factors)
     expected, *expected_gradients = ulq.backward(X, TOP_DIFF, *BOUNDS)
     np.testing.assert_array_equal(bottom_diff, expected)
-    assert gradients == tuple(expected_gradients)
+    assert gradients == (*expected_gradients, {})
 
 
 def test_y_may_be_x_itself(registered: Register) -> None:
@@ -112,7 +112,7 @@ def test_gradients_that_are_not_finite_because_training_diverged_are_not_the_plu
 ) -> None:
     algorithm = checked(registered, mistakes.activation())
     diverged = np.where(X > 0, np.float32(np.nan), TOP_DIFF)
-    _, _, _, (d_clip_max, _) = train(algorithm, top_diff=diverged)
+    _, _, _, (d_clip_max, *_) = train(algorithm, top_diff=diverged)
     assert np.isnan(d_clip_max)
 
 
@@ -185,3 +185,22 @@ def test_factors_that_are_saved_are_tried_with_forward(registered: Register, nam
 def test_factors_of_a_right_one_are_its_own(registered: Register, bounds: Any) -> None:
     algorithm = checked(registered, mistakes.activation())
     assert algorithm.factors(*bounds) == affine.scale_offset(*bounds)
+
+
+VALUES = {"slope": np.float32([1.0])}
+
+
+@pytest.mark.parametrize("name", mistakes.LEARNED)
+def test_a_mistake_in_what_is_learned_is_one_message(registered: Register, name: str) -> None:
+    mistake = mistakes.LEARNED[name]
+    algorithm = checked(registered, mistake.extension)
+    algorithm.forward(X, np.empty_like(X), *BOUNDS, values=VALUES)
+    with pytest.raises(PluginError) as caught:
+        learn(algorithm)
+    mistakes.message(caught.value, KIND, "conv", mistake.said)
+
+
+def learn(algorithm: CheckedActivation) -> None:
+    algorithm.backward(X, TOP_DIFF, np.empty_like(X), *BOUNDS, values=VALUES)
+    algorithm.new_values(X, *BOUNDS, values=VALUES, batch=1)
+    algorithm.new_values(X, *BOUNDS, values=VALUES)

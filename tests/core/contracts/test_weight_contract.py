@@ -11,7 +11,11 @@ from amct_core import weight_quantization
 from amct_core.errors import PluginError, QuantizationError
 from amct_core.numerics import arq
 from amct_core.plugins import Registries
-from amct_core.weight_quantization import fake_quantize_into, quantize_weights
+from amct_core.weight_quantization import (
+    fake_quantize_into,
+    learned_gradients,
+    quantize_weights,
+)
 from tests import mistakes
 
 KIND = "weight algorithm"
@@ -83,3 +87,23 @@ def test_a_right_one_gives_what_it_gives_without_checks(registered: Register) ->
     scales = arq.scales(WEIGHTS, 0)
     np.testing.assert_array_equal(found.scale_w, scales)
     np.testing.assert_array_equal(found.integers, arq.quantize(WEIGHTS, scales, 0))
+
+
+@pytest.mark.parametrize("name", mistakes.LEARNED_SCALES)
+def test_a_mistake_in_the_gradients_of_learned_scales_is_one_message(
+    registered: Register, name: str
+) -> None:
+    mistake = mistakes.LEARNED_SCALES[name]
+    found = algorithm(registered, mistake.extension)
+    scales = arq.scales(WEIGHTS, 0)
+    with pytest.raises(PluginError) as caught:
+        learned_gradients(WEIGHTS, WEIGHTS, found, 0, True, None, scales, layer="conv")
+    mistakes.message(caught.value, KIND, "conv", mistake.said)
+
+
+def test_scales_that_diverge_are_not_the_plugins_fault(registered: Register) -> None:
+    mistake = mistakes.LEARNED_SCALES["NaN as the gradient of a scale"]
+    found = algorithm(registered, mistake.extension)
+    diverged = np.full_like(WEIGHTS, np.nan)
+    _, d_scale = learned_gradients(WEIGHTS, diverged, found, 0, True, None, arq.scales(WEIGHTS, 0))
+    assert np.isnan(d_scale[1])

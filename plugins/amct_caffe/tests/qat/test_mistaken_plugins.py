@@ -137,6 +137,40 @@ def with_weight_algorithm(bench: Bench) -> Modified:
     )
 
 
+@pytest.mark.parametrize("name", mistakes.LEARNED)
+def test_a_mistake_in_what_is_learned_ends_training_at_once(
+    bench: Bench, install: Install, name: str
+) -> None:
+    mistake = mistakes.LEARNED[name]
+    layer = "ip" if "backward" in mistake.said[0] else "conv"
+    install("amct_activation_algorithms", mistake.extension)
+    modified = network(bench, {"algo": mistakes.NAME})
+
+    def train() -> None:
+        modified.solver(**RUN).step(6)
+
+    if name == "an exception in observe":  # which begins after initialisation; then it is recorded
+        with pytest.raises(PluginError) as caught:
+            train()
+        mistakes.message(caught.value, "activation algorithm", layer, mistake.said)
+        return
+    refused(bench, train, "activation algorithm", mistake, layer)
+
+
+@pytest.mark.parametrize("name", mistakes.LEARNED_SCALES)
+def test_a_mistake_in_the_gradients_of_learned_scales_ends_training(
+    bench: Bench, install: Install, name: str
+) -> None:
+    mistake = mistakes.LEARNED_SCALES[name]
+    install("amct_weight_algorithms", mistake.extension)
+    modified = with_weight_algorithm(bench)
+
+    def train() -> None:
+        modified.solver(**RUN).step(6)
+
+    refused(bench, train, "weight algorithm", mistake, "ip")
+
+
 @pytest.mark.parametrize("name", mistakes.IN_PLACE)
 def test_a_mistake_of_what_quantizes_weights_in_place_ends_training(
     bench: Bench, install: Install, name: str
