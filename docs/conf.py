@@ -51,8 +51,23 @@ napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
 
-# What is documented elsewhere, or is of no use to readers as a page of its own.
+# Dashes of options stay two dashes.
+smartquotes = False
+
+_INTERNAL = (
+    r"amct_core\.(files|files\.journal|ptq\.choice|graph\.attributes\.Attributes)",
+    r"amct_core\.graph\.deployed_layers\.DeployedLayer",
+    r"cpu_sim_backend\.(data|data\.batches|data\.batches\.Batches)",
+    r"cpu_sim_backend\.(counterparts\.Counterpart|engines\.ENGINES)",
+    r"cpu_sim_backend\.data\.preprocessing\.(ShortSide|ExactSize)",
+)
+_TYPE_VARIABLES = r"amct_core\..*\.(State|A|E|T)"
+# References to what belongs to others, or is no part of the public reference.
 nitpick_ignore_regex = [
-    (r"py:.*", r"(?!amct_|ascend_backend|cpu_sim_backend).*"),
-    (r"py:.*", r"(amct_|ascend_backend|cpu_sim_backend).*"),
+    ("py:.*", pattern)
+    for pattern in (
+        r"(?!amct_|ascend_backend|cpu_sim_backend).*",
+        _TYPE_VARIABLES,
+        *_INTERNAL,
+    )
 ]

@@ -1,0 +1,92 @@
+"""Reference pages of modules, from their docstrings."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import types
+from pathlib import Path
+from typing import Any, List
+
+from amct_core import extensions, hookspecs
+
+PYTHON = "```{eval-rst}\n.. highlight:: python3\n```\n\n"
+"""Blocks of docstrings that name no language are Python."""
+
+
+def api(page: Path, arguments: str) -> str:
+    """Return the reference of a module.
+
+    Args:
+        page: where it stands.
+        arguments: the module, and names that stand elsewhere; ``HOOK_CLASSES`` are those of
+            :func:`hooks`.
+    """
+    module_name, *elsewhere = arguments.split()
+    if "HOOK_CLASSES" in elsewhere:
+        elsewhere += [returned(hook).__name__ for hook in all_hooks().values()]
+    module = importlib.import_module(module_name)
+    names = [name for name in public_names(module) if name not in elsewhere]
+    return PYTHON + "\n\n".join(_entry(module_name, name, getattr(module, name)) for name in names)
+
+
+def hooks(page: Path, arguments: str) -> str:
+    """Return a section for every hook: what it says of itself, and the class of what it returns."""
+    return PYTHON + "\n\n".join(_hook(name, function) for name, function in all_hooks().items())
+
+
+def all_hooks() -> dict[str, Any]:
+    """Return the hooks by name, in the order of their module."""
+    return {
+        name: value
+        for name, value in vars(hookspecs).items()
+        if name.startswith("amct_") and callable(value)
+    }
+
+
+def returned(function: Any) -> type:
+    """Return the class of the items that a hook returns: ``Iterable[X]`` gives ``X``."""
+    name = function.__annotations__["return"].partition("[")[2].rstrip("]")
+    found = getattr(extensions, name)
+    assert isinstance(found, type), name
+    return found
+
+
+def public_names(module: types.ModuleType) -> List[str]:
+    """Return ``__all__``, or else what the module itself defines, without modules."""
+    listed = getattr(module, "__all__", None)
+    if listed is not None:
+        return [name for name in listed if not inspect.ismodule(getattr(module, name))]
+    return [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and getattr(value, "__module__", None) == module.__name__
+        and (inspect.isclass(value) or inspect.isfunction(value))
+    ]
+
+
+def _hook(name: str, function: Any) -> str:
+    item = returned(function)
+    lines = [
+        f".. autofunction:: {hookspecs.__name__}.{name}",
+        "",
+        *_class(f"{extensions.__name__}.{item.__name__}"),
+    ]
+    return f"## {name}\n\n" + _rst(lines)
+
+
+def _entry(module: str, name: str, value: Any) -> str:
+    path = f"{module}.{name}"
+    if inspect.isclass(value):
+        return f"## {name}\n\n" + _rst(_class(path))
+    kind = "autofunction" if callable(value) else "autodata"
+    return f"## {name}\n\n" + _rst([f".. {kind}:: {path}"])
+
+
+def _class(path: str) -> List[str]:
+    return [f".. autoclass:: {path}", "   :members:"]
+
+
+def _rst(lines: List[str]) -> str:
+    return "\n".join(["```{eval-rst}", *lines, "```"])
