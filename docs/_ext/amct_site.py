@@ -1,7 +1,8 @@
 """What this site does beside plain Sphinx: pages from the code, and links out of the site.
 
 A comment in a page, ``<!-- site: NAME ARGUMENTS -->``, is replaced by what the generator of that
-name makes of the code; its headings are one level below the one above.  A comment is invisible where a page is read as a file.
+name makes of the code; its headings are one level below the one above.  A comment is invisible
+where a page is read as a file.
 """
 
 from __future__ import annotations
