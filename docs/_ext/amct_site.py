@@ -22,6 +22,7 @@ GENERATORS: Dict[str, Callable[[Path, str], str]] = {
     "api": api_pages.api,
     "commands": command_pages.commands,
     "config": config_keys.keys,
+    "hook-list": api_pages.hook_list,
     "hooks": api_pages.hooks,
     "pages": page_lists.listed,
     "registered": config_keys.registered,

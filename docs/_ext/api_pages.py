@@ -35,6 +35,19 @@ def hooks(page: Path, arguments: str) -> str:
     return PYTHON + "\n\n".join(_hook(name, function) for name, function in all_hooks().items())
 
 
+def hook_list(page: Path, arguments: str) -> str:
+    """Return a table of the hooks, with what each is for."""
+    rows = [
+        f"| [{name}](hooks.md#{name}) | {_first_sentence(function)} |"
+        for name, function in all_hooks().items()
+    ]
+    return "\n".join(["| hook | what it does |", "|---|---|", *rows])
+
+
+def _first_sentence(function: Any) -> str:
+    return inspect.getdoc(function).partition("\n\n")[0].replace("``", "`").replace("\n", " ")
+
+
 def all_hooks() -> dict[str, Any]:
     """Return the hooks by name, in the order of their module."""
     return {

@@ -68,6 +68,12 @@ def steps(page: Path) -> List[Step]:
     return found
 
 
+def files(page: Path) -> Dict[str, str]:
+    """Return the files that a page holds, by name, in order."""
+    found = _BLOCK.findall(page.read_text(encoding="utf-8"))
+    return {file: text for file, _, text in found if file}
+
+
 def sections(text: str) -> List[Tuple[str, str]]:
     """Return the sections of the second level as pairs of heading and text."""
     parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)[1:]
