@@ -4,7 +4,7 @@
 PYTHON := $(shell command -v python3 || command -v python)
 BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
-SOURCES := amct_core plugins tests tools benchmarks examples docs
+SOURCES := amct_core plugins tests tools benchmarks examples docs/conf.py docs/_ext
 SCHEMA := plugins/amct_caffe/amct_caffe/model/schema
 # Two workers for two cores; one BLAS thread each, and OpenMP's sleep while they have nothing to do,
 # or they get in each other's way.  Each worker begins with tests of its own half of the suite, so that
