@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List
 import api_pages
 import command_pages
 import config_keys
+import lint_pages
 import outside_links
 import page_lists
 from sphinx.application import Sphinx
@@ -24,6 +25,7 @@ GENERATORS: Dict[str, Callable[[Path, str], str]] = {
     "config": config_keys.keys,
     "hook-list": api_pages.hook_list,
     "hooks": api_pages.hooks,
+    "lint-rules": lint_pages.rules,
     "pages": page_lists.listed,
     "registered": config_keys.registered,
 }

@@ -24,7 +24,7 @@ def api(page: Path, arguments: str) -> str:
     """
     module_name, *elsewhere = arguments.split()
     if "HOOK_CLASSES" in elsewhere:
-        elsewhere += [returned(hook).__name__ for hook in all_hooks().values()]
+        elsewhere += [returned(hook).rpartition(".")[2] for hook in all_hooks().values()]
     module = importlib.import_module(module_name)
     names = [name for name in public_names(module) if name not in elsewhere]
     return PYTHON + "\n\n".join(_entry(module_name, name, getattr(module, name)) for name in names)
@@ -57,12 +57,13 @@ def all_hooks() -> dict[str, Any]:
     }
 
 
-def returned(function: Any) -> type:
-    """Return the class of the items that a hook returns: ``Iterable[X]`` gives ``X``."""
+def returned(function: Any) -> str:
+    """Return the path of the class of the items that a hook returns: ``Iterable[X]`` gives X."""
     name = function.__annotations__["return"].partition("[")[2].rstrip("]")
-    found = getattr(extensions, name)
-    assert isinstance(found, type), name
-    return found
+    if hasattr(extensions, name):
+        return f"{extensions.__name__}.{name}"
+    found = getattr(hookspecs, name)
+    return f"{found.__module__}.{found.__name__}"
 
 
 def public_names(module: types.ModuleType) -> List[str]:
@@ -80,11 +81,10 @@ def public_names(module: types.ModuleType) -> List[str]:
 
 
 def _hook(name: str, function: Any) -> str:
-    item = returned(function)
     lines = [
         f".. autofunction:: {hookspecs.__name__}.{name}",
         "",
-        *_class(f"{extensions.__name__}.{item.__name__}"),
+        *_class(returned(function)),
     ]
     return f"## {name}\n\n" + _rst(lines)
 

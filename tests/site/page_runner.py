@@ -10,7 +10,10 @@ A page that can be run has blocks of three kinds:
 
 The first section is about installing, and is not run: the environment is given.
 
-    python -m tests.site.page_runner docs/tutorial.md ENVIRONMENT FOLDER
+    python -m tests.site.page_runner docs/tutorial.md ENVIRONMENT FOLDER [NUMBER ...]
+
+runs the sections of these numbers only: an environment without Caffe can go on where one with Caffe
+has begun, in the same folder.
 """
 
 from __future__ import annotations
@@ -138,8 +141,11 @@ def _plain(line: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a page in an environment and a folder; return the exit status."""
-    page, environment, folder = map(Path, arguments)
+    page, environment, folder = map(Path, arguments[:3])
+    numbers = arguments[3:]
     for step in steps(page):
+        if numbers and step.section.partition(".")[0] not in numbers:
+            continue
         print(f"{step.section}: {step}", flush=True)
         run(step, folder.resolve(), environment.resolve(), {})
     return 0

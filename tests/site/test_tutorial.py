@@ -72,3 +72,17 @@ def test_commands_find_the_programs_of_the_environment_and_no_path_of_ours(
     tool.write_text('#!/bin/sh\necho "path ${PYTHONPATH-unset}"\n')
     tool.chmod(0o755)
     page_runner.run(Step("2. Data", "amct\n", shown="path unset\n"), tmp_path, tmp_path, {})
+
+
+def test_sections_can_be_chosen_by_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    file = "`{0}`:\n\n```text\n{0}\n```\n"
+    page.write_text(
+        "## 1. Install\n\n```sh\nfalse\n```\n\n"
+        f"## 2. A\n\n{file.format('a')}\n## 3. B\n\n{file.format('b')}"
+    )
+    assert page_runner.main([str(page), sys.prefix, str(tmp_path), "3"]) == 0
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["b", "page.md"]
+    assert capsys.readouterr().out == "3. B: b\n"
