@@ -12,6 +12,7 @@ import io
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 import traceback
@@ -26,8 +27,8 @@ from amct_core.errors import AmctError
 from amct_core.logging import leave_to_command
 from amct_core.supervision.stopping import Stopped
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
+INTERRUPTED = 128 + signal.SIGINT
+"""As shells report it."""
 
 INTERNAL_ERROR = 70
 """EX_SOFTWARE of sysexits.h."""
@@ -97,7 +98,7 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """Run ``amct`` with the arguments of this process; the console script."""
+    """Run ``amct`` with the arguments of this process."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of layers may hold bytes of another encoding.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -44,7 +44,7 @@ class TestHelp:
     def test_it_lists_commands_and_groups_with_their_help(self, amct: Amct) -> None:
         done = amct("--help")
         assert done.status == 0
-        for line in ("doctor +Check that", "plugins +List what", "qat +Quantization-aware"):
+        for line in ("doctor +Say what", "plugins +List what", "qat +Quantization-aware"):
             assert re.search(f"^  {line}", done.out, re.MULTILINE)
 
     def test_a_group_lists_its_commands(self, amct: Amct) -> None:
@@ -131,6 +131,20 @@ class TestExitStatus:
         done = amct("test")
         assert done.status == 130
         assert done.err.strip() == "Interrupted."
+
+    def test_an_interruption_while_the_command_is_imported_is_told_alike(self) -> None:
+        code = (
+            "import sys\n"
+            "class Interrupted:\n"
+            "    def find_spec(name, path, target=None):\n"
+            "        if name == 'amct_core.cli.main':\n"
+            "            raise KeyboardInterrupt\n"
+            "sys.meta_path.insert(0, Interrupted)\n"
+            "from amct_core.__main__ import main\n"
+            "main()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
     def test_a_bug_leaves_a_report_with_its_traceback(
         self, amct_process: Amct, tmp_path: Path
