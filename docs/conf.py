@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -54,20 +55,17 @@ napoleon_use_rtype = False
 # Dashes of options stay two dashes.
 smartquotes = False
 
-_INTERNAL = (
-    r"amct_core\.(files|files\.journal|ptq\.choice|graph\.attributes\.Attributes)",
-    r"amct_core\.graph\.deployed_layers\.DeployedLayer",
-    r"cpu_sim_backend\.(data|data\.batches|data\.batches\.Batches)",
-    r"cpu_sim_backend\.(counterparts\.Counterpart|engines\.ENGINES)",
-    r"cpu_sim_backend\.data\.preprocessing\.(ShortSide|ExactSize)",
-)
-_TYPE_VARIABLES = r"amct_core\..*\.(State|A|E|T)"
-# References to what belongs to others, or is no part of the public reference.
-nitpick_ignore_regex = [
-    ("py:.*", pattern)
-    for pattern in (
-        r"(?!amct_|ascend_backend|cpu_sim_backend).*",
-        _TYPE_VARIABLES,
-        *_INTERNAL,
+_PUBLIC = "|".join(
+    re.escape(module)
+    for module in re.findall(
+        r"^\| `([a-z_0-9.]+)` \|",
+        (DOCS / "compatibility.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
     )
+)
+# A reference must lead somewhere if it is to a name of a public module; others have no page.
+nitpick_ignore_regex = [
+    ("py:.*", rf"(?!(?:{_PUBLIC})(?:\.\w+)?$).*"),
+    ("py:mod", r"amct_core\.files\.journal|cpu_sim_backend\.data|amct_caffe\.user_modules"),
+    ("py:.*", r"amct_core\.\w+(?:\.\w+)?\.[A-Z]"),  # variables of types
 ]

@@ -27,7 +27,9 @@ def api(page: Path, arguments: str) -> str:
         elsewhere += [returned(hook).rpartition(".")[2] for hook in all_hooks().values()]
     module = importlib.import_module(module_name)
     names = [name for name in public_names(module) if name not in elsewhere]
-    return PYTHON + "\n\n".join(_entry(module_name, name, getattr(module, name)) for name in names)
+    about = _rst([f".. automodule:: {module_name}", "   :no-members:"])
+    entries = [_entry(module_name, name, getattr(module, name)) for name in names]
+    return PYTHON + "\n\n".join([about, *entries])
 
 
 def hooks(page: Path, arguments: str) -> str:

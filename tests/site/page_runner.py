@@ -90,7 +90,7 @@ def run(step: Step, folder: Path, environment: Path, variables: Dict[str, str]) 
         step: the step.
         folder: the reader's working folder.
         environment: a virtual environment; its programs come first on PATH.
-        variables: to be set beside those of this process.
+        variables: to be set, beside those of this process or in place of them.
 
     Raises:
         AssertionError: a command failed, or printed something else than the page shows.
