@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from amct_core.contracts.usage import Usage
 from amct_core.extensions import DeployBackend, Frontend
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
@@ -25,7 +26,9 @@ def stage_deployable(
 
     Raises:
         AmctError: the backend, or the frontend, refuses the model.
+        PluginError: the backend failed.
     """
     if backend.without_training_layers:
         model = frontend.without_training_layers(model)
-    backend.write(model, save_path, files)
+    with Usage(backend).running("write", tells_itself=True):
+        backend.write(model, save_path, files)

@@ -7,16 +7,16 @@ have the usual names.
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, List, Optional
+from typing import Any, List, Optional
 
 import attrs
 
+from amct_core.contracts.usage import Usage, shown
 from amct_core.errors import ConfigError
 from amct_core.extensions import DeployBackend, Frontend, LayerType
 from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files
 from amct_core.graph import Graph
 from amct_core.plugins import Registries
-from amct_core.using import failure, using
 from amct_core.workflow import frontend_for
 
 
@@ -57,10 +57,11 @@ class SavedModel:
         """
         if self.backend is None:
             return frontend_for(self.files.model, self.plugins).read_deployed(*self.files)
-        graph = self._call("read")
+        usage = Usage(self.backend)
+        with usage.running("read", tells_itself=True):
+            graph: Any = None if self.backend.read is None else self.backend.read(self.save_path)
         if not isinstance(graph, Graph):
-            what = f"read returned {graph!r}; expected a Graph."
-            raise failure(self.plugins.deploy_backends, self._by, what)
+            raise usage.error(f"read returned {shown(graph)}; expected a Graph.")
         return _with_declared_types(graph, self.plugins)
 
     def read_structure(self) -> Graph:
@@ -74,16 +75,8 @@ class SavedModel:
         if self.backend is None:
             frontend_for(self.files.model, self.plugins).check_saved_set(*self.files)
         elif self.backend.check_set is not None:
-            self._call("check_set")
-
-    @property
-    def _by(self) -> str:
-        return "" if self.backend is None else self.backend.name
-
-    def _call(self, function: str) -> Any:
-        called: Callable[[str], Any] = getattr(self.backend, function)
-        with using(self.plugins.deploy_backends, self._by, function):
-            return called(self.save_path)
+            with Usage(self.backend).running("check_set", tells_itself=True):
+                self.backend.check_set(self.save_path)
 
 
 def saved_model(
@@ -142,7 +135,7 @@ def _recognised(save_path: str, plugins: Registries) -> List[DeployBackend]:
     for each in _readers(plugins):
         if each.recognises is None or any(each.read is other.read for other in found):
             continue
-        with using(plugins.deploy_backends, each.name, "recognises"):
+        with Usage(each).running("recognises", tells_itself=True):
             if each.recognises(save_path):
                 found.append(each)
     return found

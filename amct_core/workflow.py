@@ -13,6 +13,7 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import forms, json_format, simplified
+from amct_core.config.algorithm_parameters import with_parameters
 from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig, default_config
@@ -159,11 +160,12 @@ def propose_config(
         config = simplified.apply(simplified.read(simplified_config_file), facts, reasons)
     config = config.with_states(states)
     check_names(config, plugins, base_file or simplified_config_file)
+    config = with_parameters(config, plugins, base_file or simplified_config_file)
 
     def checked(changed: QatConfig) -> QatConfig:
         changed = check(changed, facts, reasons, None)
         check_names(changed, plugins, None)
-        return changed
+        return with_parameters(changed, plugins, None)
 
     before = None if edits == _NO_EDITS else config
     config = edits.apply(config, layers, forms.QAT, checked)
@@ -249,6 +251,7 @@ def insert_by(
     layers = quantizable_layers(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
+    config = with_parameters(config, plugins, config_file)
     config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
     if first_bounds is not None:
         config = first_bounds(config, views.test)

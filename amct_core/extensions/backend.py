@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Callable, ClassVar, Optional
 
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class DeployBackend:
+class DeployBackend(Provided):
     """A writer of deployable models for some hardware.
 
     One that reads its files back, too, has models that ``amct verify``, ``simulate``, ``evaluate``
@@ -39,6 +40,8 @@ class DeployBackend:
             without layers for data, losses and scores, and with an Input of a known shape for each
             blob that is fed.
     """
+
+    kind: ClassVar[str] = "deploy backend"
 
     name: str = attrs.field(validator=plugin_name)
     description: str

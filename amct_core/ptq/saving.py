@@ -109,7 +109,7 @@ def possibly_quantized(
     seen = progress.read(file)
     check_complete(record, network.graph, enabled, network.config.batch_num, seen, file)
     algorithms = {
-        name: plugins.weight_algorithms.get(layer.weight.algorithm)
+        name: plugins.weight_algorithms.get(layer.weight.algorithm).bound({}, layer=name)
         for name, layer in network.config.enabled.items()
         if layer.weight is not None
     }
