@@ -32,6 +32,7 @@ from amct_core.extensions import (
     FallbackStrategy,
     Frontend,
     LayerType,
+    LintRule,
     ProcessorFamily,
     Sensitivity,
     ShiftSearch,
@@ -492,6 +493,45 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.
+    """
+    return ()
+
+
+@hookspec
+def amct_lint_rules() -> Iterable[LintRule]:
+    """Register rules of ``amct lint``, beside the built-in ones.
+
+    Example, for a board whose memory holds weights of at most 8 MB::
+
+        from amct_core.extensions import LintProblem, LintRule
+        from amct_core.graph.deployed_layers import quantized_nodes
+        from amct_core.hookspecs import hookimpl
+
+        LIMIT = 8_000_000
+
+        def check(graph, soc_version):
+            size = sum(node.weights[0].size for node in quantized_nodes(graph) if node.weights)
+            if size > LIMIT:
+                yield LintProblem(f"int8 weights take {size} bytes; expected at most {LIMIT}.")
+
+        @hookimpl
+        def amct_lint_rules():
+            return [
+                LintRule(
+                    name="BOARD1",
+                    severity="error",
+                    title="The weights do not fit the board's memory",
+                    fix="Make layers narrower.",
+                    explanation="Manual of the board, section 2: weights stay in 8 MB of memory.",
+                    check=check,
+                )
+            ]
+
+    The rules see the network that ``read`` of a frontend makes of the files.  Where they cannot be
+    read, ``amct lint`` says so, and the built-in rules say why.
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.LintRule`.
     """
     return ()
 

@@ -26,6 +26,7 @@ from amct_core.extensions import (
     FallbackStrategy,
     Frontend,
     LayerType,
+    LintRule,
     ProcessorFamily,
     Sensitivity,
     ShiftSearch,
@@ -194,6 +195,11 @@ class Registries:
     def deploy_backends(self) -> Registry[DeployBackend]:
         """Values of ``deploy_backend``."""
         return self._host.collect("amct_deploy_backends", DeployBackend, DeployBackend.kind)
+
+    @functools.cached_property
+    def lint_rules(self) -> Registry[LintRule]:
+        """Rules of ``amct lint`` beside the built-in ones."""
+        return self._host.collect("amct_lint_rules", LintRule, "lint rule")
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:

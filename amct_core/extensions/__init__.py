@@ -29,6 +29,7 @@ from amct_core.extensions.layer_type import (
     same_shape,
 )
 from amct_core.extensions.learned import LearnedParameter, StateVariable
+from amct_core.extensions.lint_rule import LintProblem, LintRule
 from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "Frontend",
     "LayerType",
     "LearnedParameter",
+    "LintProblem",
+    "LintRule",
     "Merged",
     "OnnxWriter",
     "PartInput",

@@ -238,6 +238,20 @@ class Writer:
         return output
 
 
+def test_lint_rules(provided: Provided) -> None:
+    rule = provided("amct_lint_rules", "BOARD1")
+
+    def network(size: int) -> Graph:
+        quant = Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0))
+        weights = (np.zeros((1, size), np.int8),)
+        return Graph("net", [quant, Node("fc", "InnerProduct", ("q",), ("a",), weights=weights)])
+
+    assert list(rule.check(network(8_000_000), None)) == []
+    (problem,) = rule.check(network(8_000_001), None)
+    assert problem.message == "int8 weights take 8000001 bytes; expected at most 8000000."
+    assert rule.page().startswith("# BOARD1: The weights do not fit the board's memory\n")
+
+
 def test_processor_families(install: Callable[[str], Registry[Any]]) -> None:
     family = find_family(install("amct_processor_families"), "Example1B")
     assert family.name == "Example1"

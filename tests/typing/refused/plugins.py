@@ -14,6 +14,7 @@ from amct_core.extensions import (
     DeployBackend,
     Frontend,
     LayerType,
+    LintRule,
     Quantization,
     ShiftSearch,
     WeightAlgorithm,
@@ -69,6 +70,7 @@ DeployBackend(name="x", description="", write=write_to)  # refused: arg-type
 DeployBackend(name=3, description="", write=write)  # refused: arg-type
 DeployBackend(name="x", write=write)  # refused: call-arg
 DeployBackend("x", "", write, recognises=len, read=write_to)  # refused: arg-type
+LintRule("L1", "error", "t", "f", "e", check)  # refused: arg-type
 CliCommand("hello", "Greet.", load)  # refused: arg-type
 Quantization(check)  # refused: arg-type
 LayerType("Gain", weights=0)  # refused: arg-type
