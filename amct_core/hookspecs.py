@@ -29,11 +29,13 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    Evaluator,
     FallbackStrategy,
     Frontend,
     LayerType,
     LintRule,
     ProcessorFamily,
+    ReportSection,
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
@@ -532,6 +534,57 @@ def amct_lint_rules() -> Iterable[LintRule]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
+    """
+    return ()
+
+
+@hookspec
+def amct_evaluators() -> Iterable[Evaluator]:
+    """Register metrics; ``--metric`` of ``amct evaluate`` and ``amct ptq auto`` names one.
+
+    Example, how sure the network is, which needs no labels::
+
+        import numpy as np
+        from amct_core.extensions import Evaluator
+        from amct_core.hookspecs import hookimpl
+
+        def margin(outputs, labels):
+            (scores,) = outputs.values()
+            largest = np.sort(scores, axis=1)
+            return largest[:, -1] - largest[:, -2]
+
+        @hookimpl
+        def amct_evaluators():
+            return [Evaluator(name="margin", description="first less second", score=margin)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Evaluator`.
+    """
+    return ()
+
+
+@hookspec
+def amct_report_sections() -> Iterable[ReportSection]:
+    """Register sections of ``amct report``: text and a table, for terminal, JSON and page.
+
+    Example, how much memory the weights of each layer take::
+
+        from amct_core.extensions import ReportSection, SectionContent
+        from amct_core.graph.deployed_layers import deployed_layers
+        from amct_core.hookspecs import hookimpl
+
+        def memory(report, graph):
+            layers = [each for each in deployed_layers(graph).values() if each.weights is not None]
+            rows = [(layer.name, layer.weights.size) for layer in layers]
+            total = sum(size for name, size in rows)
+            return SectionContent(f"int8 weights take {total} bytes.", ("layer", "bytes"), rows)
+
+        @hookimpl
+        def amct_report_sections():
+            return [ReportSection(name="memory", title="Memory", build=memory)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.ReportSection`.
     """
     return ()
 

@@ -23,11 +23,13 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    Evaluator,
     FallbackStrategy,
     Frontend,
     LayerType,
     LintRule,
     ProcessorFamily,
+    ReportSection,
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
@@ -200,6 +202,16 @@ class Registries:
     def lint_rules(self) -> Registry[LintRule]:
         """Rules of ``amct lint`` beside the built-in ones."""
         return self._host.collect("amct_lint_rules", LintRule, "lint rule")
+
+    @functools.cached_property
+    def evaluators(self) -> Registry[Evaluator]:
+        """Values of ``--metric`` beside ``module:function``."""
+        return self._host.collect("amct_evaluators", Evaluator, "evaluator")
+
+    @functools.cached_property
+    def report_sections(self) -> Registry[ReportSection]:
+        """Sections of ``amct report`` beside the built-in ones."""
+        return self._host.collect("amct_report_sections", ReportSection, "report section")
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:

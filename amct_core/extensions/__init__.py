@@ -31,6 +31,7 @@ from amct_core.extensions.layer_type import (
 from amct_core.extensions.learned import LearnedParameter, StateVariable
 from amct_core.extensions.lint_rule import LintProblem, LintRule
 from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
+from amct_core.extensions.report import Evaluator, ReportSection, SectionContent
 
 __all__ = [
     "ActivationAlgorithm",
@@ -38,6 +39,7 @@ __all__ = [
     "Capability",
     "CliCommand",
     "DeployBackend",
+    "Evaluator",
     "Fact",
     "FallbackStrategy",
     "Fault",
@@ -51,8 +53,10 @@ __all__ = [
     "PartInput",
     "ProcessorFamily",
     "Quantization",
+    "ReportSection",
     "Role",
     "RolledBack",
+    "SectionContent",
     "Sensitivity",
     "ShiftSearch",
     "Sign",

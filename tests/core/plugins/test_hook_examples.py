@@ -16,7 +16,7 @@ import pytest
 from amct_core import hookspecs
 from amct_core.contracts.activations import CheckedActivation
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Quant
+from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.plugins import Registries, create_host
 from amct_core.processor_families import find_family
 from amct_core.registry import Registry
@@ -250,6 +250,25 @@ def test_lint_rules(provided: Provided) -> None:
     (problem,) = rule.check(network(8_000_001), None)
     assert problem.message == "int8 weights take 8000001 bytes; expected at most 8000000."
     assert rule.page().startswith("# BOARD1: The weights do not fit the board's memory\n")
+
+
+def test_evaluators(provided: Provided) -> None:
+    evaluator = provided("amct_evaluators", "margin")
+    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)
+    assert evaluator.score({"prob": scores}, None) == pytest.approx([0.5, 0.0])
+
+
+def test_report_sections(provided: Provided) -> None:
+    section = provided("amct_report_sections", "memory")
+    words = np.ones(1, np.float32).view(np.uint32).astype(np.uint64)
+    nodes = [
+        Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0)),
+        Node("fc", "InnerProduct", ("q",), ("a",), weights=(np.zeros((3, 4), np.int8),)),
+        Node("dequant", "DeQuant", ("a",), ("y",), DeQuant(), (words,)),
+    ]
+    content = section.build({}, Graph("net", nodes))
+    assert content.paragraphs == ("int8 weights take 12 bytes.",)
+    assert (content.headings, content.rows) == (("layer", "bytes"), (("fc", 12),))
 
 
 def test_processor_families(install: Callable[[str], Registry[Any]]) -> None:

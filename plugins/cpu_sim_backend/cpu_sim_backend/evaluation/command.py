@@ -46,7 +46,8 @@ _COUNT = click.IntRange(min=1)
     "metrics",
     multiple=True,
     help="module:function, called as function(outputs, labels) with arrays of all samples by blob; "
-    "returns one number, or one per sample, of which the mean counts.  May be given often.",
+    "returns one number, or one per sample, of which the mean counts.  Or the name of a plugin's "
+    "evaluator.  May be given often.",
 )
 @click.option(
     "--float",

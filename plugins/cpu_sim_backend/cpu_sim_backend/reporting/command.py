@@ -107,6 +107,7 @@ def command(
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.data.npz import NpzSource
+    from cpu_sim_backend.reporting.sections import with_sections
 
     if unsaved is None and (record is not None or config is not None):
         raise click.UsageError("give --record and --config with --unsaved only.")
@@ -150,6 +151,7 @@ def command(
         report = with_sensitivities(
             report, networks, source, sensitivity_samples, engine, batch_size
         )
+    report = with_sections(report, networks.deployed)
     _write(report, output, advice_file)
     _print(report, output, advice_file, as_json)
 
@@ -215,7 +217,7 @@ def _print(
     else:
         click.echo("\n".join(terminal.folded(report.verdict)))
         click.echo()
-        click.echo("\n".join(terminal.table(report)))
+        click.echo("\n".join((*terminal.table(report), "", *terminal.sections(report))).rstrip())
     for file in (output, advice_file):
         if file is not None:
             click.echo(file)
