@@ -34,6 +34,7 @@ from amct_core.extensions import (
     Frontend,
     LayerType,
     LintRule,
+    NetworkPass,
     ProcessorFamily,
     ReportSection,
     Sensitivity,
@@ -534,6 +535,38 @@ def amct_lint_rules() -> Iterable[LintRule]:
 
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
+    """
+    return ()
+
+
+@hookspec
+def amct_passes() -> Iterable[NetworkPass]:
+    """Register rewritings of networks in quantization-aware training.
+
+    A pass runs before fake quantization is inserted, or when the trained model is saved, in the
+    order of the names.  Post-training quantization runs none.
+
+    Example, slopes of ReLU layers become a power of two before training::
+
+        from amct_core.extensions import NetworkPass
+        from amct_core.graph import Pass
+        from amct_core.hookspecs import hookimpl
+
+        class EvenSlopes(Pass):
+            def run(self, state):
+                network = state.copy()
+                for layer in network.document.layers:
+                    parameters = layer.message.message("relu_param")
+                    if parameters is not None:
+                        parameters.set("negative_slope", 0.125)
+                return network
+
+        @hookimpl
+        def amct_passes():
+            return [NetworkPass("even_slopes", "caffe", "before insertion", EvenSlopes)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.NetworkPass`.
     """
     return ()
 

@@ -28,6 +28,7 @@ from amct_core.extensions import (
     Frontend,
     LayerType,
     LintRule,
+    NetworkPass,
     ProcessorFamily,
     ReportSection,
     Sensitivity,
@@ -202,6 +203,11 @@ class Registries:
     def lint_rules(self) -> Registry[LintRule]:
         """Rules of ``amct lint`` beside the built-in ones."""
         return self._host.collect("amct_lint_rules", LintRule, "lint rule")
+
+    @functools.cached_property
+    def passes(self) -> Registry[NetworkPass]:
+        """Rewritings of networks in quantization-aware training, beside the built-in ones."""
+        return self._host.collect("amct_passes", NetworkPass, "pass")
 
     @functools.cached_property
     def evaluators(self) -> Registry[Evaluator]:

@@ -30,6 +30,7 @@ from amct_core.extensions.layer_type import (
 )
 from amct_core.extensions.learned import LearnedParameter, StateVariable
 from amct_core.extensions.lint_rule import LintProblem, LintRule
+from amct_core.extensions.network_pass import NetworkPass
 from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
 from amct_core.extensions.report import Evaluator, ReportSection, SectionContent
 
@@ -49,6 +50,7 @@ __all__ = [
     "LintProblem",
     "LintRule",
     "Merged",
+    "NetworkPass",
     "OnnxWriter",
     "PartInput",
     "ProcessorFamily",

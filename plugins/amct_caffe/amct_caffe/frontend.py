@@ -43,6 +43,7 @@ from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recordi
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.net_states import advice, advice_of_testing, require_trained_weights
+from amct_caffe.passes.of_plugins import plugin_passes
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
@@ -64,6 +65,7 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
+from amct_core.extensions.network_pass import BEFORE_INSERTION
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.float_model import FloatModel
@@ -158,6 +160,9 @@ class CaffeFrontend(Frontend):
         views = request.views
         _log_deployed(views.test)
         warn_of_missing_variance(views.test)
+        before = plugin_passes(BEFORE_INSERTION, request.config.enabled)
+        if before:
+            views = views_of(run_passes(views.source, before))
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))

@@ -252,6 +252,19 @@ def test_lint_rules(provided: Provided) -> None:
     assert rule.page().startswith("# BOARD1: The weights do not fit the board's memory\n")
 
 
+def test_passes(provided: Provided) -> None:
+    from amct_caffe.model.formats.prototxt.document import from_text
+    from amct_caffe.model.network import CaffeNetwork
+
+    leaky = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { %s } }'
+    network = CaffeNetwork(from_text(leaky % "negative_slope: 0.1", "net.prototxt"))
+    declared = provided("amct_passes", "even_slopes")
+    assert (declared.frontend, declared.place) == ("caffe", "before insertion")
+    after = declared.create().run(network)
+    assert "negative_slope: 0.125" in after.document.format()
+    assert "negative_slope: 0.1\n" in network.document.format()
+
+
 def test_evaluators(provided: Provided) -> None:
     evaluator = provided("amct_evaluators", "margin")
     scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)

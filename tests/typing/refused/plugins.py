@@ -16,6 +16,7 @@ from amct_core.extensions import (
     Frontend,
     LayerType,
     LintRule,
+    NetworkPass,
     Quantization,
     ReportSection,
     ShiftSearch,
@@ -75,6 +76,7 @@ DeployBackend("x", "", write, recognises=len, read=write_to)  # refused: arg-typ
 LintRule("L1", "error", "t", "f", "e", check)  # refused: arg-type
 Evaluator("x", "", write)  # refused: arg-type
 ReportSection("x", "", check)  # refused: arg-type
+NetworkPass("x", "caffe", "before insertion", load)  # refused: arg-type
 CliCommand("hello", "Greet.", load)  # refused: arg-type
 Quantization(check)  # refused: arg-type
 LayerType("Gain", weights=0)  # refused: arg-type
