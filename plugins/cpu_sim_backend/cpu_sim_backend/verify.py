@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -18,7 +18,7 @@ from amct_core.graph import Node, Value
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
 from amct_core.plugins import registries
-from amct_core.saved_model import SavedModel, saved_model
+from amct_core.saved_model import saved_model
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.counterparts import (
     Counterpart,
@@ -30,6 +30,7 @@ from cpu_sim_backend.data import Batches, DataSource
 from cpu_sim_backend.factors import deployed_factors, differences
 from cpu_sim_backend.float_comparison import FloatComparison, float_comparisons
 from cpu_sim_backend.magnitude import largest_partial_sum
+from cpu_sim_backend.mixed_files import mixed_files
 from cpu_sim_backend.progress import progress
 from cpu_sim_backend.report import LayerReport, VerifyReport
 from cpu_sim_backend.simulator import Simulator
@@ -93,7 +94,7 @@ def verify(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
     saved = saved_model(save_path, registries(), model_file, backend)
-    mixed = _mixed_files(saved)
+    mixed = mixed_files(saved)
     fake_quant = fake_quant_files(save_path).model
     if against != "reference":
         frontend = saved.frontend if against is None else frontend_for(fake_quant, registries())
@@ -124,25 +125,6 @@ def verify(
         layers = frontend_for(fake_quant, registries()).fake_quant_layers(save_path)
     report = compare(engines, simulator, data, batch_size, layers)
     return attrs.evolve(report, mixed_files=mixed)
-
-
-def _mixed_files(saved: SavedModel) -> Tuple[str, ...]:
-    """Return why files were not saved together, as far as they are there; each is logged."""
-    fake_quant = fake_quant_files(saved.save_path)
-    checks: List[Callable[[], None]] = []
-    if saved.backend is not None or all(map(os.path.isfile, saved.files)):
-        checks.append(saved.check_set)
-    if all(map(os.path.isfile, fake_quant)):
-        frontend = frontend_for(fake_quant.model, registries())
-        checks.append(lambda: frontend.check_saved_set(*fake_quant))
-    found = []
-    for check in checks:
-        try:
-            check()
-        except ModelError as error:
-            _log.error("%s", error)
-            found.append(str(error))
-    return tuple(found)
 
 
 def compare(
