@@ -9,6 +9,13 @@ A plugin is a module (or object) named by an entry point of the group ``amct``::
 Each hook takes no argument and returns an iterable of one extension type; the built-in algorithms
 come in the same way.  Keep the module that holds the hooks cheap to import: it is imported whenever
 ``amct`` starts.
+
+What a plugin returns is checked where it is used first (:mod:`amct_core.contracts`).  A mistake,
+and an exception inside a plugin, is one :class:`~amct_core.errors.PluginError` that names the
+plugin, what it has registered, the layer, what came back and what was expected; nothing is saved
+then.  The exception is its ``__cause__``: ``amct`` writes the traceback to a file that it names,
+and ``amct --debug`` shows it.  An :class:`~amct_core.errors.AmctError` that a plugin raises keeps
+its type and its words.
 """
 
 from __future__ import annotations
@@ -133,6 +140,9 @@ def amct_layer_types() -> Iterable[LayerType]:
                 )
             ]
 
+    What is checked: ``accumulate`` gives integers of the shape that ``shape`` tells, or, without
+    ``shape``, of the batch size; ``run`` gives as many outputs as the layer has.
+
     Returns:
         Instances of :class:`~amct_core.extensions.LayerType`.
     """
@@ -164,6 +174,61 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
                 )
             ]
 
+    One may learn more than two bounds, keep state and have parameters of its own.  This one has
+    no bounds at all: its step follows the largest magnitude so far, and ``slack``, which is
+    learned, is added to it.  What ``algo_parameters`` of the config says is an attrs class::
+
+        import attrs
+        import numpy as np
+        from amct_core.extensions import ActivationAlgorithm, LearnedParameter, StateVariable
+        from amct_core.hookspecs import hookimpl
+        from amct_core.numerics import affine
+
+        @attrs.frozen
+        class Parameters:
+            share: float = attrs.field(default=1.0, validator=attrs.validators.gt(0.0))
+
+        def factors(clip_max, clip_min, fixed_min, values, parameters):
+            bound = parameters.share * values["largest"][0] + abs(values["slack"][0])
+            return affine.process_scale(bound / 127), 0
+
+        def forward(x, clip_max, clip_min, fixed_min, values, parameters):
+            scale, offset = factors(clip_max, clip_min, fixed_min, values, parameters)
+            q = affine.quantize(x, affine.quant_scale(scale), offset)
+            return affine.dequantize(q, offset, scale), scale, offset
+
+        def backward(x, top_diff, clip_max, clip_min, fixed_min, values, parameters):
+            scale, _ = factors(clip_max, clip_min, fixed_min, values, parameters)
+            clipped = np.abs(x) > 127 * scale
+            outwards = (top_diff * np.sign(x)).sum(dtype=np.float64, where=clipped)
+            slack = np.float32([outwards * np.sign(values["slack"][0])])
+            return np.where(clipped, np.float32(0), top_diff), 0.0, 0.0, {"slack": slack}
+
+        def observe(x, clip_max, clip_min, fixed_min, values, parameters):
+            return {"largest": np.maximum(values["largest"], np.abs(x).max())}
+
+        @hookimpl
+        def amct_activation_algorithms():
+            return [
+                ActivationAlgorithm(
+                    name="running_maximum",
+                    forward=forward,
+                    backward=backward,
+                    factors=factors,
+                    parameters=Parameters,
+                    learned=(LearnedParameter("slack", initial=0.01),),
+                    state=(StateVariable("largest"),),
+                    observe=observe,
+                )
+            ]
+
+    What is checked, in each pass: how many values come back, the shapes of ``y`` and of the
+    gradient of ``x``, ``scale_d`` (finite, above 0), ``offset_d`` (an integer in -128..127), and
+    that the gradients of the bounds are finite numbers.  In a layer's first pass of a process, and
+    in the one whose factors are recorded, also that ``y`` is on the grid of both and that
+    ``factors`` gives them, too; in its first backward, that the gradient of ``x`` is finite where
+    its arguments are.  Saving calls ``factors``, and ``forward`` on some values at the same bounds.
+
     Returns:
         Instances of :class:`~amct_core.extensions.ActivationAlgorithm`.
     """
@@ -192,6 +257,37 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
                     name="power_of_two", scales=power_of_two_scales, quantize=arq.quantize
                 )
             ]
+
+    Scales are learned where the algorithm says their gradient: ``scales`` are the first ones then,
+    the snapshot has what training made of them, and saving takes them from there.  The distribution
+    in ``examples/lsq_plugin`` is such a one, for activations and weights::
+
+        from amct_core.extensions import WeightAlgorithm
+        from amct_core.hookspecs import hookimpl
+        from amct_core.numerics import arq
+        from amct_core.numerics.arrays import along_channels, channel_rows
+
+        def gradients(weights, top_diff, scale, channel_axis=None):
+            steps = weights / along_channels(scale, weights, channel_axis)
+            slope = top_diff * (arq.quantize(weights, scale, channel_axis) - steps)
+            d_scale = channel_rows(slope, channel_axis).sum(axis=1)
+            return top_diff, d_scale / weights.size**0.5
+
+        @hookimpl
+        def amct_weight_algorithms():
+            return [
+                WeightAlgorithm(
+                    name="learned_scales",
+                    scales=arq.scales,
+                    quantize=arq.quantize,
+                    backward=gradients,
+                    scale_lr_mult=0.1,
+                )
+            ]
+
+    What is checked, at each call: ``scales`` is float32 of one per output channel, or of one,
+    finite and above 0; ``quantize`` is int8 of the shape of the weights.  In a layer's first pass,
+    ``fake_quantize_into`` is compared with the other two, in layers of up to 4 million weights.
 
     Returns:
         Instances of :class:`~amct_core.extensions.WeightAlgorithm`.
@@ -224,6 +320,8 @@ def amct_weight_roundings() -> Iterable[WeightRounding]:
         @hookimpl
         def amct_weight_roundings():
             return [WeightRounding(name="without_dead_inputs", start=WithoutDeadInputs)]
+
+    What is checked: the result is int8 of the shape of ``nearest``, each at most 1 from it.
 
     Returns:
         Instances of :class:`~amct_core.extensions.WeightRounding`.
@@ -260,7 +358,11 @@ def amct_calibrators() -> Iterable[Calibrator]:
             return [Calibrator(name="mean_of_extremes", start=MeanOfExtremes)]
 
     One that needs all batches at once gives ``calibrate``, a function of them, in place of
-    ``start``.
+    ``start``.  With ``parameters``, an attrs class, either is given the fields of that class by
+    keyword; what they are, ``retrain_data_config.init_algo_parameters`` says.
+
+    What is checked: the result is a pair of ``scale_d``, finite and above 0, and ``offset_d``, an
+    integer in -128..127, which is 0 where ``with_offset`` is false.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Calibrator`.
@@ -292,6 +394,12 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
         def amct_shift_searches():
             return [ShiftSearch(name="always_four", start=AlwaysFour)]
 
+    With ``parameters``, an attrs class, ``start`` is given an instance of it by that keyword; what
+    it holds, ``shift_n_algo_parameters`` says.
+
+    What is checked: the result is integers, one per entry of ``deq_scale``, each in 1..16, or
+    all 0.
+
     Returns:
         Instances of :class:`~amct_core.extensions.ShiftSearch`.
     """
@@ -316,6 +424,8 @@ def amct_sensitivities() -> Iterable[Sensitivity]:
         @hookimpl
         def amct_sensitivities():
             return [Sensitivity(name="SignalToNoise", compare=signal_to_noise)]
+
+    What is checked: the result is a number.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Sensitivity`.
@@ -349,6 +459,8 @@ def amct_fallback_strategies() -> Iterable[FallbackStrategy]:
         def amct_fallback_strategies():
             return [FallbackStrategy(name="OneByOne", start=OneByOne)]
 
+    What is checked: a proposal is a set of layers of the ranking, and none comes twice.
+
     Returns:
         Instances of :class:`~amct_core.extensions.FallbackStrategy`.
     """
@@ -372,6 +484,8 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
         @hookimpl
         def amct_deploy_backends():
             return [DeployBackend(name="factors", description="factors as text", write=write)]
+
+    Where ``write`` raises, no file is written, of this backend or any other.
 
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 import attrs
+import numpy as np
+from numpy.typing import NDArray
 
 from amct_core.float_model import FloatModel
 from amct_core.graph import Graph
@@ -23,6 +25,12 @@ class RetrainedLayer:
         weight_algorithm: registered name; None for a layer type without weights.
         channel_wise: one weight scale per output channel, or one for all.
         folded: names of the BatchNorm and Scale behind it that are to be folded into it.
+        activation_parameters, weight_parameters: what the two algorithms have of their own, by
+            name, as JSON holds it.
+        values: what the activation algorithm has learned or kept beside the bounds, by name;
+            float32 of the declared shapes, finite.
+        learned_scales: float32 ``[C]``, or ``[1]``: the weight scales as training left them; None:
+            they follow from the weights.
     """
 
     name: str
@@ -33,6 +41,10 @@ class RetrainedLayer:
     weight_algorithm: Optional[str]
     channel_wise: bool
     folded: Tuple[str, ...] = ()
+    activation_parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    weight_parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    values: Mapping[str, NDArray[np.float32]] = attrs.field(factory=dict, eq=False)
+    learned_scales: Optional[NDArray[np.float32]] = attrs.field(default=None, eq=False)
 
 
 @attrs.frozen

@@ -13,10 +13,12 @@ import attrs
 
 from amct_core import record as records
 from amct_core.config import forms, json_format, simplified
+from amct_core.config.algorithm_parameters import with_parameters
 from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig, default_config
 from amct_core.config.ptq import PtqConfig
+from amct_core.contracts.usage import Usage
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.derive import derive, updated_record
 from amct_core.distinct_files import check_distinct
@@ -158,11 +160,12 @@ def propose_config(
         config = simplified.apply(simplified.read(simplified_config_file), facts, reasons)
     config = config.with_states(states)
     check_names(config, plugins, base_file or simplified_config_file)
+    config = with_parameters(config, plugins, base_file or simplified_config_file)
 
     def checked(changed: QatConfig) -> QatConfig:
         changed = check(changed, facts, reasons, None)
         check_names(changed, plugins, None)
-        return changed
+        return with_parameters(changed, plugins, None)
 
     before = None if edits == _NO_EDITS else config
     config = edits.apply(config, layers, forms.QAT, checked)
@@ -248,6 +251,7 @@ def insert_by(
     layers = quantizable_layers(views, plugins, model_file)
     config = check(config, layers.supported, layers.reasons, file=config_file)
     check_names(config, plugins, config_file)
+    config = with_parameters(config, plugins, config_file)
     config = attrs.evolve(config, input_shapes={**config.input_shapes, **(input_shapes or {})})
     if first_bounds is not None:
         config = first_bounds(config, views.test)
@@ -334,7 +338,8 @@ def save(
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
         if deploy is not None:
-            deploy.write(model, save_path, files)
+            with Usage(deploy).running("write", tells_itself=True):
+                deploy.write(model, save_path, files)
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     if deploy is not None:

@@ -27,6 +27,7 @@ MEASUREMENTS = (
     "lenet_mnist",
     "device_modes",
     "resnet20_cifar",
+    "resnet20_lsq",
     "real_networks",
     "large_networks",
     "simulation_speed",
@@ -58,6 +59,8 @@ PART_BY_PART = {
     "evaluation": CLASSIFIERS,
 }
 """The parts of those measurements that are kept part by part."""
+OPTIONS = {"resnet20_lsq": ("resnet20_cifar", "--algorithms", "lsq")}
+"""Script and options of measurements that share a script."""
 PARTS = {"ptq_speed": "calibrator"}
 """What a part is, where it is not a network."""
 
@@ -134,7 +137,7 @@ def main() -> int:
             parts = (part,) if part else PART_BY_PART[name]
             failed |= not measure_part_by_part(name, parts)
             continue
-        kept = measured(name)
+        kept = measured(*OPTIONS.get(name, (name,)))
         if kept is None:
             failed = 1
             continue

@@ -4,7 +4,9 @@ Both start from the same weights and see the same batches in the same order unde
 The statistics of BatchNorm are frozen in both, because the network's prototxt says
 ``use_global_stats: true`` (and because the Caffe that pip installs cannot train them); gamma, beta
 and the weights are trained.  The quantized network is trained twice: with BatchNorm kept as a layer
-and with BatchNorm folded beforehand.  The script prints one JSON object.
+and with BatchNorm folded beforehand.  ``--algorithms lsq`` quantizes activations and weights by the
+plugin of ``examples/lsq_plugin`` in place of the built-in algorithms; nothing else changes.  The
+script prints one JSON object.
 """
 
 from __future__ import annotations
@@ -28,8 +30,10 @@ from amct_core.file_names import deploy_files, fake_quant_files
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.verify import verify
 
+ROOT = Path(__file__).resolve().parent.parent
 TEST_BATCH = 100
 MODEL = "train_test.prototxt"
+BUILT_IN = "built-in"
 
 DATA_LAYER = """\
 layer {{
@@ -139,12 +143,32 @@ def fine_tune(weights: str, iterations: int, samples: int) -> float:
     return accuracy_in_caffe(MODEL, f"float32_iter_{iterations}.caffemodel", samples)
 
 
-def quantize(weights: str, batch_norm: str, iterations: int) -> str:
+def install_lsq() -> None:
+    """Install the example into the working folder, and have this process find it."""
+    sys.path.insert(0, str(ROOT / "tests/e2e"))
+    from third_party import install
+
+    install(ROOT / "examples/lsq_plugin", Path("site"))
+    sys.path.insert(0, os.path.abspath("site"))
+
+
+def with_algorithms(config: dict, name: str) -> dict:
+    """Return the config with activations and weights quantized by the algorithms of this name."""
+    for entry in config.values():
+        for section in ("retrain_data_config", "retrain_weight_config"):
+            if isinstance(entry, dict) and section in entry:
+                entry[section]["algo"] = name
+    return config
+
+
+def quantize(weights: str, batch_norm: str, iterations: int, algorithms: str) -> str:
     """Take the network through the workflow and return the save path."""
     config_file, record_file = f"{batch_norm}.json", f"{batch_norm}_record.txt"
     amct.create_quant_retrain_config(config_file, MODEL, weights)
     config = json.loads(Path(config_file).read_text())
     config["batch_norm"] = batch_norm
+    if algorithms != BUILT_IN:
+        config = with_algorithms(config, algorithms)
     Path(config_file).write_text(json.dumps(config))
     modified = (f"{batch_norm}_model.prototxt", f"{batch_norm}_model.caffemodel")
     amct.create_quant_retrain_model(MODEL, weights, config_file, *modified, record_file)
@@ -165,10 +189,10 @@ def quantize(weights: str, batch_norm: str, iterations: int) -> str:
 
 
 def measure(
-    weights: str, batch_norm: str, iterations: int, test: dict[str, np.ndarray], float32: float
+    weights: str, batch_norm: str, chosen: argparse.Namespace, test: dict, float32: float
 ) -> dict:
     """Quantize, compare with float32, and compare the fake-quant model with integers."""
-    save_path = quantize(weights, batch_norm, iterations)
+    save_path = quantize(weights, batch_norm, chosen.iterations, chosen.algorithms)
     images, labels = test["data"], test["label"]
     simulator = Simulator(*deploy_files(save_path))
     classes = [
@@ -190,6 +214,8 @@ def measure(
 
 def run(shared: Path, chosen: argparse.Namespace) -> dict:
     """Do everything in the working folder and return what is printed."""
+    if chosen.algorithms == "lsq":
+        install_lsq()
     folder = shared / "models/resnet20_cifar"
     weights = str(folder / "resnet20.caffemodel")
     prepare_data(shared, "train", chosen.train_samples)
@@ -198,6 +224,7 @@ def run(shared: Path, chosen: argparse.Namespace) -> dict:
     before = accuracy_in_caffe(MODEL, weights, chosen.samples)
     float32 = fine_tune(weights, chosen.iterations, chosen.samples)
     return {
+        "algorithms": chosen.algorithms,
         "samples": chosen.samples,
         "train_samples": chosen.train_samples,
         "iterations": chosen.iterations,
@@ -205,7 +232,7 @@ def run(shared: Path, chosen: argparse.Namespace) -> dict:
         "float32_before_fine_tuning": before,
         "float32": float32,
         "quantized": [
-            measure(weights, mode, chosen.iterations, test, float32)
+            measure(weights, mode, chosen, test, float32)
             for mode in chosen.batch_norm or ("keep", "fold")
         ],
     }
@@ -213,7 +240,6 @@ def run(shared: Path, chosen: argparse.Namespace) -> dict:
 
 def main() -> None:
     """Measure and print."""
-    root = Path(__file__).resolve().parent.parent
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=os.environ.get("AMCT_SHARED"))
     parser.add_argument("--iterations", type=int, default=300)
@@ -223,14 +249,15 @@ def main() -> None:
         "--samples", type=int, default=5000, help=f"test images, a multiple of {TEST_BATCH}"
     )
     parser.add_argument("--batch-norm", action="append", help="default: keep and fold")
+    parser.add_argument("--algorithms", choices=(BUILT_IN, "lsq"), default=BUILT_IN)
     chosen = parser.parse_args()
     if chosen.samples < TEST_BATCH or chosen.samples % TEST_BATCH:
         parser.error(f"--samples is {chosen.samples}; expected a multiple of {TEST_BATCH}")
-    shared = Path(chosen.shared or root.parent / "shared").resolve()
+    shared = Path(chosen.shared or ROOT.parent / "shared").resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         results = run(shared, chosen)
-        os.chdir(root)
+        os.chdir(ROOT)
     print(json.dumps(results, indent=2))
 
 

@@ -19,12 +19,13 @@ class ConfigChoices:
     """Choices made on the command line; None leaves the config as it is.
 
     Attributes:
-        activation_algo, init_algo: of every quantized layer.
+        activation_algo, weight_algo, init_algo: of every quantized layer.
         shift_n_algo, batch_num, batch_norm, deploy_backend: of the whole config.
     """
 
     activation_algo: str | None = None
     init_algo: str | None = None
+    weight_algo: str | None = None
     shift_n_algo: str | None = None
     batch_num: int | None = None
     batch_norm: str | None = None
@@ -38,6 +39,7 @@ class ConfigChoices:
         """
         for name, registry in (
             (self.activation_algo, "activation_algorithms"),
+            (self.weight_algo, "weight_algorithms"),
             (self.init_algo, "calibrators"),
             (self.shift_n_algo, "shift_searches"),
             (self.deploy_backend, "deploy_backends"),
@@ -49,6 +51,7 @@ class ConfigChoices:
         """Return what ``--set`` would say."""
         said = (
             (f"{_ALL}.retrain_data_config.algo", self.activation_algo),
+            (f"{_ALL}.retrain_weight_config.algo", self.weight_algo),
             (f"{_ALL}.retrain_data_config.init_algo", self.init_algo),
             ("shift_n_algo", self.shift_n_algo),
             ("batch_num", self.batch_num),

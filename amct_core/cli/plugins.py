@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -10,17 +11,22 @@ import click
 
 from amct_core.cli.output import json_option, print_columns, print_json, print_names
 from amct_core.errors import PluginError
+from amct_core.extensions.parameters import Field, fields_of
 from amct_core.plugins import KINDS, PluginHost, Registries, host, registries
 from amct_core.registry import Registry
 
 
 @attrs.frozen
 class Kind:
-    """What is provided of one kind: (name, provider) each, or why the kind cannot be listed."""
+    """What is provided of one kind: (name, provider) each, or why the kind cannot be listed.
+
+    ``parameters``: those of its own that an item has, by its name.
+    """
 
     name: str
     items: tuple[tuple[str, str], ...] = ()
     error: str = ""
+    parameters: Mapping[str, tuple[Field, ...]] = attrs.field(factory=dict)
 
 
 def kinds(found: Registries) -> tuple[Kind, ...]:
@@ -33,7 +39,11 @@ def _kind(found: Registries, kind: str) -> Kind:
         registry: Registry[Any] = getattr(found, kind)
     except PluginError as error:
         return Kind(kind, error=str(error))
-    return Kind(kind, tuple((name, registry.provider(name)) for name in registry.names()))
+    items = tuple((name, registry.provider(name)) for name in registry.names())
+    classes = {each.name: getattr(each, "parameters", None) for each in registry}
+    # Those of a layer type are the name of a message.
+    parameters = {name: fields_of(each) for name, each in classes.items() if isinstance(each, type)}
+    return Kind(kind, items, parameters=parameters)
 
 
 @click.command("plugins")
@@ -60,7 +70,7 @@ def _document(plugin_host: PluginHost, listed: Sequence[Kind]) -> object:
             for name, entry_point in plugin_host.entry_points.items()
         ],
         "provided": {
-            kind.name: [{"name": name, "plugin": provider} for name, provider in kind.items]
+            kind.name: [_item(kind, name, provider) for name, provider in kind.items]
             for kind in listed
         },
         "failed": [
@@ -69,6 +79,14 @@ def _document(plugin_host: PluginHost, listed: Sequence[Kind]) -> object:
         ],
         "errors": {kind.name: kind.error for kind in listed if kind.error},
     }
+
+
+def _item(kind: Kind, name: str, provider: str) -> object:
+    """Return what ``--json`` says of an item; of parameters only where there are some."""
+    item: dict[str, object] = {"name": name, "plugin": provider}
+    if name in kind.parameters:
+        item["parameters"] = [attrs.asdict(each) for each in kind.parameters[name]]
+    return item
 
 
 def _print(plugin_host: PluginHost, listed: Sequence[Kind]) -> None:
@@ -94,3 +112,7 @@ def _print_by_provider(kind: Kind) -> None:
     for provider, names in providers.items():
         click.echo(f"  from {provider}:")
         print_names(names, "    ", most_lines=None)
+        for name in names:
+            for each in kind.parameters.get(name, ()):
+                default = "required" if each.required else f"default {json.dumps(each.default)}"
+                click.echo(f"      {name}: {each.name} ({each.type}, {default})")

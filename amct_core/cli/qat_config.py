@@ -19,6 +19,7 @@ from amct_core.config.model import BATCH_NORM_MODES
 @click.option("-o", "--output", "config_file", required=True, help="The config (JSON) to write.")
 @click.option("--simple", help="A simplified config (quant.cfg) to derive it from.")
 @click.option("--activation-algo", help="Activation algorithm of every layer.")
+@click.option("--weight-algo", help="Weight algorithm of every layer that has weights.")
 @click.option("--init-algo", help="Calibrator that finds the first clip bounds of every layer.")
 @click.option("--shift-n-algo", help="Search for the shift factor N.")
 @click.option("--batch-num", type=click.IntRange(min=1), help="Batches to initialise with.")

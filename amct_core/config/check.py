@@ -6,6 +6,7 @@ from typing import Dict, Mapping, Optional
 
 import attrs
 
+from amct_core.config.algorithm_parameters import with_parameters
 from amct_core.config.model import Facts, LayerConfig, QatConfig, Reasons, resolved_layer
 from amct_core.config.values import suggestion
 from amct_core.errors import AmctError, ConfigError
@@ -45,7 +46,8 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
     """Look up every plugin that ``config`` names, so that a wrong name is found now.
 
     Raises:
-        ConfigError: there is nothing of this name; the message lists what there is.
+        ConfigError: there is nothing of this name; the message lists what there is.  Or an
+            algorithm does not take a parameter that it is given.
     """
     look_up(plugins.shift_searches.get, config.shift_n_algo, file, None, "shift_n_algo")
     if config.deploy_backend is not None:
@@ -75,6 +77,7 @@ def check_names(config: QatConfig, plugins: Registries, file: Optional[str]) -> 
                 name,
                 "retrain_weight_config.algo",
             )
+    with_parameters(config, plugins, file)
 
 
 def look_up(get: object, name: str, file: Optional[str], layer: Optional[str], field: str) -> None:

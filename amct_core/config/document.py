@@ -49,6 +49,8 @@ class Document(Generic[C]):
         place = self.data if layer is None else self.data[layer]
         if tuple(path) == self.form.calibrator and layer is not None:
             self._forget_parameters(place, value)
+        if tuple(path) in self.form.choices:
+            _forget(place, path, self.form.choices[tuple(path)], value)
         *sections, key = path
         for section in sections:
             if not isinstance(place.get(section), dict):
@@ -94,6 +96,18 @@ class Document(Generic[C]):
                 if related(each.key, field):
                     return error.at(file=each.source)
         return error
+
+
+def _forget(
+    place: Dict[str, Any], chosen: Sequence[str], parameters: Sequence[str], algo: Any
+) -> None:
+    """Remove the parameters of an algorithm if ``algo`` is another."""
+    for section in chosen[:-1]:
+        place = place.get(section, {})
+        if not isinstance(place, dict):
+            return
+    if place.get(chosen[-1]) != algo:
+        place.pop(parameters[-1], None)
 
 
 def _same_place(key: str, field: str) -> bool:

@@ -151,9 +151,9 @@ class _Editor(Generic[C]):
         return found.quantizable if found.by_name else ()
 
     def assign(self, assignments: Sequence[Assignment]) -> None:
-        # A new calibrator forgets the parameters of the old one, not those that are set for it.
-        calibrator = self.document.form.calibrator
-        for each in sorted(assignments, key=lambda each: each.path != calibrator):
+        # A new algorithm forgets the parameters of the old one, not those that are set for it.
+        choices = (self.document.form.calibrator, *self.document.form.choices)
+        for each in sorted(assignments, key=lambda each: each.path not in choices):
             for name in (None,) if each.selector is None else self._targets(each):
                 self.document.set(name, each.path, each.value, each.source)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Generic, Iterable, Optional, Tuple, TypeVar
+from typing import Callable, Generic, Iterable, Mapping, Optional, Tuple, TypeVar
 
 import attrs
 
@@ -25,6 +25,8 @@ class ConfigForm(Generic[C]):
         weight: the key of an entry that a layer without weights does not have.
         calibrator: section and key whose new value makes the other keys of the section
             meaningless, as they are parameters of the old one; None: there is none.
+        choices: the path of each key that names an algorithm, with the path of the parameters
+            that a new value makes meaningless.
         parse: reads a configuration from its text; the second argument is the file, for messages.
         format: returns the text of a configuration.
         complete: returns a configuration with an entry for each of some layers; new ones are
@@ -39,6 +41,7 @@ class ConfigForm(Generic[C]):
     parse: Callable[[str, Optional[str]], C]
     format: Callable[[C], str]
     complete: Callable[[C, Iterable[str]], C]
+    choices: Mapping[Tuple[str, ...], Tuple[str, ...]] = attrs.field(factory=dict)
 
 
 def _complete_qat(config: QatConfig, names: Iterable[str]) -> QatConfig:
@@ -59,6 +62,15 @@ QAT: ConfigForm[QatConfig] = ConfigForm(
     parse=json_format.parse,
     format=json_format.format_config,
     complete=_complete_qat,
+    choices={
+        (*section, key): (*section, f"{key}_parameters")
+        for section, key in (
+            (("retrain_data_config",), "algo"),
+            (("retrain_data_config",), "init_algo"),
+            (("retrain_weight_config",), "algo"),
+            ((), "shift_n_algo"),
+        )
+    },
 )
 
 PTQ: ConfigForm[PtqConfig] = ConfigForm(

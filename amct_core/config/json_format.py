@@ -11,6 +11,12 @@ The shape is AMCT's::
 
     {"test_state": {"level": 0, "stage": ["val"]}}
 
+An algorithm may have parameters of its own (ours)::
+
+    {"conv1": {"retrain_data_config": {"algo": "lsq", "algo_parameters": {"first_step": 2.0}}}}
+
+Which there are, it says itself; they are checked where the names are (:mod:`.check`).
+
 AMCT demands that clip bounds are written with a decimal point; here ``3`` is as good as ``3.0``.
 """
 
@@ -38,11 +44,16 @@ _OURS = ("shift_n_algo", "batch_norm", "deploy_backend")
 _STATES = ("train_state", "test_state")
 _STATE = ("level", "stage")
 _SHAPES = "input_shapes"
-GLOBAL = ("version", "batch_num", *_OURS, *_STATES, _SHAPES)
+_SEARCH_PARAMETERS = "shift_n_algo_parameters"
+GLOBAL = ("version", "batch_num", *_OURS, *_STATES, _SHAPES, _SEARCH_PARAMETERS)
 """The keys that are no layers."""
 
-_DATA = ("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type")
-_WEIGHT = ("algo", "channel_wise", "dst_type")
+_PARAMETERS = ("algo_parameters", "init_algo_parameters")
+_DATA = (
+    *("algo", "clip_max", "clip_min", "fixed_min", "init_algo", "clip_lr_mult", "dst_type"),
+    *_PARAMETERS,
+)
+_WEIGHT = ("algo", "channel_wise", "dst_type", "algo_parameters")
 LAYER: Mapping[str, Tuple[str, ...]] = {
     "retrain_enable": (),
     "retrain_data_config": _DATA,
@@ -70,6 +81,7 @@ def parse(text: str, file: Optional[str] = None) -> QatConfig:
         **{key: top.string(key) for key in _OURS},
         **{key: _state(top.section(key)) for key in _STATES},
         input_shapes=_input_shapes(top.section(_SHAPES)) or None,
+        shift_n_algo_parameters=top.section(_SEARCH_PARAMETERS).data or None,
     )
     return checked(QatConfig(**whole), top).with_layers(_layers(top))
 
@@ -148,6 +160,7 @@ def _activation(section: Section) -> ActivationConfig:
         fixed_min=section.boolean("fixed_min"),
         init_algo=section.string("init_algo"),
         clip_lr_mult=section.number("clip_lr_mult"),
+        **{key: section.section(key).data or None for key in _PARAMETERS},
     )
     config = ActivationConfig(**values)
     check_activation(config, section)
@@ -182,7 +195,11 @@ def _weight(section: Section) -> WeightConfig:
     section.check_keys(_WEIGHT)
     _check_dst_type(section)
     return WeightConfig(
-        **given(algo=section.string("algo"), channel_wise=section.boolean("channel_wise"))
+        **given(
+            algo=section.string("algo"),
+            channel_wise=section.boolean("channel_wise"),
+            algo_parameters=section.section("algo_parameters").data or None,
+        )
     )
 
 
@@ -194,7 +211,7 @@ def _check_dst_type(section: Section) -> None:
 def format_config(config: QatConfig) -> str:
     """Return the JSON text of ``config``."""
     data: Dict[str, Any] = {"version": config.version, "batch_num": config.batch_num}
-    _add_changed(data, config, QatConfig(), (*_OURS, _SHAPES))
+    _add_changed(data, config, QatConfig(), (*_OURS, _SEARCH_PARAMETERS, _SHAPES))
     for key in _STATES:
         state: NetworkState = getattr(config, key)
         if state.is_given:
@@ -223,6 +240,7 @@ def _layer_data(layer: LayerConfig) -> Dict[str, Any]:
         weight: Dict[str, Any] = {"algo": layer.weight.algo}
         if layer.weight.channel_wise is not None:
             weight["channel_wise"] = layer.weight.channel_wise
+        _add_changed(weight, layer.weight, WeightConfig(), ("algo_parameters",))
         data["retrain_weight_config"] = weight
     return data
 

@@ -6,7 +6,7 @@ defaults are said here and nowhere else.
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Tuple
+from typing import Any, Mapping, Optional, Tuple
 
 import attrs
 
@@ -26,6 +26,8 @@ class ActivationConfig:
         fixed_min: whether the lower bound is pinned at 0; None: follows from the network.
         init_algo: registered calibrator that finds the bounds (ours).
         clip_lr_mult: learning rate multiplier of the bounds (ours).
+        algo_parameters, init_algo_parameters: what the two algorithms have of their own, by name,
+            as JSON holds it (ours).
     """
 
     algo: str = "ulq_quantize"
@@ -34,6 +36,8 @@ class ActivationConfig:
     fixed_min: Optional[bool] = None
     init_algo: str = "ifmr"
     clip_lr_mult: float = 1.0
+    algo_parameters: Mapping[str, Any] = attrs.field(factory=dict)
+    init_algo_parameters: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -43,10 +47,12 @@ class WeightConfig:
     Attributes:
         algo: registered weight algorithm.
         channel_wise: one scale per output channel; None: the layer type's default.
+        algo_parameters: what the algorithm has of its own, by name, as JSON holds it (ours).
     """
 
     algo: str = "arq_retrain"
     channel_wise: Optional[bool] = None
+    algo_parameters: Mapping[str, Any] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -79,6 +85,7 @@ class QatConfig:
         version: of the format; always 1.
         input_shapes: shapes of network inputs by blob, batch size first, in place of what the
             network's data layers tell (ours).
+        shift_n_algo_parameters: what the search has of its own, by name, as JSON holds it (ours).
     """
 
     batch_num: int = 1
@@ -90,6 +97,7 @@ class QatConfig:
     layers: Mapping[str, LayerConfig] = attrs.field(factory=dict)
     version: int = VERSION
     input_shapes: Mapping[str, Tuple[int, ...]] = attrs.field(factory=dict)
+    shift_n_algo_parameters: Mapping[str, Any] = attrs.field(factory=dict)
 
     @property
     def enabled(self) -> Mapping[str, LayerConfig]:

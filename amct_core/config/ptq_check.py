@@ -135,6 +135,11 @@ def _check_parameters(
     """Raise if a calibrator that is none of AMCT's does not take a parameter."""
     if calibrator.name in PARAMETERS:
         return
+    if calibrator.parameters is not None:
+        calibrator.bound(
+            activation.parameters, file=file, layer=layer, key="activation_quant_params"
+        )
+        return
     function = calibrator.start or calibrator.calibrate
     taken = {} if function is None else dict(inspect.signature(function).parameters)
     if any(each.kind is each.VAR_KEYWORD for each in taken.values()):

@@ -45,9 +45,10 @@ from amct_core.config.ptq import (
     PtqWeight,
 )
 from amct_core.config.ptq_ranges import check_activation, check_whole
-from amct_core.config.values import Section, given, is_number
+from amct_core.config.values import Section, given
 from amct_core.errors import ConfigError
 from amct_core.files import FileSet, read_text
+from amct_core.json_types import is_number
 
 GLOBAL = (
     "version",

@@ -9,6 +9,7 @@ from typing import Any, Callable, Collection, Dict, Iterable, List, Optional, Tu
 import attrs
 
 from amct_core.errors import ConfigError, ConfigTypeError
+from amct_core.json_types import is_number
 
 _WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
@@ -196,11 +197,6 @@ class Section:
                 key, f"it is {value!r} ({type(value).__name__}); expected {_WORDS[kind]}."
             )
         return value
-
-
-def is_number(value: Any) -> bool:
-    """Return whether ``value`` is a number in JSON, which a boolean is not."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _unique(pairs: List[Tuple[str, Any]], file: Optional[str]) -> Dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
-from amct_core.config.values import is_number
 from amct_core.differences.flat import Flat, Values
+from amct_core.json_types import is_number
 
 
 @attrs.frozen

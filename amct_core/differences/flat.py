@@ -43,7 +43,7 @@ def flat_qat(config: QatConfig) -> Flat:
         if isinstance(value, NetworkState):
             whole[f"{key}.level"] = value.level
             whole[f"{key}.stage"] = value.stages or None
-        elif key == "input_shapes":
+        elif isinstance(value, Mapping):
             whole.update(_below(key, value))
         else:
             whole[key] = value
@@ -56,7 +56,15 @@ def _qat_layer(layer: LayerConfig) -> Values:
     values.update(_below("retrain_data_config", attrs.asdict(layer.activation)))
     if layer.weight is not None:
         values.update(_below("retrain_weight_config", attrs.asdict(layer.weight)))
-    return values
+    return _without_objects(values)
+
+
+def _without_objects(values: Values) -> Values:
+    """Return ``values`` with those of an object below its key: parameters of an algorithm."""
+    found: Dict[str, Any] = {}
+    for key, value in values.items():
+        found.update(_below(key, value) if isinstance(value, Mapping) else {key: value})
+    return found
 
 
 def flat_ptq(config: PtqConfig) -> Flat:

@@ -28,6 +28,7 @@ from amct_core.extensions.layer_type import (
     WeightAxes,
     same_shape,
 )
+from amct_core.extensions.learned import LearnedParameter, StateVariable
 from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Fault",
     "Frontend",
     "LayerType",
+    "LearnedParameter",
     "Merged",
     "OnnxWriter",
     "PartInput",
@@ -51,6 +53,7 @@ __all__ = [
     "Sensitivity",
     "ShiftSearch",
     "Sign",
+    "StateVariable",
     "WeightAlgorithm",
     "WeightAxes",
     "WeightRounding",

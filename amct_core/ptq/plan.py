@@ -114,9 +114,10 @@ def make_plan(
         try:
             weights[node.name] = quantize_weights(
                 node.weights[0],
-                plugins.weight_algorithms.get(layer.weight.algorithm),
+                plugins.weight_algorithms.get(layer.weight.algorithm).bound({}, layer=node.name),
                 node.type.weights.output,
                 bool(layer.weight.channel_wise),
+                layer=node.name,
             )
         except QuantizationError as error:
             raise error.at(file=graph.file, layer=node.name) from error

@@ -157,6 +157,38 @@ class TestExitStatus:
         assert "Traceback" in report.read_text()
         report.unlink()
 
+    def test_an_error_inside_a_plugin_is_one_message_and_a_file_with_its_traceback(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        body = (
+            "from amct_core.contracts.usage import Usage\n"
+            "        search = ShiftSearch(name='mistaken', provider='mine')\n"
+            "        with Usage(search, 'conv').running('observe'):\n"
+            "            1 / 0"
+        )
+        add_plugin("mine", command_plugin(body))
+        done = amct("test")
+        assert done.status == 1
+        first, second = done.err.splitlines()
+        assert first.startswith(
+            "Error: layer 'conv': plugin 'mine', shift-N search 'mistaken': observe failed with "
+            "ZeroDivisionError: division by zero."
+        )
+        report = Path(second.partition("The traceback, for its author, is in ")[2].rstrip("."))
+        text = report.read_text()
+        report.unlink()
+        for part in ("mine_module.py", "1 / 0", "direct cause", "PluginError"):
+            assert part in text
+        debug = amct("--debug", "test").err
+        assert "mine_module.py" in debug and "direct cause" in debug
+
+    def test_an_error_of_a_plugin_that_has_no_traceback_of_its_own_is_a_message_alone(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        body = "from amct_core.errors import PluginError; raise PluginError('bad.')"
+        add_plugin("mine", command_plugin(body))
+        assert amct("test").err == "Error: bad.\n"
+
 
 class TestLogging:
     def test_a_command_logs_to_console_and_file(self, amct_process: Amct, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import numpy as np
 import pytest
 
 from amct_core.config import ptq_check, ptq_json
@@ -16,6 +17,7 @@ from amct_core.errors import ConfigError
 from amct_core.extensions import Calibrator, LayerType, Quantization
 from amct_core.extensions.layer_type import WeightAxes
 from amct_core.plugins import registries
+from amct_core.ptq.observing import observer_for
 
 FC = LayerType("InnerProduct", weights=WeightAxes(output=0), quantization=Quantization())
 NETWORK = QuantizableLayers(
@@ -116,3 +118,20 @@ class TestParametersOfOtherCalibrators:
     def test_one_that_it_does_not_take_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ConfigError, match="num_of_bins is not valid param of quantize mine"):
             self.check(lambda batches: (1.0, 0), monkeypatch)
+
+    def test_those_of_a_class_are_checked_by_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        @attrs.frozen
+        class Parameters:
+            num_of_bins: int = attrs.field(default=64, validator=attrs.validators.lt(1000))
+
+        known = registries().calibrators
+        mine = Calibrator("mine", lambda batches, num_of_bins: (1.0, 0), parameters=Parameters)
+        monkeypatch.setattr(known, "_items", {**known._items, "mine": mine})
+        config = PtqConfig(
+            layers={"fc1": PtqLayer(True, PtqActivation("mine", others=(("num_of_bins", 1024),)))}
+        )
+        with pytest.raises(ConfigError, match=r"num_of_bins.*1024, which the calibrator 'mine'"):
+            ptq_check.check_names(config, registries(), "c.json")
+        observer = observer_for(mine, {"with_offset": True, "num_of_bins": 32})
+        observer.observe(np.zeros(3, np.float32))
+        assert observer.result() == (1.0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import textwrap
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from amct_core import hookspecs
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import Registries, create_host
@@ -22,27 +24,25 @@ from amct_core.registry import Registry
 HOOKS = tuple(name for name in vars(hookspecs) if name.startswith("amct_"))
 
 
-def example(hook: str) -> str:
-    """Return the indented block that follows ``Example ... ::`` in the docstring of ``hook``."""
+def examples(hook: str) -> list[str]:
+    """Return the indented blocks that follow ``... ::`` in the docstring of ``hook``."""
     lines = inspect.cleandoc(getattr(hookspecs, hook).__doc__).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("Example"))
-    start = next(i for i in range(start, len(lines)) if lines[i].endswith("::")) + 1
-    block = []
-    for line in lines[start:]:
-        if line and not line.startswith("    "):
-            break
-        block.append(line)
-    return textwrap.dedent("\n".join(block))
+    found = []
+    for begin in (i + 1 for i in range(start, len(lines)) if lines[i].endswith("::")):
+        indented = itertools.takewhile(lambda each: not each or each[0] == " ", lines[begin:])
+        found.append(textwrap.dedent("\n".join(indented)))
+    return found
 
 
 @pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Registry[Any]]:
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Registry[Any]]:
     """Return a function that installs a hook's example and gives what that hook's kind then has."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
-    def installed(hook: str) -> Registry[Any]:
-        module = f"example_of_{hook}"
-        (tmp_path / f"{module}.py").write_text(example(hook))
+    def installed(hook: str, number: int = 0) -> Registry[Any]:
+        module = f"example_{number}_of_{hook}"
+        (tmp_path / f"{module}.py").write_text(examples(hook)[number])
         found = Registries(create_host([EntryPoint("example", module, "amct")]))
         registry: Registry[Any] = getattr(found, hook[len("amct_") :])
         return registry
@@ -112,6 +112,40 @@ def test_activation_algorithms(provided: Provided) -> None:
     bottom_diff, clip_max_diff, clip_min_diff = algorithm.backward(x, np.ones_like(x), 2.0, -1.0)
     assert bottom_diff.shape == x.shape
     assert (clip_max_diff, clip_min_diff) == (0.0, 0.0)
+
+
+def test_an_activation_algorithm_that_learns_and_keeps_more(
+    install: Callable[..., Registry[Any]],
+) -> None:
+    algorithm = (
+        install("amct_activation_algorithms", 1).get("running_maximum").bound({"share": 0.5})
+    )
+    assert [blob.name for blob in algorithm.blobs] == ["slack", "largest"]
+    x = np.linspace(-4, 2, 7, dtype=np.float32)
+    values = {"slack": np.float32([0.25]), "largest": np.float32([1.0])}
+    checked = CheckedActivation(algorithm, None)
+    found = checked.new_values(x, 1.0, 0.0, False, values=values)
+    assert {name: value.tolist() for name, value in found.items()} == {"largest": [4.0]}
+    values = {**values, **found}
+    y = np.empty_like(x)
+    factors = checked.forward(x, y, 1.0, 0.0, False, values=values)
+    assert factors == checked.factors(1.0, 0.0, False, values=values)
+    assert factors == (np.float32(2.25 / 127), 0)
+    bottom_diff = np.empty_like(x)
+    gradients = checked.backward(x, np.ones_like(x), bottom_diff, 1.0, 0.0, False, values=values)
+    assert gradients[:2] == (0.0, 0.0)
+    assert gradients[2]["slack"].tolist() == [-2.0]  # of -4 and -3, which are clipped
+    assert bottom_diff.tolist() == [0, 0, 1, 1, 1, 1, 1]
+
+
+def test_a_weight_algorithm_that_learns_scales(install: Callable[..., Registry[Any]]) -> None:
+    algorithm = install("amct_weight_algorithms", 1).get("learned_scales")
+    assert algorithm.learns_scales
+    weights = np.array([[1.0, 2.4], [0.4, -0.1]], np.float32)
+    scale = np.ones(2, np.float32)
+    d_weights, d_scale = algorithm.backward(weights, np.ones_like(weights), scale, 0)
+    assert d_weights.tolist() == [[1, 1], [1, 1]]
+    assert d_scale == pytest.approx([-0.4 / 2, -0.3 / 2])
 
 
 def test_weight_algorithms(provided: Provided) -> None:

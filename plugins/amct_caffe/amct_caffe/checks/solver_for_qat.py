@@ -24,6 +24,11 @@ from amct_core.config.model import QatConfig
 from amct_core.plugins import registries
 
 
+def _initialises(algorithm: str) -> bool:
+    """Return whether an activation algorithm takes TRAIN forwards to begin with."""
+    return registries().activation_algorithms.get(algorithm).initialise is not None
+
+
 @attrs.frozen
 class TrainingNeeds:
     """What the inserted layers need of a training run.
@@ -47,7 +52,10 @@ class TrainingNeeds:
         return cls(
             config.batch_num,
             any(search.searches(each) for each in types),
-            any(layer.activation.clip_max is None for layer in enabled.values()),
+            any(
+                layer.activation.clip_max is None or _initialises(layer.activation.algo)
+                for layer in enabled.values()
+            ),
         )
 
     @classmethod
@@ -57,7 +65,10 @@ class TrainingNeeds:
         return cls(
             max(parameters.batch_num for parameters in activations),
             bool(inserted.searches),
-            any(parameters.init_algo is not None for parameters in activations),
+            any(
+                parameters.init_algo is not None or _initialises(parameters.algo)
+                for parameters in activations
+            ),
         )
 
 

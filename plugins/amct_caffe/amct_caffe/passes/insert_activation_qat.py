@@ -17,6 +17,7 @@ from amct_caffe.passes.state_rules import common_rules, set_rules
 from amct_caffe.qat.bounds import BoundState, configured
 from amct_caffe.qat.parameters import ActivationParameters
 from amct_caffe.qat.plan import ActivationGroup, QatPlan
+from amct_caffe.qat.values import first_blobs
 from amct_core.errors import ModelError
 from amct_core.graph import Pass
 from amct_core.network_state import NetworkStates
@@ -44,6 +45,8 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         is told to record it.
     11. ``propagate_down: false`` of the group's layers moves to it.  In those it would keep Caffe
         from running its backward pass and that of the WeightQAT, and nothing would be learned.
+    12. What its algorithm learns or keeps beside the bounds are further blobs.  The learned ones
+        have the algorithm's own multipliers, times ``clip_lr_mult``; the others stand still.
     """
 
     plan: QatPlan
@@ -117,11 +120,16 @@ class InsertActivationQat(Pass[CaffeNetwork]):
                 input_shapes=self.input_shapes if group is self.plan.groups[0] else None,
                 sees_input=self.seen_inputs.get(group.name),
                 float_model=self.float_model if group is self.plan.groups[0] else None,
+                algo_parameters=activation.algo_parameters,
+                init_algo_parameters=(
+                    None if activation.clip_max is not None else activation.init_algo_parameters
+                ),
             ),
             [
                 ParamSpec(shared_name(group.name, "clip_max"), activation.clip_lr_mult, 0.0),
                 ParamSpec(shared_name(group.name, "clip_min"), activation.clip_lr_mult, 0.0),
                 fixed(shared_name(group.name, "state")),
+                *_value_specs(group),
             ],
         )
 
@@ -130,7 +138,23 @@ class InsertActivationQat(Pass[CaffeNetwork]):
         bounds = BoundState(0.0, 0.0)
         if activation.clip_max is not None and activation.clip_min is not None:
             bounds = configured(activation.clip_max, activation.clip_min)
-        return [np.array(contents, np.float32, ndmin=1) for contents in bounds.to_blobs()]
+        own = [np.array(contents, np.float32, ndmin=1) for contents in bounds.to_blobs()]
+        return [*own, *first_blobs(group.algorithm)]
+
+
+def _value_specs(group: ActivationGroup) -> List[ParamSpec]:
+    """Return the specs of what the algorithm learns or keeps beside the bounds."""
+    lr_mult, algorithm = group.activation.clip_lr_mult, group.algorithm
+    learned = [
+        ParamSpec(value_name(group, each.name), lr_mult * each.lr_mult, each.decay_mult)
+        for each in algorithm.learned
+    ]
+    return [*learned, *(fixed(value_name(group, each.name)) for each in algorithm.state)]
+
+
+def value_name(group: ActivationGroup, name: str) -> str:
+    """Return the parameter name by which a learned parameter, or state, is shared."""
+    return shared_name(group.name, f"algo/{name}")
 
 
 def _move_propagate_down(readers: List[Layer], layer: Layer, file: Optional[str]) -> None:

@@ -12,7 +12,7 @@ from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.layer_type import loss_weights
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.passes.batch_norm_statistics import is_frozen
-from amct_caffe.passes.insert_activation_qat import activation_layer_name
+from amct_caffe.passes.insert_activation_qat import activation_layer_name, value_name
 from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.passes.phases import PHASES, check_same_tensor, graphs_of
 from amct_caffe.passes.python_layers import fixed, python_layer, share_blobs, shared_name, shares
@@ -92,6 +92,7 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
                 continue
             named = [share_blobs(layer, len(node.weights)) for layer in layers[node.name]]
             specs += named[0]
+        specs += [shares(value_name(group, each.name)) for each in group.algorithm.blobs]
         last = _last_node(planned)
         blob = last.tops[0]
         is_split = any(any(loss_weights(layer)) for layer in layers[last.name])
@@ -130,6 +131,8 @@ class InsertShiftSearch(Pass[CaffeNetwork]):
             batch_norm_eps=eps,
             folds_scale=scale is not None,
             folds_scale_bias=has_bias,
+            activation_parameters=group.activation.algo_parameters,
+            search_parameters=self.plan.config.shift_n_algo_parameters,
         )
 
 
@@ -150,10 +153,11 @@ def _blobs(
     values.
     """
     assert planned.chain is not None
-    bounds = network.weights[activation_layer_name(group)]
+    activation = network.weights[activation_layer_name(group)]
+    bounds, values = activation[:3], activation[3:]
     scale_w = network.weights[weight_layer_name(planned.name)][2]
     folded = [blob for node in planned.chain.nodes for blob in node.weights]
-    return [np.array(blob, np.float32, ndmin=1) for blob in [*bounds, scale_w, *folded]]
+    return [np.array(blob, np.float32, ndmin=1) for blob in [*bounds, scale_w, *folded, *values]]
 
 
 def shift_search_name(layer: str) -> str:

@@ -50,6 +50,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
     7. It is told how small the scale of the input may become before the bias that the layer is
        saved with leaves int32.  A bias that fits with no scale is refused.
     8. It stands in the nets in which the layer stands, as far as rules say that.
+    9. Scales that its algorithm learns have the algorithm's multipliers; others stand still.
     """
 
     plan: QatPlan
@@ -79,7 +80,8 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         quantized = shared_name(planned.name, "quantized")
         specs = [_master_spec(layers[planned.name])]
         specs.append(ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0))
-        specs.append(fixed(shared_name(planned.name, "scale_w")))
+        algorithm = self._algorithm(planned)
+        specs.append(_scale_spec(shared_name(planned.name, "scale_w"), algorithm))
         specs.append(shares(shared_name(group.name, "state")))
         for layer in layers[planned.name]:
             own = ParamSpec(name=quantized, lr_mult=1.0, decay_mult=0.0)
@@ -106,6 +108,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
             folds_scale=scale is not None,
             smallest_scale_d=None if smallest is None else smallest.value,
             bias_channel=None if smallest is None else smallest.channel,
+            algo_parameters=planned.config.weight.algo_parameters,
         )
         layer = python_layer(name, "WeightQAT", [blob], [blob], parameters, specs)
         set_rules(layer, common_rules(layers[planned.name]))
@@ -121,14 +124,20 @@ class InsertWeightQat(Pass[CaffeNetwork]):
         try:
             quantized = quantize_weights(
                 master,
-                self.algorithms.get(planned.config.weight.algo),
+                self._algorithm(planned),
                 planned.output_axis,
                 bool(planned.config.weight.channel_wise),
                 scale.gamma if scale is not None else None,
+                layer=planned.name,
             )
         except QuantizationError as error:
             raise error.at(file=weights_file, layer=planned.name) from error
         return [master, quantized.fake_quantized(), quantized.scale_w]
+
+    def _algorithm(self, planned: PlannedLayer) -> WeightAlgorithm:
+        config = planned.config.weight
+        assert config is not None
+        return self.algorithms.get(config.algo).bound(config.algo_parameters, layer=planned.name)
 
     def _smallest_scale(
         self, planned: PlannedLayer, scale_w: NDArray[np.float32], weights_file: Optional[str]
@@ -148,6 +157,12 @@ class InsertWeightQat(Pass[CaffeNetwork]):
                 "(retrain_enable: false).",
             )
         return found
+
+
+def _scale_spec(name: str, algorithm: WeightAlgorithm) -> ParamSpec:
+    if not algorithm.learns_scales:
+        return fixed(name)
+    return ParamSpec(name, algorithm.scale_lr_mult, algorithm.scale_decay_mult)
 
 
 def _saved_bias(

@@ -13,9 +13,9 @@ import attrs
 from attrs.validators import min_len
 
 from amct_caffe.qat.first_versions import weight_fields
-from amct_caffe.qat.json_types import check_types
 from amct_core.config.values import parse_json
 from amct_core.errors import FileFormatError
+from amct_core.json_types import check_types
 from amct_core.network_state import NetworkState
 
 Parameters = TypeVar("Parameters")
@@ -35,6 +35,10 @@ def _shapes(values: Any) -> Dict[str, Tuple[int, ...]]:
 
 _LEFT_OUT = {"left out": True}
 """Metadata of fields that are not written where they are None."""
+
+
+def _unless_empty(values: Optional[Mapping[str, Any]]) -> Optional[Mapping[str, Any]]:
+    return values or None
 
 
 def _pair(values: Any) -> Tuple[int, int]:
@@ -67,6 +71,8 @@ class ActivationParameters:
         float_model: in the first such layer of a network, the model that the layers were inserted
             into, as :meth:`amct_core.float_model.FloatModel.as_json` has it for the folder of the
             modified model; None in the others, and where an earlier version inserted them.
+        algo_parameters, init_algo_parameters: what the two algorithms have of their own, by name;
+            None: nothing.
     """
 
     layers: Tuple[str, ...] = attrs.field(converter=_strings, validator=min_len(1))
@@ -88,6 +94,12 @@ class ActivationParameters:
     float_model: Optional[Mapping[str, Mapping[str, Any]]] = attrs.field(
         default=None, metadata=_LEFT_OUT
     )
+    algo_parameters: Optional[Mapping[str, Any]] = attrs.field(
+        default=None, converter=_unless_empty, metadata=_LEFT_OUT
+    )
+    init_algo_parameters: Optional[Mapping[str, Any]] = attrs.field(
+        default=None, converter=_unless_empty, metadata=_LEFT_OUT
+    )
 
 
 @attrs.frozen
@@ -107,6 +119,7 @@ class WeightParameters:
         smallest_scale_d: the smallest scale of the input at which the bias that the layer is saved
             with fits int32, as weights and bias were on insertion; None: any will do.
         bias_channel: the channel that decides that.
+        algo_parameters: what the algorithm has of its own, by name; None: nothing.
     """
 
     layer: str
@@ -120,6 +133,9 @@ class WeightParameters:
     folds_scale: bool = False
     smallest_scale_d: Optional[float] = None
     bias_channel: Optional[int] = None
+    algo_parameters: Optional[Mapping[str, Any]] = attrs.field(
+        default=None, converter=_unless_empty, metadata=_LEFT_OUT
+    )
 
     @output_axis.validator
     def _is_an_axis(self, _: Any, value: int) -> None:
@@ -152,6 +168,8 @@ class ShiftParameters:
         batch_norm_eps: of the BatchNorm that will be folded; None if there is none.
         folds_scale, folds_scale_bias: whether a Scale (with bias) will be folded.
         record_file: where N goes.
+        activation_parameters, search_parameters: what the two algorithms have of their own, by
+            name; None: nothing.
     """
 
     layer: str
@@ -165,6 +183,12 @@ class ShiftParameters:
     batch_norm_eps: Optional[float] = None
     folds_scale: bool = False
     folds_scale_bias: bool = False
+    activation_parameters: Optional[Mapping[str, Any]] = attrs.field(
+        default=None, converter=_unless_empty, metadata=_LEFT_OUT
+    )
+    search_parameters: Optional[Mapping[str, Any]] = attrs.field(
+        default=None, converter=_unless_empty, metadata=_LEFT_OUT
+    )
 
     @property
     def folds(self) -> bool:

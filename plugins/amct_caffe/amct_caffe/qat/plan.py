@@ -9,11 +9,12 @@ import attrs
 
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig
 from amct_core.errors import ConfigError, ModelError
-from amct_core.extensions import ShiftSearch
+from amct_core.extensions import ActivationAlgorithm, ShiftSearch
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.batch_norm import FoldChain, NotFoldable, find_chain
 from amct_core.graph.nonnegative import sign_of
+from amct_core.plugins import registries
 
 _log = logging.getLogger("amct_caffe.qat")
 
@@ -65,6 +66,11 @@ class ActivationGroup:
     def name(self) -> str:
         """The group is named after its first layer."""
         return self.layers[0].name
+
+    @property
+    def algorithm(self) -> ActivationAlgorithm:
+        """What quantizes it."""
+        return registries().activation_algorithms.get(self.activation.algo)
 
 
 @attrs.frozen(eq=False)

@@ -5,7 +5,8 @@ in-place ReLU), which it leaves alone.  It stands in both phases, because only t
 its shared blobs pointing at the trained ones; in TRAIN it does nothing.
 
 Blobs, shared by name with their owners: ``clip_max``, ``clip_min``, ``state`` and ``scale_w``;
-then mean, variance and factor of a BatchNorm, gamma and beta of a Scale, where these are folded.
+then mean, variance and factor of a BatchNorm, gamma and beta of a Scale, where these are folded;
+then what the activation algorithm learns or keeps beside the bounds.
 The statistics of a BatchNorm that is frozen are not shared: they are the layer's own, loaded with
 its weights.
 """
@@ -22,9 +23,11 @@ from numpy.typing import NDArray
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ShiftParameters, from_param_str
 from amct_caffe.qat.recording import shift_factors
+from amct_caffe.qat.values import values_of
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedShiftSearch, update_record
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import PluginError, TrainingError
 from amct_core.folding import batch_norm_values, scale_values
 from amct_core.numerics import bn_fold
@@ -42,22 +45,29 @@ class ShiftSearch(Layer):  # type: ignore[misc]
     def setup(self, bottom: Any, top: Any) -> None:
         """Read ``param_str`` and, in a fresh net, make the blobs."""
         self._parameters = from_param_str(ShiftParameters, self.param_str)
-        search = registries().shift_searches.get(self._parameters.search)
+        parameters = self._parameters
+        search = registries().shift_searches.get(parameters.search)
         if search.start is None:
             raise PluginError(
                 f"shift-N search '{search.name}' searches nothing, so no layer can run it.",
                 layer=self._parameters.layer,
             )
-        self._search = search
+        self._search = search.bound(parameters.search_parameters or {}, layer=parameters.layer)
         if self.phase == TEST:
-            prepare(search)
-        self._activation = registries().activation_algorithms.get(self._parameters.activation_algo)
+            prepare(parameters.layer, search)
+        algorithm = registries().activation_algorithms.get(parameters.activation_algo)
+        self._activation = algorithm.bound(
+            parameters.activation_parameters or {}, layer=parameters.layer
+        )
+        self._checked = CheckedActivation(self._activation, parameters.layer)
         self._searcher: Any = None
         self._batches_left = 0
         self._searched_at: Optional[Tuple[bytes, ...]] = None
         if len(self.blobs) == 0:
             for size in self._blob_sizes():
                 self.blobs.add_blob(size)
+            for blob in self._activation.blobs:
+                self.blobs.add_blob(*blob.shape)
             if self._parameters.batch_norm_eps is not None:
                 # Sharing or loading replaces these; statistics that never came are caught.
                 self.blobs[_VARIANCE].data[...] = np.nan
@@ -76,7 +86,9 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             # Training has gone on (its forwards are counted in a blob): this is a new TEST pass.
             self._searched_at = snapshot
             broadcast = y.ndim == 4 and y.shape[2:] == (1, 1)
-            self._searcher = SharedShiftSearch(self._search, self._deq_scale(), broadcast)
+            self._searcher = SharedShiftSearch(
+                self._search, self._deq_scale(), broadcast, self._parameters.layer
+            )
             self._batches_left = self._parameters.batch_num
         if self._batches_left == 0:
             return
@@ -119,14 +131,20 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         state = BoundState.from_blobs(*(self.blobs[i].data for i in range(3)))
         fixed_min = self._parameters.fixed_min
         valid = state.repaired(fixed_min)
-        return self._activation.factors(valid.clip_max, valid.clip_min, fixed_min)
+        arrays = [self.blobs[i].data for i in range(self._own_blobs(), len(self.blobs))]
+        values = values_of(self._activation, arrays, self._parameters.layer)
+        return self._checked.factors(valid.clip_max, valid.clip_min, fixed_min, values=values)
+
+    def _own_blobs(self) -> int:
+        """Return how many blobs there are before those of the activation algorithm."""
+        return len(self.blobs) - len(self._activation.blobs)
 
     def _scale_w(self) -> NDArray[np.float32]:
         scale_w = np.array(self.blobs[3].data, np.float32)
         parameters = self._parameters
         if not parameters.folds:
             return scale_w
-        rest = [np.array(self.blobs[i].data) for i in range(4, len(self.blobs))]
+        rest = [np.array(self.blobs[i].data) for i in range(4, self._own_blobs())]
         batch_norm = scale = None
         if parameters.batch_norm_eps is not None:
             batch_norm = batch_norm_values(rest[:3], parameters.batch_norm_eps)
@@ -144,12 +162,6 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         parameters = self._parameters
         scale_d, offset_d = self._activation_factors()
         scale_w = self._scale_w()
-        if np.shape(shift_n) != scale_w.shape:
-            raise PluginError(
-                f"shift-N search '{parameters.search}' returned {np.shape(shift_n)} values; "
-                f"expected {scale_w.shape}, one per output channel.",
-                layer=parameters.layer,
-            )
         update_record(
             parameters.record_file,
             lambda record: shift_factors(

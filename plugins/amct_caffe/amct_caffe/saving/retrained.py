@@ -6,21 +6,28 @@ import math
 import os
 from typing import Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.formats.prototxt.document import Layer
 from amct_caffe.model.input_shapes import batch_size
 from amct_caffe.model.network import CaffeNetwork, read_network
 from amct_caffe.model.to_graph import to_graph
+from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_caffe.passes.keep_test_net import KeepTestNet
 from amct_caffe.passes.net_states import require_same_layers
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
-from amct_caffe.qat.parameters import ActivationParameters
+from amct_caffe.qat.parameters import ActivationParameters, WeightParameters
+from amct_caffe.qat.values import values_of
 from amct_core.errors import FileFormatError, ModelError, TrainingError
+from amct_core.extensions import ActivationAlgorithm
 from amct_core.float_model import FloatModel
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.network_state import NetworkStates
+from amct_core.plugins import registries
 from amct_core.retrained import RetrainedLayer, RetrainedNetwork, ShapeRecord
 
 
@@ -50,7 +57,9 @@ def read_retrained_network(
     network = read_network(model_file, weights_file, qat.states)
     learned: Dict[str, RetrainedLayer] = {}
     for layer, parameters in qat.activations:
-        bounds = _bounds(network, layer, parameters).repaired(parameters.fixed_min)
+        algorithm = registries().activation_algorithms.get(parameters.algo)
+        bounds = _bounds(network, layer, parameters, algorithm).repaired(parameters.fixed_min)
+        values = values_of(algorithm, network.weights[layer.name][3:], layer.name)
         for name in parameters.layers:
             weights = qat.weights.get(name)
             learned[name] = RetrainedLayer(
@@ -62,6 +71,10 @@ def read_retrained_network(
                 weight_algorithm=weights.algo if weights is not None else None,
                 channel_wise=weights is not None and weights.channel_wise,
                 folded=weights.folded if weights is not None else (),
+                activation_parameters=parameters.algo_parameters or {},
+                weight_parameters=(weights.algo_parameters if weights is not None else None) or {},
+                values=values,
+                learned_scales=_learned_scales(network, weights),
             )
     passes: List[Pass[CaffeNetwork]] = [RemoveQat(), KeepTestNet()]
     graph = to_graph(run_passes(network, passes), "TEST")
@@ -117,25 +130,52 @@ def _shape_records(qat: InsertedLayers, graph: Graph) -> Tuple[ShapeRecord, ...]
     )
 
 
-def _bounds(network: CaffeNetwork, layer: Layer, parameters: ActivationParameters) -> BoundState:
-    blobs = network.weights.get(layer.name)
-    if blobs is None or len(blobs) != 3:
+def _learned_scales(
+    network: CaffeNetwork, parameters: Optional[WeightParameters]
+) -> Optional[NDArray[np.float32]]:
+    """Return the weight scales of a snapshot, where the algorithm learns them."""
+    if parameters is None:
+        return None
+    if not registries().weight_algorithms.get(parameters.algo).learns_scales:
+        return None
+    name = weight_layer_name(parameters.layer)
+    blobs = network.weights.get(name, [])
+    if len(blobs) < 3 or blobs[2].size != parameters.scale_count:
         raise ModelError(
-            f"the weights file has {0 if blobs is None else len(blobs)} blobs for it; expected 3 "
-            "(clip_max, clip_min, state).",
+            f"the weights file does not have its {parameters.scale_count} learned scales.",
+            file=network.weights_file,
+            layer=name,
+            remedy="Give a snapshot of the modified model, such as solver_iter_1000.caffemodel.",
+        )
+    return np.asarray(blobs[2], np.float32).reshape(-1)
+
+
+def _bounds(
+    network: CaffeNetwork,
+    layer: Layer,
+    parameters: ActivationParameters,
+    algorithm: ActivationAlgorithm,
+) -> BoundState:
+    blobs = network.weights.get(layer.name)
+    names = ["clip_max", "clip_min", "state", *(blob.name for blob in algorithm.blobs)]
+    sizes = [1, 1, STATE_SIZE, *(math.prod(blob.shape) for blob in algorithm.blobs)]
+    if blobs is None or len(blobs) != len(names):
+        raise ModelError(
+            f"the weights file has {0 if blobs is None else len(blobs)} blobs for it; expected "
+            f"{len(names)} ({', '.join(names)}).",
             file=network.weights_file,
             layer=layer.name,
             remedy="Give a snapshot of the modified model, such as solver_iter_1000.caffemodel.",
         )
-    if [blob.size for blob in blobs] != [1, 1, STATE_SIZE] or not math.isfinite(blobs[2].flat[0]):
+    if [blob.size for blob in blobs] != sizes or not math.isfinite(blobs[2].flat[0]):
         raise ModelError(
             f"its blobs have {[blob.size for blob in blobs]} numbers, or do not count its "
-            f"iterations; expected [1, 1, {STATE_SIZE}].",
+            f"iterations; expected {sizes}.",
             file=network.weights_file,
             layer=layer.name,
             remedy="Give a snapshot of the modified model.",
         )
-    state = BoundState.from_blobs(*(blob.reshape(-1) for blob in blobs))
+    state = BoundState.from_blobs(*(blob.reshape(-1) for blob in blobs[:3]))
     if not state.bounds_set or state.forwards < parameters.batch_num:
         raise TrainingError(
             f"it has no learned clip bounds: {state.forwards} training iterations have run, and "

@@ -147,7 +147,7 @@ class SearchedNetwork:
 
     def _all_in_integers(self, recipe: Recipe) -> QuantizedModel:
         algorithms = {
-            name: registries().weight_algorithms.get(layer.weight.algorithm)
+            name: registries().weight_algorithms.get(layer.weight.algorithm).bound({}, layer=name)
             for name, layer in self.network.config.enabled.items()
             if layer.weight is not None
         }

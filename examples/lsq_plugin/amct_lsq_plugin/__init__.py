@@ -1,0 +1,1 @@
+"""Learned Step Size Quantization as a plugin: its step sizes are trained by the solver."""

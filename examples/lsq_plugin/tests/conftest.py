@@ -1,0 +1,8 @@
+"""The plugin is imported from where it lies: these tests need no installation."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
