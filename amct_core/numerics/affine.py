@@ -1,4 +1,6 @@
-"""int8 activations: the one formula used by training, simulation and deployment::
+"""int8 activations: the one formula used by training, simulation and deployment.
+
+As a formula::
 
     q = clamp(rint(x * quant_scale + offset), -128, 127)      x ~ (q - offset) * scale_d
 
