@@ -29,10 +29,14 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    Evaluator,
     FallbackStrategy,
     Frontend,
     LayerType,
+    LintRule,
+    NetworkPass,
     ProcessorFamily,
+    ReportSection,
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
@@ -487,8 +491,133 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
 
     Where ``write`` raises, no file is written, of this backend or any other.
 
+    A backend that gives ``recognises`` and ``read`` as well has models that ``amct verify``,
+    ``simulate``, ``evaluate`` and ``report`` take; ``examples/third_party_plugin`` has one.
+
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.
+    """
+    return ()
+
+
+@hookspec
+def amct_lint_rules() -> Iterable[LintRule]:
+    """Register rules of ``amct lint``, beside the built-in ones.
+
+    Example, for a board whose memory holds weights of at most 8 MB::
+
+        from amct_core.extensions import LintProblem, LintRule
+        from amct_core.graph.deployed_layers import quantized_nodes
+        from amct_core.hookspecs import hookimpl
+
+        LIMIT = 8_000_000
+
+        def check(graph, soc_version):
+            size = sum(node.weights[0].size for node in quantized_nodes(graph) if node.weights)
+            if size > LIMIT:
+                yield LintProblem(f"int8 weights take {size} bytes; expected at most {LIMIT}.")
+
+        @hookimpl
+        def amct_lint_rules():
+            return [
+                LintRule(
+                    name="BOARD1",
+                    severity="error",
+                    title="The weights do not fit the board's memory",
+                    fix="Make layers narrower.",
+                    explanation="Manual of the board, section 2: weights stay in 8 MB of memory.",
+                    check=check,
+                )
+            ]
+
+    The rules see the network that ``read`` of a frontend makes of the files.  Where they cannot be
+    read, ``amct lint`` says so, and the built-in rules say why.
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.LintRule`.
+    """
+    return ()
+
+
+@hookspec
+def amct_passes() -> Iterable[NetworkPass]:
+    """Register rewritings of networks in quantization-aware training.
+
+    A pass runs before fake quantization is inserted, or when the trained model is saved, in the
+    order of the names.  Post-training quantization runs none.
+
+    Example, slopes of ReLU layers become a power of two before training::
+
+        from amct_core.extensions import NetworkPass
+        from amct_core.graph import Pass
+        from amct_core.hookspecs import hookimpl
+
+        class EvenSlopes(Pass):
+            def run(self, state):
+                network = state.copy()
+                for layer in network.document.layers:
+                    parameters = layer.message.message("relu_param")
+                    if parameters is not None:
+                        parameters.set("negative_slope", 0.125)
+                return network
+
+        @hookimpl
+        def amct_passes():
+            return [NetworkPass("even_slopes", "caffe", "before insertion", EvenSlopes)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.NetworkPass`.
+    """
+    return ()
+
+
+@hookspec
+def amct_evaluators() -> Iterable[Evaluator]:
+    """Register metrics; ``--metric`` of ``amct evaluate`` and ``amct ptq auto`` names one.
+
+    Example, how sure the network is, which needs no labels::
+
+        import numpy as np
+        from amct_core.extensions import Evaluator
+        from amct_core.hookspecs import hookimpl
+
+        def margin(outputs, labels):
+            (scores,) = outputs.values()
+            largest = np.sort(scores, axis=1)
+            return largest[:, -1] - largest[:, -2]
+
+        @hookimpl
+        def amct_evaluators():
+            return [Evaluator(name="margin", description="first less second", score=margin)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.Evaluator`.
+    """
+    return ()
+
+
+@hookspec
+def amct_report_sections() -> Iterable[ReportSection]:
+    """Register sections of ``amct report``: text and a table, for terminal, JSON and page.
+
+    Example, how much memory the weights of each layer take::
+
+        from amct_core.extensions import ReportSection, SectionContent
+        from amct_core.graph.deployed_layers import deployed_layers
+        from amct_core.hookspecs import hookimpl
+
+        def memory(report, graph):
+            layers = [each for each in deployed_layers(graph).values() if each.weights is not None]
+            rows = [(layer.name, layer.weights.size) for layer in layers]
+            total = sum(size for name, size in rows)
+            return SectionContent(f"int8 weights take {total} bytes.", ("layer", "bytes"), rows)
+
+        @hookimpl
+        def amct_report_sections():
+            return [ReportSection(name="memory", title="Memory", build=memory)]
+
+    Returns:
+        Instances of :class:`~amct_core.extensions.ReportSection`.
     """
     return ()
 

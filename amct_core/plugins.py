@@ -23,10 +23,14 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    Evaluator,
     FallbackStrategy,
     Frontend,
     LayerType,
+    LintRule,
+    NetworkPass,
     ProcessorFamily,
+    ReportSection,
     Sensitivity,
     ShiftSearch,
     WeightAlgorithm,
@@ -194,6 +198,26 @@ class Registries:
     def deploy_backends(self) -> Registry[DeployBackend]:
         """Values of ``deploy_backend``."""
         return self._host.collect("amct_deploy_backends", DeployBackend, DeployBackend.kind)
+
+    @functools.cached_property
+    def lint_rules(self) -> Registry[LintRule]:
+        """Rules of ``amct lint`` beside the built-in ones."""
+        return self._host.collect("amct_lint_rules", LintRule, "lint rule")
+
+    @functools.cached_property
+    def passes(self) -> Registry[NetworkPass]:
+        """Rewritings of networks in quantization-aware training, beside the built-in ones."""
+        return self._host.collect("amct_passes", NetworkPass, "pass")
+
+    @functools.cached_property
+    def evaluators(self) -> Registry[Evaluator]:
+        """Values of ``--metric`` beside ``module:function``."""
+        return self._host.collect("amct_evaluators", Evaluator, "evaluator")
+
+    @functools.cached_property
+    def report_sections(self) -> Registry[ReportSection]:
+        """Sections of ``amct report`` beside the built-in ones."""
+        return self._host.collect("amct_report_sections", ReportSection, "report section")
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:

@@ -18,8 +18,8 @@ from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig, default_config
 from amct_core.config.ptq import PtqConfig
-from amct_core.contracts.usage import Usage
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
+from amct_core.deploying import stage_deployable
 from amct_core.derive import derive, updated_record
 from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError, ModelError
@@ -338,8 +338,7 @@ def save(
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
         if deploy is not None:
-            with Usage(deploy).running("write", tells_itself=True):
-                deploy.write(model, save_path, files)
+            stage_deployable(deploy, frontend, model, save_path, files)
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     if deploy is not None:

@@ -29,7 +29,10 @@ from amct_core.extensions.layer_type import (
     same_shape,
 )
 from amct_core.extensions.learned import LearnedParameter, StateVariable
+from amct_core.extensions.lint_rule import LintProblem, LintRule
+from amct_core.extensions.network_pass import NetworkPass
 from amct_core.extensions.processor_family import Fact, Merged, ProcessorFamily, RolledBack
+from amct_core.extensions.report import Evaluator, ReportSection, SectionContent
 
 __all__ = [
     "ActivationAlgorithm",
@@ -37,19 +40,25 @@ __all__ = [
     "Capability",
     "CliCommand",
     "DeployBackend",
+    "Evaluator",
     "Fact",
     "FallbackStrategy",
     "Fault",
     "Frontend",
     "LayerType",
     "LearnedParameter",
+    "LintProblem",
+    "LintRule",
     "Merged",
+    "NetworkPass",
     "OnnxWriter",
     "PartInput",
     "ProcessorFamily",
     "Quantization",
+    "ReportSection",
     "Role",
     "RolledBack",
+    "SectionContent",
     "Sensitivity",
     "ShiftSearch",
     "Sign",

@@ -365,6 +365,17 @@ class Frontend(abc.ABC):
         """
         return None
 
+    def without_training_layers(self, model: QuantizedModel) -> QuantizedModel:
+        """Return a quantized model as it is fed with arrays; for backends that ask for that.
+
+        Layers for data, losses and scores are taken out, and an Input of a known shape gives each
+        blob that is fed.  A frontend whose networks have none need not do so.
+
+        Raises:
+            ModelError: the shape of an input is not known, or a quantized layer would be missing.
+        """
+        return model
+
     def rebuilt(self, graph: Graph) -> Graph:
         """Return ``graph`` with nodes whose ``source`` and attributes say what they do.
 

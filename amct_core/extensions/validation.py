@@ -35,3 +35,12 @@ def callable_or_none(instance: object, attribute: attrs.Attribute[Any], value: o
     """Require a callable, or None."""
     if value is not None:
         is_callable(instance, attribute, value)
+
+
+def is_text(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    """Require a text that is not empty."""
+    if not isinstance(value, str) or not value.strip():
+        name = getattr(instance, "name", "?")
+        raise PluginError(
+            f"{type(instance).__name__} '{name}': {attribute.name} is {value!r}; expected a text."
+        )

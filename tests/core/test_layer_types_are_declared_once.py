@@ -30,7 +30,7 @@ ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/analysis/float_network.py": LOGITS,
     "plugins/cpu_sim_backend/cpu_sim_backend/analysis/measuring.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
-    "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
+    "amct_core/quantized_graph.py": WRITES,
     "amct_core/cli/checks.py": "names the programming language",
     "amct_core/cli/purposes.py": "names the programming language",
     "amct_core/ptq/choice.py": WRITES,

@@ -118,6 +118,64 @@ def test_the_command_line_takes_it_from_the_config_to_the_proof(scaled):
     check_exact(folder, "r/m")
 
 
+BUNDLED = ("--backend", "json_bundle", "--save-path", "b/m")
+SAVE = ("qat", "save", "q/modified_model.prototxt", "q/qat_iter_20.caffemodel")
+SAVE += ("--record", "q/record.txt")
+
+
+@pytest.fixture
+def bundled(installed, scaled) -> DigitsModel:
+    """Return the trained network, saved by the plugin's own backend alone."""
+    folder = scaled.folder
+    amct(folder, "qat", "config", scaled.model, scaled.weights, "-o", "config.json", *CHOICES)
+    amct(folder, "qat", "insert", scaled.model, scaled.weights, "-c", "config.json", "-o", "q")
+    write_solver(folder)
+    amct(folder, "qat", "train", "solver.prototxt", "--weights", "q/modified_model.caffemodel")
+    amct(folder, *SAVE, *BUNDLED)
+    return scaled
+
+
+@pytest.mark.caffe
+def test_what_a_plugins_backend_has_saved_is_verified(bundled):
+    folder = bundled.folder
+    written = sorted(path.name for path in (folder / "b").iterdir())
+    assert [name for name in written if "fake_quant" not in name] == [
+        "m_bundle.json",
+        "m_bundle.npz",
+    ]
+    check_exact(folder, "b/m")
+
+    amct(folder, "simulate", "b/m", "--data", "x.npz", "-o", "mine.npz")
+    amct(folder, *SAVE, "--backend", "ascend", "--save-path", "a/m")
+    amct(folder, "simulate", "a/m", "--data", "x.npz", "-o", "theirs.npz")
+    with np.load(folder / "mine.npz") as mine, np.load(folder / "theirs.npz") as theirs:
+        assert mine.files == theirs.files
+        assert all(np.array_equal(mine[name], theirs[name]) for name in mine.files)
+
+    with np.load(folder / "b/m_bundle.npz") as arrays:
+        changed = dict(arrays)
+    key = next(key for key, array in changed.items() if array.dtype == np.int8)
+    changed[key].flat[0] ^= 1
+    np.savez(folder / "b/m_bundle.npz", **changed)
+    found = amct(folder, "verify", "b/m", "--data", "x.npz", "--json", check=False)
+    assert found.returncode == 1
+    report = json.loads(found.stdout)
+    assert report["exact_integers"] is False
+    assert report["layers"][0]["name"] == "conv1"
+    assert report["layers"][0]["accumulator_mismatches"] > 0
+
+    amct(folder, *SAVE, "--backend", "ascend", "--save-path", "b/m")
+    two = amct(folder, "verify", "b/m", "--data", "x.npz", check=False)
+    assert two.returncode != 0
+    assert "several backends are saved under 'b/m'" in two.stderr
+    mine = ("b/m", "--backend", "json_bundle", "--data", "x.npz")
+    named = amct(folder, "verify", *mine, "--json", check=False)
+    assert json.loads(named.stdout)["layers"][0]["accumulator_mismatches"] > 0
+    (folder / "b/m_bundle.npz").write_bytes(b"")
+    damaged = amct(folder, "simulate", *mine, "-o", "z.npz", check=False)
+    assert "m_bundle.json: it is no bundle" in damaged.stderr
+
+
 def write_solver(folder: Path) -> None:
     from amct_caffe.demo import network
 

@@ -39,7 +39,7 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
 
 @hookimpl
 def amct_deploy_backends() -> Iterable[DeployBackend]:
-    """``factors_json``."""
-    from amct_example_plugin import factors_json
+    """``factors_json`` for people, and ``json_bundle``, which is read back."""
+    from amct_example_plugin import factors_json, json_bundle
 
-    return [factors_json.BACKEND]
+    return [factors_json.BACKEND, json_bundle.BACKEND]

@@ -43,12 +43,14 @@ from amct_caffe.passes.insert_input_shape import InsertInputShape, shape_recordi
 from amct_caffe.passes.insert_shift_search import InsertShiftSearch
 from amct_caffe.passes.insert_weight_qat import InsertWeightQat
 from amct_caffe.passes.net_states import advice, advice_of_testing, require_trained_weights
+from amct_caffe.passes.of_plugins import plugin_passes
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.passes.structure import check_bottoms, check_structure
 from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime import caffe_log
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
+from amct_caffe.saving.as_fed import as_fed
 from amct_caffe.saving.fake_quant import render_fake_quant
 from amct_caffe.saving.quantized_layers import quantized_layers
 from amct_caffe.saving.retrained import read_retrained_network
@@ -63,6 +65,7 @@ from amct_core.extensions.frontend import (
     NetworkData,
     NetworkViews,
 )
+from amct_core.extensions.network_pass import BEFORE_INSERTION
 from amct_core.file_names import fake_quant_files
 from amct_core.files import FileSet
 from amct_core.float_model import FloatModel
@@ -157,6 +160,9 @@ class CaffeFrontend(Frontend):
         views = request.views
         _log_deployed(views.test)
         warn_of_missing_variance(views.test)
+        before = plugin_passes(BEFORE_INSERTION, request.config.enabled)
+        if before:
+            views = views_of(run_passes(views.source, before))
         if request.config.batch_norm == "fold":
             fold = FoldBatchNorm(tuple(request.config.enabled))
             views = views_of(run_passes(views.source, [fold]))
@@ -216,6 +222,10 @@ class CaffeFrontend(Frontend):
         files.add(names.model, document.format())
         with files.open(names.weights) as stream:
             caffemodel.write(stream, document.name, rendered.weighted_layers_in_float32())
+
+    def without_training_layers(self, model: QuantizedModel) -> QuantizedModel:
+        """Take data, loss and accuracy layers out, as they are for ATC."""
+        return as_fed(model)
 
     def rebuilt(self, graph: Graph) -> Graph:
         """Return ``graph`` with layers that say what its nodes do."""

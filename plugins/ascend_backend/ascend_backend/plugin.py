@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Iterable
 
 from amct_core.extensions import CliCommand, DeployBackend, ProcessorFamily
+from amct_core.file_names import deploy_files
 from amct_core.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import click
 
     from amct_core.files import FileSet
+    from amct_core.graph import Graph
     from amct_core.quantized_model import QuantizedModel
 
 
@@ -26,6 +29,26 @@ def _write_with_training_layers(model: QuantizedModel, save_path: str, files: Fi
     write_deploy_model(model, save_path, files, keep_training_layers=True)
 
 
+def _is_there(save_path: str) -> bool:
+    return os.path.isfile(deploy_files(save_path).model)
+
+
+def _read(save_path: str) -> Graph:
+    from amct_core.plugins import registries
+    from amct_core.workflow import frontend_for
+
+    files = deploy_files(save_path)
+    return frontend_for(files.model, registries()).read_deployed(*files)
+
+
+def _check_set(save_path: str) -> None:
+    from amct_core.plugins import registries
+    from amct_core.workflow import frontend_for
+
+    files = deploy_files(save_path)
+    frontend_for(files.model, registries()).check_saved_set(*files)
+
+
 @hookimpl
 def amct_deploy_backends() -> Iterable[DeployBackend]:
     """Register the Caffe form that ATC converts to an ``.om``, ready for it or as AMCT has it."""
@@ -34,16 +57,25 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
             name="ascend",
             description="Caffe model with Quant and DeQuant layers, for ATC",
             write=_write,
+            recognises=_is_there,
+            read=_read,
+            check_set=_check_set,
         ),
         DeployBackend(
             name="amct",
             description="the same with data, loss and accuracy layers left in, as AMCT writes it",
             write=_write_with_training_layers,
+            recognises=_is_there,
+            read=_read,
+            check_set=_check_set,
         ),
         DeployBackend(
             name="ascend_with_training_layers",
             description="another name of 'amct'",
             write=_write_with_training_layers,
+            recognises=_is_there,
+            read=_read,
+            check_set=_check_set,
         ),
     ]
 

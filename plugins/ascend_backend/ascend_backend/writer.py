@@ -14,13 +14,13 @@ from amct_caffe.model.formats.caffemodel import writer as caffemodel
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.layer_type import role_of
 from amct_caffe.model.recorded_shapes import as_json
+from amct_caffe.model.shapes_of_inputs import InputShapes
 from amct_caffe.model.to_inference import data_blobs, input_layer, to_inference
 from amct_core.extensions import Role
 from amct_core.file_names import deploy_files, name_map_file
 from amct_core.files import FileSet
 from amct_core.quantized_model import QuantizedModel
 from ascend_backend.detection_output import ssd_detection_outputs
-from ascend_backend.input_shapes import InputShapes
 from ascend_backend.name_map import name_map
 from ascend_backend.rendering import render_deploy
 from ascend_backend.weights_entries import entry_fields

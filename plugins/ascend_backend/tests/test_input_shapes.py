@@ -11,6 +11,7 @@ import pytest
 from amct_caffe.frontend import CaffeFrontend
 from amct_caffe.model.formats.caffemodel import writer
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_caffe.model.shapes_of_inputs import InputShapes
 from amct_core import record as records
 from amct_core import workflow
 from amct_core.extensions import LayerType
@@ -18,7 +19,6 @@ from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Data, Input, Opaque
 from amct_core.plugins import registries
 from amct_core.quantized_model import Provenance, QuantizedLayer, QuantizedModel
-from ascend_backend.input_shapes import InputShapes
 from tests.conformance.runner import pretend_training
 
 SHAPE = (3, 8, 6)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Tuple, TypeVar
 import click
 
 from amct_core.cli.output import json_option, print_json
-from amct_core.file_names import ModelFiles, deploy_files
+from amct_core.plugins import registries
 from cpu_sim_backend.engines import ENGINES
 from cpu_sim_backend.progress import progress
 
 if TYPE_CHECKING:
+    from amct_core.saved_model import SavedModel
     from cpu_sim_backend.data.choice import DataOptions
     from cpu_sim_backend.data.source import DataSource
 
@@ -50,6 +51,16 @@ def data_arguments(command: Command) -> Command:
     return command
 
 
+def backend_option(command: Command) -> Command:
+    """Add the option that says who has written the deployable model."""
+    option = click.option(
+        "--backend",
+        metavar="NAME",
+        help="The deploy backend that wrote the model; default: the one that recognises it.",
+    )
+    return option(command)
+
+
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that both commands have."""
     for option in reversed(
@@ -60,6 +71,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 help="The prototxt, in place of PREFIX_deploy_model.prototxt, such as one that was "
                 "edited by hand.",
             ),
+            backend_option,
             data_arguments,
             click.option(
                 "--batch-size",
@@ -116,6 +128,7 @@ def simulate(
     prefix: str,
     data: Optional[str],
     model_file: Optional[str],
+    backend: Optional[str],
     preprocess: Optional[str],
     data_layer: bool,
     iterations: Optional[int],
@@ -141,20 +154,26 @@ def simulate(
     has_data = data is not None or data_layer
     if has_data != (output is not None) or not (has_data or onnx_file is not None):
         raise click.UsageError("give --data (or --data-layer) and --output, or --onnx, or all.")
-    files = deploy_files(prefix, model_file)
+    saved = _saved(prefix, model_file, backend)
     options = None
     if has_data:
         options = data_options(data, preprocess, data_layer, iterations)
     if onnx_file is not None:
-        _export(files, onnx_file)
+        _export(saved, onnx_file)
         if options is None:
             click.echo(json.dumps({"onnx": onnx_file}) if as_json else onnx_file)
     if options is not None and output is not None:
-        source = _source(prefix, options, files)
-        _simulate(files, source, output, outputs, batch_size, engine, soc_version, as_json)
+        source = _source(saved, options)
+        _simulate(saved, source, output, outputs, batch_size, engine, soc_version, as_json)
 
 
-def _export(files: ModelFiles, onnx_file: str) -> None:
+def _saved(prefix: str, model_file: Optional[str], backend: Optional[str]) -> SavedModel:
+    from amct_core.saved_model import saved_model
+
+    return saved_model(prefix, registries(), model_file, backend)
+
+
+def _export(saved: SavedModel, onnx_file: str) -> None:
     from amct_core.errors import EnvironmentUnsuitableError
     from amct_core.files import FileSet
     from cpu_sim_backend.simulator import Simulator
@@ -165,19 +184,19 @@ def _export(files: ModelFiles, onnx_file: str) -> None:
         )
     from cpu_sim_backend.onnx_export import export
 
-    model = export(Simulator(*files, engine="reference").graph)
+    model = export(Simulator.from_saved(saved, engine="reference").graph)
     with FileSet() as staged:
         staged.add(onnx_file, model.SerializeToString())
 
 
-def _source(prefix: str, options: DataOptions, files: ModelFiles) -> DataSource:
+def _source(saved: SavedModel, options: DataOptions) -> DataSource:
     from cpu_sim_backend.data.choice import open_source
 
-    return open_source(prefix, options, files.model)
+    return open_source(saved, options)
 
 
 def _simulate(
-    files: ModelFiles,
+    saved: SavedModel,
     source: DataSource,
     output: str,
     outputs: Tuple[str, ...],
@@ -190,7 +209,7 @@ def _simulate(
     from cpu_sim_backend.data import NpzWriter
     from cpu_sim_backend.simulator import Simulator
 
-    simulator = Simulator(*files, engine=engine, soc_version=soc_version)
+    simulator = Simulator.from_saved(saved, engine=engine, soc_version=soc_version)
     device = simulator.device
     if device is not None:
         click.echo("\n".join(device.lines()), err=True)
@@ -227,6 +246,7 @@ def verify(
     prefix: str,
     data: Optional[str],
     model_file: Optional[str],
+    backend: Optional[str],
     preprocess: Optional[str],
     data_layer: bool,
     iterations: Optional[int],
@@ -253,15 +273,15 @@ def verify(
     """
     if soc_version is not None and against is not None:
         raise click.UsageError("give --soc-version or --against.")
-    files = deploy_files(prefix, model_file)
-    source = _source(prefix, data_options(data, preprocess, data_layer, iterations), files)
+    saved = _saved(prefix, model_file, backend)
+    source = _source(saved, data_options(data, preprocess, data_layer, iterations))
     if soc_version is not None:
-        _show_departure(files, source, batch_size, engine, soc_version, as_json)
+        _show_departure(saved, source, batch_size, engine, soc_version, as_json)
         return
     from cpu_sim_backend.report_table import print_report
     from cpu_sim_backend.verify import verify as verify_models
 
-    report = verify_models(prefix, source, batch_size, engine, against, model_file)
+    report = verify_models(prefix, source, batch_size, engine, against, model_file, backend)
     if as_json:
         print_json({**report.as_json(), **files_of(source)})
     else:
@@ -270,7 +290,7 @@ def verify(
 
 
 def _show_departure(
-    files: ModelFiles,
+    saved: SavedModel,
     source: DataSource,
     batch_size: int,
     engine: str,
@@ -281,8 +301,8 @@ def _show_departure(
     from cpu_sim_backend.report_table import print_departure
     from cpu_sim_backend.simulator import Simulator
 
-    device = Simulator(*files, engine=engine, soc_version=soc_version)
-    found = departure(Simulator(*files, engine=engine), device, source, batch_size)
+    device = Simulator.from_saved(saved, engine=engine, soc_version=soc_version)
+    found = departure(Simulator.from_saved(saved, engine=engine), device, source, batch_size)
     if as_json:
         print_json({**found.as_json(), **files_of(source)})
     else:

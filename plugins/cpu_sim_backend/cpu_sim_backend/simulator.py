@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
+from amct_core.file_names import ModelFiles
 from amct_core.graph import Graph, Node, Value
 from amct_core.graph.attributes import Data, DeQuant, Input, Quant
 from amct_core.graph.deployed_layers import DeployedLayer, deployed_layers
@@ -30,6 +31,7 @@ from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.kernels.threads import thread_count
 from amct_core.plugins import Registries, registries
 from amct_core.processor_families import find_family
+from amct_core.saved_model import SavedModel, saved_model
 from cpu_sim_backend.data.batches import Batches, batches
 from cpu_sim_backend.data.source import ArraySource, DataSource
 from cpu_sim_backend.device import DeviceGraph, as_computed_by
@@ -88,14 +90,35 @@ class Simulator:
         feed_unknown: bool = False,
         check_set: bool = True,
     ) -> None:
-        from amct_core.workflow import frontend_for
+        saved = SavedModel("", ModelFiles(prototxt, caffemodel), registries())
+        graph = _read(saved, check_set)
+        self._prepare(graph, saved.plugins, engine, threads, soc_version, feed_unknown)
 
-        plugins = registries()
-        frontend = frontend_for(prototxt, plugins)
-        graph = frontend.read_deployed(prototxt, caffemodel)
-        if check_set:
-            frontend.check_saved_set(prototxt, caffemodel)
-        self._prepare(graph, plugins, engine, threads, soc_version, feed_unknown)
+    @classmethod
+    def from_saved(
+        cls,
+        saved: Union[str, SavedModel],
+        engine: str = "auto",
+        threads: Optional[int] = None,
+        soc_version: Optional[str] = None,
+        feed_unknown: bool = False,
+        check_set: bool = True,
+    ) -> Simulator:
+        """Return a simulator of a model that any deploy backend has saved, if that can read it.
+
+        Args:
+            saved: folder and prefix, or the model that was found there.
+            engine, threads, soc_version, feed_unknown, check_set: as for the class.
+
+        Raises:
+            AmctError: there is no model, or it cannot be read or simulated.
+        """
+        if isinstance(saved, str):
+            saved = saved_model(saved, registries())
+        graph = _read(saved, check_set)
+        simulator = cls.__new__(cls)
+        simulator._prepare(graph, saved.plugins, engine, threads, soc_version, feed_unknown)
+        return simulator
 
     @classmethod
     def from_graph(
@@ -400,6 +423,13 @@ class Simulator:
         for value, index in last.items():
             uses.setdefault(index, set()).add(value)
         return uses
+
+
+def _read(saved: SavedModel, check_set: bool) -> Graph:
+    graph = saved.read()
+    if check_set:
+        saved.check_set()
+    return graph
 
 
 _ALONE = "centered input"

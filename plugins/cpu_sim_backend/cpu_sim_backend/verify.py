@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import attrs
 import numpy as np
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from amct_core.accumulator_parts import accumulator_parts, weights_of_part
 from amct_core.errors import AmctError, ConfigError, EnvironmentUnsuitableError, ModelError
 from amct_core.extensions.frontend import Executor, Factors
-from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files
+from amct_core.file_names import fake_quant_files
 from amct_core.graph import Node, Value
 from amct_core.graph.deployed_layers import DeployedLayer
 from amct_core.numerics import exactness
 from amct_core.plugins import registries
+from amct_core.saved_model import SavedModel, saved_model
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.counterparts import (
     Counterpart,
@@ -48,6 +49,7 @@ def verify(
     engine: str = "auto",
     against: Optional[str] = None,
     model_file: Optional[str] = None,
+    backend: Optional[str] = None,
 ) -> VerifyReport:
     """Compare the simulation of the model saved under ``save_path`` with its counterpart.
 
@@ -78,6 +80,8 @@ def verify(
         against: ``framework``, ``reference``, or None: the framework if it can run.
         model_file: the prototxt of the deployable model, if it is another one than that of
             ``save_path``, such as one edited by hand.
+        backend: the deploy backend that has written the deployable model; None: the one that
+            recognises its files.
 
     Raises:
         ConfigError: an engine would be compared with itself.
@@ -88,11 +92,11 @@ def verify(
         raise ConfigError(
             f"it is {against!r}; expected one of {', '.join(AGAINST)}.", field="against"
         )
-    files = deploy_files(save_path, model_file)
-    mixed = _mixed_files(files, fake_quant_files(save_path))
+    saved = saved_model(save_path, registries(), model_file, backend)
+    mixed = _mixed_files(saved)
     fake_quant = fake_quant_files(save_path).model
     if against != "reference":
-        frontend = frontend_for(files[0] if against is None else fake_quant, registries())
+        frontend = saved.frontend if against is None else frontend_for(fake_quant, registries())
         try:
             executor = frontend.fake_quant_executor(save_path)
         except EnvironmentUnsuitableError as error:
@@ -104,14 +108,17 @@ def verify(
                 error.problem.rstrip("."),
             )
         else:
-            simulator = Simulator(*files, engine, feed_unknown=True, check_set=False)
+            simulator = Simulator.from_saved(saved, engine, feed_unknown=True, check_set=False)
             name = frontend.name.capitalize()
             layers = frontend.fake_quant_layers(save_path)
             other = _in_framework(executor, simulator, layers, name)
             report = compare(other, simulator, data, batch_size, layers)
             return attrs.evolve(report, mixed_files=mixed)
-    simulator = Simulator(*files, "fast" if engine == "auto" else engine, check_set=False)
-    engines = EngineCounterpart(Simulator(*files, "reference", check_set=False), simulator)
+    fast = "fast" if engine == "auto" else engine
+    simulator = Simulator.from_saved(saved, fast, check_set=False)
+    engines = EngineCounterpart(
+        Simulator.from_saved(saved, "reference", check_set=False), simulator
+    )
     layers = None
     if os.path.isfile(fake_quant):
         layers = frontend_for(fake_quant, registries()).fake_quant_layers(save_path)
@@ -119,16 +126,22 @@ def verify(
     return attrs.evolve(report, mixed_files=mixed)
 
 
-def _mixed_files(*models: ModelFiles) -> Tuple[str, ...]:
+def _mixed_files(saved: SavedModel) -> Tuple[str, ...]:
     """Return why files were not saved together, as far as they are there; each is logged."""
+    fake_quant = fake_quant_files(saved.save_path)
+    checks: List[Callable[[], None]] = []
+    if saved.backend is not None or all(map(os.path.isfile, saved.files)):
+        checks.append(saved.check_set)
+    if all(map(os.path.isfile, fake_quant)):
+        frontend = frontend_for(fake_quant.model, registries())
+        checks.append(lambda: frontend.check_saved_set(*fake_quant))
     found = []
-    for files in models:
-        if all(map(os.path.isfile, files)):
-            try:
-                frontend_for(files.model, registries()).check_saved_set(*files)
-            except ModelError as error:
-                _log.error("%s", error)
-                found.append(str(error))
+    for check in checks:
+        try:
+            check()
+        except ModelError as error:
+            _log.error("%s", error)
+            found.append(str(error))
     return tuple(found)
 
 

@@ -16,7 +16,7 @@ import pytest
 from amct_core import hookspecs
 from amct_core.contracts.activations import CheckedActivation
 from amct_core.graph import Graph, Node
-from amct_core.graph.attributes import Quant
+from amct_core.graph.attributes import DeQuant, Quant
 from amct_core.plugins import Registries, create_host
 from amct_core.processor_families import find_family
 from amct_core.registry import Registry
@@ -236,6 +236,52 @@ class Writer:
     def add(self, operator: str, inputs: list[str], output: str) -> str:
         self.added.append((operator, inputs, output))
         return output
+
+
+def test_lint_rules(provided: Provided) -> None:
+    rule = provided("amct_lint_rules", "BOARD1")
+
+    def network(size: int) -> Graph:
+        quant = Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0))
+        weights = (np.zeros((1, size), np.int8),)
+        return Graph("net", [quant, Node("fc", "InnerProduct", ("q",), ("a",), weights=weights)])
+
+    assert list(rule.check(network(8_000_000), None)) == []
+    (problem,) = rule.check(network(8_000_001), None)
+    assert problem.message == "int8 weights take 8000001 bytes; expected at most 8000000."
+    assert rule.page().startswith("# BOARD1: The weights do not fit the board's memory\n")
+
+
+def test_passes(provided: Provided) -> None:
+    from amct_caffe.model.formats.prototxt.document import from_text
+    from amct_caffe.model.network import CaffeNetwork
+
+    leaky = 'layer { name: "r" type: "ReLU" bottom: "x" top: "y" relu_param { %s } }'
+    network = CaffeNetwork(from_text(leaky % "negative_slope: 0.1", "net.prototxt"))
+    declared = provided("amct_passes", "even_slopes")
+    assert (declared.frontend, declared.place) == ("caffe", "before insertion")
+    after = declared.create().run(network)
+    assert "negative_slope: 0.125" in after.document.format()
+    assert "negative_slope: 0.1\n" in network.document.format()
+
+
+def test_evaluators(provided: Provided) -> None:
+    evaluator = provided("amct_evaluators", "margin")
+    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)
+    assert evaluator.score({"prob": scores}, None) == pytest.approx([0.5, 0.0])
+
+
+def test_report_sections(provided: Provided) -> None:
+    section = provided("amct_report_sections", "memory")
+    words = np.ones(1, np.float32).view(np.uint32).astype(np.uint64)
+    nodes = [
+        Node("quant", "Quant", ("data",), ("q",), Quant(1.0, 0)),
+        Node("fc", "InnerProduct", ("q",), ("a",), weights=(np.zeros((3, 4), np.int8),)),
+        Node("dequant", "DeQuant", ("a",), ("y",), DeQuant(), (words,)),
+    ]
+    content = section.build({}, Graph("net", nodes))
+    assert content.paragraphs == ("int8 weights take 12 bytes.",)
+    assert (content.headings, content.rows) == (("layer", "bytes"), (("fc", 12),))
 
 
 def test_processor_families(install: Callable[[str], Registry[Any]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 
 import click
@@ -9,6 +10,7 @@ import click
 from amct_core.extensions import CliCommand, DeployBackend
 from amct_core.file_names import file_under
 from amct_core.files import FileSet
+from amct_core.graph import Graph, Node
 from amct_core.hookspecs import hookimpl
 from amct_core.quantized_model import QuantizedModel
 
@@ -23,9 +25,20 @@ def hello() -> None:
     click.echo("hello")
 
 
+def recognises(save_path: str) -> bool:
+    return os.path.isfile(file_under(save_path, "factors.txt"))
+
+
+def read(save_path: str) -> Graph:
+    return Graph(save_path, [Node("relu", "ReLU", ["data"], ["relu"])])
+
+
 @hookimpl
 def amct_deploy_backends() -> Iterable[DeployBackend]:
-    return [DeployBackend(name="text", description="factors as text", write=write)]
+    return [
+        DeployBackend(name="text", description="factors as text", write=write),
+        DeployBackend("read_back", "the same, and back", write, recognises=recognises, read=read),
+    ]
 
 
 @hookimpl

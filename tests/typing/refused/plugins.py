@@ -12,9 +12,13 @@ from amct_core.extensions import (
     Calibrator,
     CliCommand,
     DeployBackend,
+    Evaluator,
     Frontend,
     LayerType,
+    LintRule,
+    NetworkPass,
     Quantization,
+    ReportSection,
     ShiftSearch,
     WeightAlgorithm,
     WeightAxes,
@@ -68,6 +72,11 @@ def start(deq_scale: object, broadcast: bool) -> Deaf:
 DeployBackend(name="x", description="", write=write_to)  # refused: arg-type
 DeployBackend(name=3, description="", write=write)  # refused: arg-type
 DeployBackend(name="x", write=write)  # refused: call-arg
+DeployBackend("x", "", write, recognises=len, read=write_to)  # refused: arg-type
+LintRule("L1", "error", "t", "f", "e", check)  # refused: arg-type
+Evaluator("x", "", write)  # refused: arg-type
+ReportSection("x", "", check)  # refused: arg-type
+NetworkPass("x", "caffe", "before insertion", load)  # refused: arg-type
 CliCommand("hello", "Greet.", load)  # refused: arg-type
 Quantization(check)  # refused: arg-type
 LayerType("Gain", weights=0)  # refused: arg-type

@@ -18,12 +18,14 @@ from amct_caffe.passes.insert_weight_qat import weight_layer_name
 from amct_caffe.passes.inserted import InsertedLayers, read_inserted
 from amct_caffe.passes.keep_test_net import KeepTestNet
 from amct_caffe.passes.net_states import require_same_layers
+from amct_caffe.passes.of_plugins import plugin_passes
 from amct_caffe.passes.remove_qat import RemoveQat
 from amct_caffe.qat.bounds import STATE_SIZE, BoundState
 from amct_caffe.qat.parameters import ActivationParameters, WeightParameters
 from amct_caffe.qat.values import values_of
 from amct_core.errors import FileFormatError, ModelError, TrainingError
 from amct_core.extensions import ActivationAlgorithm
+from amct_core.extensions.network_pass import AFTER_TRAINING
 from amct_core.float_model import FloatModel
 from amct_core.graph import Graph, Pass, run_passes
 from amct_core.network_state import NetworkStates
@@ -76,7 +78,11 @@ def read_retrained_network(
                 values=values,
                 learned_scales=_learned_scales(network, weights),
             )
-    passes: List[Pass[CaffeNetwork]] = [RemoveQat(), KeepTestNet()]
+    passes: List[Pass[CaffeNetwork]] = [
+        RemoveQat(),
+        KeepTestNet(),
+        *plugin_passes(AFTER_TRAINING, learned),
+    ]
     graph = to_graph(run_passes(network, passes), "TEST")
     return RetrainedNetwork(
         graph=graph,

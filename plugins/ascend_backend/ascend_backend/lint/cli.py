@@ -50,7 +50,7 @@ def command(
     """
     from rich.console import Console
 
-    from ascend_backend.lint import find, read_model, with_type_names
+    from ascend_backend.lint import find, find_by_plugins, read_model, with_type_names
     from ascend_backend.lint.report import as_json as document
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.lint.rule import ERROR
@@ -66,13 +66,14 @@ def command(
     except AmctError as error:
         raise click.UsageError(str(error)) from error
     model = read_model(*_files(prefix, model_file, weights_file), target)
+    by_plugins = find_by_plugins(model)
     if op_name_map is not None:
         model = with_type_names(model, OpNameMap.read(op_name_map))
-    findings = find(model, custom_ops)
+    findings = (*find(model, custom_ops), *by_plugins.findings)
     if as_json:
-        print_json(document(model, findings))
+        print_json(document(model, findings, by_plugins.not_checked))
     else:
-        print_report(findings, Console())
+        print_report(findings, Console(), by_plugins.not_checked)
     sys.exit(1 if count(findings, ERROR) else 0)
 
 

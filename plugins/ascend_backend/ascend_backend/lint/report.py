@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 from rich.console import Console
 from rich.text import Text
 
+from amct_core.extensions import LintRule
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Finding, Rule
 
@@ -19,8 +20,17 @@ def count(findings: Sequence[Finding], severity: str) -> int:
     return sum(finding.rule.severity == severity for finding in findings)
 
 
-def as_json(model: DeployModel, findings: Sequence[Finding]) -> Dict[str, Any]:
-    """Return the document that ``amct lint --json`` prints."""
+def as_json(
+    model: DeployModel, findings: Sequence[Finding], not_checked: Optional[str] = None
+) -> Dict[str, Any]:
+    """Return the document that ``amct lint --json`` prints.
+
+    Args:
+        model: what was checked.
+        findings: what is wrong with it.
+        not_checked: why the rules of plugins could not be checked, if they could not.
+    """
+    left_out = {} if not_checked is None else {"rules_of_plugins_not_checked": not_checked}
     return {
         "model": model.file,
         "weights": model.weights.file,
@@ -28,25 +38,34 @@ def as_json(model: DeployModel, findings: Sequence[Finding]) -> Dict[str, Any]:
         "errors": count(findings, ERROR),
         "warnings": count(findings, WARNING),
         "findings": [finding.as_json() for finding in findings],
+        **left_out,
     }
 
 
-def print_report(findings: Sequence[Finding], console: Console) -> None:
+def print_report(
+    findings: Sequence[Finding], console: Console, not_checked: Optional[str] = None
+) -> None:
     """Print a block for each broken rule, errors first, and the totals.
 
     A block explains the rule once; below stand the places where it is broken, those of the same
-    kind together.
+    kind together.  ``not_checked`` says why the rules of plugins could not be checked.
     """
     broken = dict.fromkeys(finding.rule for finding in findings)
     for rule in sorted(broken, key=lambda rule: rule.severity != ERROR):
         _print_block(rule, [each for each in findings if each.rule is rule], console)
     if findings:
         console.print("Explanation of a rule: amct lint --explain ID", highlight=False)
+    if not_checked is not None:
+        _print_indented(
+            Text(f"The rules of plugins could not be checked: {not_checked}"), 0, console
+        )
     errors, warnings = count(findings, ERROR), count(findings, WARNING)
     console.print(f"{errors} errors, {warnings} warnings", highlight=False)
 
 
-def _print_block(rule: Rule, findings: Sequence[Finding], console: Console) -> None:
+def _print_block(
+    rule: Union[Rule, LintRule], findings: Sequence[Finding], console: Console
+) -> None:
     heading = Text.assemble((rule.severity, _STYLES[rule.severity]), f" {rule.id}: {rule.title}")
     _print_indented(heading, 0, console)
     _print_indented(Text(f"Fix: {rule.fix}"), 1, console)

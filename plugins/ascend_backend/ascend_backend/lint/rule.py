@@ -3,33 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Dict, Iterable, Optional
+from typing import Callable, Dict, Iterable, Optional, Union
 
 import attrs
 
+from amct_core.extensions import LintProblem, LintRule
+from amct_core.extensions.lint_rule import ERROR, WARNING
 from ascend_backend.lint.fact_lines import with_facts
 from ascend_backend.lint.model import DeployModel
 
 PAGES = Path(__file__).with_name("pages")
 
-ERROR, WARNING = "error", "warning"
-"""``error``: ATC refuses the model, or what it makes computes something else than the model says.
-``warning``: it converts the model, and the user should know what it changes."""
-
-
-@attrs.frozen
-class Problem:
-    """One place where a rule is broken.
-
-    Attributes:
-        message: what was found and what was expected.
-        layer: the layer at fault, if it is one.
-        field: the field at fault, if it is one.
-    """
-
-    message: str
-    layer: Optional[str] = None
-    field: Optional[str] = None
+Problem = LintProblem
+"""One place where a rule is broken."""
 
 
 @attrs.frozen
@@ -38,7 +24,9 @@ class Rule:
 
     Attributes:
         id: ``A`` and three digits; never reused.
-        severity: :data:`ERROR` or :data:`WARNING`.
+        severity: ``error``: ATC refuses the model, or what it makes computes something else than
+            the model says; ``warning``: it converts the model, and the user should know what it
+            changes.
         title: one line.
         fix: what the user can do, one or two sentences.
         check: finds the places where a model breaks the rule; reads the model only.
@@ -62,7 +50,7 @@ class Rule:
 class Finding:
     """A rule that a model breaks, and where."""
 
-    rule: Rule
+    rule: Union[Rule, LintRule]
     problem: Problem
 
     def as_json(self) -> Dict[str, Optional[str]]:
@@ -76,3 +64,6 @@ class Finding:
             "message": self.problem.message,
             "fix": self.rule.fix,
         }
+
+
+__all__ = ["ERROR", "PAGES", "WARNING", "Finding", "Problem", "Rule"]

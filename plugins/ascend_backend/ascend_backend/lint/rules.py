@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Collection, Tuple
+from typing import Collection, Tuple, Union
 
 from amct_core.errors import AmctError
+from amct_core.extensions import LintRule
+from amct_core.plugins import registries
 from ascend_backend.lint import (
     axis_rules,
     blobs,
@@ -74,16 +76,17 @@ def find(model: DeployModel, custom_ops: Collection[str] = ()) -> Tuple[Finding,
     )
 
 
-def rule(rule_id: str) -> Rule:
-    """Return the rule of an id.
+def rule(rule_id: str) -> Union[Rule, LintRule]:
+    """Return the rule of an id, in capitals or not: a built-in one, or one of a plugin.
 
     Raises:
         AmctError: there is none.
     """
-    for each in RULES:
-        if each.id == rule_id.upper():
+    known: Tuple[Union[Rule, LintRule], ...] = (*RULES, *registries().lint_rules)
+    for each in known:
+        if each.id.upper() == rule_id.upper():
             return each
     raise AmctError(
-        f"found {rule_id!r}; expected one of {', '.join(each.id for each in RULES)}.",
+        f"found {rule_id!r}; expected one of {', '.join(each.id for each in known)}.",
         field="--explain",
     )

@@ -259,6 +259,25 @@ class LearnedBounds:
 
 
 @attrs.frozen
+class Section:
+    """A section that a plugin has added.
+
+    Attributes:
+        name: for programs.
+        title: its heading.
+        paragraphs: plain text.
+        headings: of its table; empty: there is none.
+        rows: of its table.
+    """
+
+    name: str
+    title: str
+    paragraphs: Tuple[str, ...] = ()
+    headings: Tuple[str, ...] = ()
+    rows: Tuple[Tuple[str, ...], ...] = ()
+
+
+@attrs.frozen
 class NetworkReport:
     """The whole report.
 
@@ -280,6 +299,7 @@ class NetworkReport:
         bounds: learned bounds over the iterations, where metrics were given.
         seconds: what the analysis took.
         notes: how it was measured, a sentence each.
+        sections: what plugins have added.
     """
 
     prefix: str
@@ -298,6 +318,7 @@ class NetworkReport:
     bounds: Tuple[LearnedBounds, ...] = ()
     seconds: float = 0.0
     notes: Tuple[str, ...] = ()
+    sections: Tuple[Section, ...] = ()
 
     def layer(self, name: str) -> LayerReport:
         """Return the quantized layer called ``name``."""

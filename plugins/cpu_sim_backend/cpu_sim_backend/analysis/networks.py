@@ -13,13 +13,14 @@ from amct_core.deploy_choice import COMMANDS_DEFAULT
 from amct_core.derive import derive_possible
 from amct_core.errors import AmctError, ConfigError, QuantizationError
 from amct_core.extensions import Frontend
-from amct_core.file_names import deploy_files, name_map_file
+from amct_core.file_names import name_map_file
 from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.plugins import registries
 from amct_core.ptq.opening import reopen
 from amct_core.ptq.saving import possibly_quantized, with_shapes_of_inputs
 from amct_core.quantized_model import QuantizedModel
+from amct_core.saved_model import SavedModel, saved_model
 from amct_core.workflow import frontend_for
 
 Pair = Tuple[str, str]
@@ -94,17 +95,18 @@ def _from_here(path: str) -> str:
     return path if relative.startswith(os.pardir) else relative
 
 
-def saved_networks(prefix: str, given: Optional[Pair]) -> Networks:
-    """Return the networks of the model saved as ``prefix``.
+def saved_networks(
+    prefix: str, given: Optional[Pair], saved: Optional[SavedModel] = None
+) -> Networks:
+    """Return the networks of the model saved as ``prefix``; ``saved``, if that is found already.
 
     Raises:
         AmctError: a file cannot be read, or the float network is not known.
     """
-    files = deploy_files(prefix)
-    frontend = frontend_for(files.model, registries())
-    deployed = frontend.read_deployed(*files)
-    frontend.check_saved_set(*files)
-    pair = float_pair(frontend, prefix, given)
+    saved = saved or saved_model(prefix, registries())
+    deployed = saved.read()
+    saved.check_set()
+    pair = float_pair(saved.frontend, prefix, given)
     return Networks(deployed, read_float(pair), float_files=pair)
 
 
@@ -133,7 +135,7 @@ def unsaved_networks(
     if not model.layers:
         raise next(iter(refused.values()))
     pair = given or (unsaved.model, unsaved.weights)
-    return Networks(_as_deployed(model, frontend), read_float(pair), refused, pair)
+    return Networks(_as_deployed(model), read_float(pair), refused, pair)
 
 
 def _derived(
@@ -155,11 +157,11 @@ def _derived(
     return with_shapes_of_inputs(model, frontend, {}, shapes), refused
 
 
-def _as_deployed(model: QuantizedModel, frontend: Frontend) -> Graph:
+def _as_deployed(model: QuantizedModel) -> Graph:
     """Return what is read back after the model has been written."""
     backend = registries().deploy_backends.get(COMMANDS_DEFAULT.name)
     with tempfile.TemporaryDirectory(prefix="amct_report_") as folder:
         prefix = os.path.join(folder, "unsaved")
         with FileSet() as files:
             backend.write(model, prefix, files)
-        return frontend.read_deployed(*deploy_files(prefix))
+        return saved_model(prefix, registries(), backend=backend.name).read()

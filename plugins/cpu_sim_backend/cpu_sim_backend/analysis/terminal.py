@@ -34,6 +34,7 @@ def lines(report: NetworkReport, width: int = 0) -> Iterator[str]:
     yield from _costs_nothing(others, columns)
     yield from table(report)
     yield ""
+    yield from sections(report, columns)
     for note in report.notes:
         yield from _folded(note, columns)
 
@@ -109,6 +110,31 @@ def table(report: NetworkReport) -> Iterator[str]:
             "layer alone in int8, and with all in int8 except one, which is to be compared with "
             f"{report.all_quantized:.3g}, that of all in int8."
         )
+
+
+def sections(report: NetworkReport, width: int = 0) -> Iterator[str]:
+    """Yield the sections of plugins, each with an empty line behind it."""
+    columns = width or _columns()
+    for section in report.sections:
+        yield from _folded(section.title, columns)
+        for paragraph in section.paragraphs:
+            yield from _folded(_printable(paragraph), columns, _INDENT, _INDENT)
+        if section.headings:
+            rows = [section.headings, *section.rows]
+            yield from (f"{_INDENT}{line}" for line in _aligned(rows))
+        yield ""
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    cells = [[_printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for row in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+
+
+def _printable(text: str) -> str:
+    """Return ``text`` without what would move a terminal's cursor: one space in place of each."""
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def worst_first(layers: Sequence[LayerReport]) -> List[LayerReport]:

@@ -8,9 +8,10 @@ from typing import Optional, Sequence
 import attrs
 
 from amct_core.errors import ConfigError, ModelError
-from amct_core.file_names import deploy_files, fake_quant_files
+from amct_core.file_names import fake_quant_files
 from amct_core.graph.shapes import shapes_of_inputs
 from amct_core.plugins import registries
+from amct_core.saved_model import SavedModel
 from amct_core.workflow import frontend_for
 from cpu_sim_backend.data import preprocessing as preprocessings
 from cpu_sim_backend.data.data_layers import DataLayerSource
@@ -40,40 +41,37 @@ class DataOptions:
 
 
 def open_source(
-    save_path: str,
+    saved: SavedModel,
     options: DataOptions,
-    deployed: Optional[str] = None,
     others: Sequence[str] = (),
 ) -> DataSource:
-    """Return the data for the model saved under ``save_path``.
+    """Return the data for a saved model.
 
     Args:
-        save_path: folder and prefix.
+        saved: the model.
         options: what the user said.
-        deployed: the prototxt of the deployable model; None: that of ``save_path``.
         others: blobs of the network's data layers that are wanted beside its inputs.
 
     Raises:
         AmctError: a file, folder or data layer cannot be used; the message names it.
     """
     if options.data is None:
-        model_file = fake_quant_files(save_path).model
+        model_file = fake_quant_files(saved.save_path).model
         frontend = frontend_for(model_file, registries())
         wanted = (others,) if others else ()
-        return DataLayerSource(frontend.network_data(save_path, *wanted), options.iterations)
+        return DataLayerSource(frontend.network_data(saved.save_path, *wanted), options.iterations)
     if not options.is_folder:
         return NpzSource(options.data)
     assert options.preprocess is not None
-    deployed = deploy_files(save_path, deployed).model
-    return _image_folder(save_path, deployed, options.data, options.preprocess)
+    return _image_folder(saved, options.data, options.preprocess)
 
 
-def _image_folder(save_path: str, deployed: str, folder: str, declaration: str) -> DataSource:
-    frontend = frontend_for(deployed, registries())
+def _image_folder(saved: SavedModel, folder: str, declaration: str) -> DataSource:
     preprocessing = preprocessings.read(
-        declaration, lambda blob: frontend.image_transform(save_path, blob)
+        declaration, lambda blob: saved.frontend.image_transform(saved.save_path, blob)
     )
-    inputs = shapes_of_inputs(frontend.read_deployed(deployed))
+    graph = saved.read_structure()
+    inputs = shapes_of_inputs(graph)
     blob = preprocessing.input
     if blob is None and len(inputs) == 1:
         (blob,) = inputs
@@ -88,7 +86,7 @@ def _image_folder(save_path: str, deployed: str, folder: str, declaration: str) 
     if len(inputs) > 1:
         raise ModelError(
             f"it has the inputs {', '.join(inputs)}; images are data for one of them only.",
-            file=deployed,
+            file=graph.file,
             remedy="Give an .npz file with one array per input.",
         )
     return ImageFolderSource(folder, preprocessing, blob, inputs[blob][1:])

@@ -13,6 +13,7 @@ from amct_core.extensions import Frontend
 from amct_core.extensions.frontend import Executor
 from amct_core.file_names import ModelFiles, fake_quant_files
 from amct_core.network_state import NetworkState
+from amct_core.saved_model import SavedModel
 from cpu_sim_backend.ptq.engine import SimulatorEngine
 from cpu_sim_backend.simulator import Simulator
 
@@ -115,31 +116,29 @@ def _of_framework(name: str, words: str, executor: Executor, frontend: Frontend)
 
 
 def open_simulator(
-    files: ModelFiles, engine: str, soc_version: Optional[str], frontend: Frontend
+    saved: SavedModel, engine: str, soc_version: Optional[str], frontend: Frontend
 ) -> Simulator:
     """Return the deployable model; layers that cannot be simulated are fed by its framework.
 
     Raises:
         ModelError: there are such layers, and the framework is not installed.
     """
-    simulator = Simulator(*files, engine, soc_version=soc_version, feed_unknown=True)
+    simulator = Simulator.from_saved(saved, engine, soc_version=soc_version, feed_unknown=True)
     if simulator.fed_layers and not frontend.runs_here():
-        return Simulator(*files, engine, soc_version=soc_version)  # which names the layer
+        return Simulator.from_saved(saved, engine, soc_version=soc_version)  # which names the layer
     return simulator
 
 
-def simulated_column(
-    simulator: Simulator, model_file: str, frontend: Frontend, save_path: str
-) -> Column:
+def simulated_column(simulator: Simulator, saved: SavedModel, frontend: Frontend) -> Column:
     """Return the deployable model in exact integers, or as a processor computes it."""
-    words, device = os.path.basename(model_file), simulator.device
+    words, device = os.path.basename(str(simulator.graph.file)), simulator.device
     name, how = INTEGER, f"in exact integers, {simulator.engine} engine"
     if device is not None:
         name, how = device.soc_version, f"as {device.soc_version} computes it"
     if not simulator.fed_layers:
         return Column(name, f"{words}, {how}", simulator.run)
     fed = tuple(layer.name for layer in simulator.fed_layers)
-    executor = frontend.fake_quant_executor(save_path)
+    executor = frontend.fake_quant_executor(saved.save_path)
 
     def run(batch: Mapping[str, Array], wanted: Sequence[str]) -> Dict[str, Array]:
         traced = executor.trace(batch, (), fed)

@@ -7,7 +7,7 @@ from typing import Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option, print_json
-from cpu_sim_backend.cli import data_arguments, data_options
+from cpu_sim_backend.cli import backend_option, data_arguments, data_options
 from cpu_sim_backend.engines import ENGINES
 
 _COUNT = click.IntRange(min=1)
@@ -46,7 +46,8 @@ _COUNT = click.IntRange(min=1)
     "metrics",
     multiple=True,
     help="module:function, called as function(outputs, labels) with arrays of all samples by blob; "
-    "returns one number, or one per sample, of which the mean counts.  May be given often.",
+    "returns one number, or one per sample, of which the mean counts.  Or the name of a plugin's "
+    "evaluator.  May be given often.",
 )
 @click.option(
     "--float",
@@ -62,6 +63,7 @@ _COUNT = click.IntRange(min=1)
     help="The modified model and a snapshot of it: one more column, as training tests it.",
 )
 @click.option("--soc-version", help="One more column, as this processor, such as Ascend310P3.")
+@backend_option
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -84,6 +86,7 @@ def command(
     float_files: Optional[Tuple[str, str]],
     retrained: Optional[Tuple[str, str]],
     soc_version: Optional[str],
+    backend: Optional[str],
     engine: str,
     as_json: bool,
 ) -> None:
@@ -117,6 +120,7 @@ def command(
         soc_version=soc_version,
         batch_size=batch_size,
         engine=engine,
+        backend=backend,
     )
     prepared = prepare(prefix, options)
     if prepared.device is not None:

@@ -28,6 +28,7 @@ class EvaluationOptions:
         batch_size: samples per batch, at most.
         engine: of the simulator.
         model_file: another prototxt of the deployable model.
+        backend: the deploy backend that wrote the model; None: the one that recognises it.
     """
 
     data: DataOptions
@@ -41,3 +42,4 @@ class EvaluationOptions:
     batch_size: int = 100
     engine: str = "auto"
     model_file: Optional[str] = None
+    backend: Optional[str] = None

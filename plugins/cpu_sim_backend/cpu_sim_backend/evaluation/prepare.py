@@ -9,10 +9,10 @@ import attrs
 
 from amct_core.errors import ConfigError
 from amct_core.extensions import Frontend
-from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, name_map_file
+from amct_core.file_names import ModelFiles, fake_quant_files, name_map_file
 from amct_core.graph import Graph
 from amct_core.plugins import registries
-from amct_core.workflow import frontend_for
+from amct_core.saved_model import SavedModel, saved_model
 from cpu_sim_backend.data import Batches
 from cpu_sim_backend.data.choice import open_source
 from cpu_sim_backend.device import DeviceGraph
@@ -69,23 +69,23 @@ class Prepared:
 
 def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     """Return what is run; see :func:`cpu_sim_backend.evaluation.evaluate` for errors."""
-    files = deploy_files(save_path, options.model_file)
-    frontend = frontend_for(files.model, registries())
-    simulator = open_simulator(files, options.engine, None, frontend)
+    saved = saved_model(save_path, registries(), options.model_file, options.backend)
+    frontend = saved.frontend
+    simulator = open_simulator(saved, options.engine, None, frontend)
     model = _float_files(frontend, save_path, options.float_files)
     own = own_labels(_tested_graph(frontend, save_path, model))
-    batches, labels = _data(save_path, options, files, simulator, own)
+    batches, labels = _data(saved, options, simulator, own)
     scores = _scores(simulator.graph, simulator.outputs, own, options)
     blobs = tuple(dict.fromkeys((*simulator.outputs, *([scores] if scores is not None else []))))
     inputs = tuple(simulator.inputs)
     framework, left_out = framework_columns(frontend, save_path, options.retrained, inputs)
     simulated: List[Simulator] = [simulator]
     if options.soc_version is not None:
-        simulated.append(open_simulator(files, options.engine, options.soc_version, frontend))
+        simulated.append(open_simulator(saved, options.engine, options.soc_version, frontend))
     columns = (
         float_column(frontend, model, inputs, blobs, options.engine),
         *framework,
-        *(simulated_column(each, files.model, frontend, save_path) for each in simulated),
+        *(simulated_column(each, saved, frontend) for each in simulated),
     )
     not_judged = None
     if labels is not None and scores is None and not options.metrics:
@@ -123,15 +123,14 @@ def _tested_graph(frontend: Frontend, save_path: str, model: FloatFiles) -> Grap
 
 
 def _data(
-    save_path: str,
+    saved: SavedModel,
     options: EvaluationOptions,
-    files: ModelFiles,
     simulator: Simulator,
     own: OwnLabels,
 ) -> Tuple[Batches, Optional[Labels]]:
     wants_own = options.data.data is None and options.labels is None and own.from_data
     others: Sequence[str] = [own.blob] if wants_own and own.blob is not None else []
-    source = open_source(save_path, options.data, files.model, others)
+    source = open_source(saved, options.data, others)
     batches = simulator.batches(source, options.batch_size)
     labels = find_labels(options.data, source, options.labels, own)
     if labels is not None:

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from amct_core.errors import ModelError
 from amct_core.graph import Graph, Value
+from amct_core.quantized_graph import quantized_graph
 from amct_core.quantized_model import QuantizedModel
 from cpu_sim_backend.ptq.part import Part, part_for
-from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 from cpu_sim_backend.simulator import Simulator
 
 Array = NDArray[Any]

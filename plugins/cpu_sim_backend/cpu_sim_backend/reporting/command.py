@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 import click
 
 from amct_core.cli.output import json_option
-from cpu_sim_backend.cli import data_arguments, data_options
+from cpu_sim_backend.cli import backend_option, data_arguments, data_options
 from cpu_sim_backend.engines import ENGINES
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ _Pair = Optional[Tuple[str, str]]
     type=click.IntRange(min=1),
     help="On how many samples; default: as many as are needed.",
 )
+@backend_option
 @click.option("--soc-version", help="Mark what this processor does otherwise, such as Ascend310P3.")
 @click.option(
     "--batch-size",
@@ -85,6 +86,7 @@ def command(
     sensitivity: bool,
     sensitivity_samples: Optional[int],
     soc_version: Optional[str],
+    backend: Optional[str],
     batch_size: Optional[int],
     engine: str,
     as_json: bool,
@@ -99,10 +101,13 @@ def command(
     It informs: it exits with 0 whatever it finds.
     """
     from amct_core.file_names import saved_files
+    from amct_core.plugins import registries
+    from amct_core.saved_model import saved_model
     from cpu_sim_backend.analysis.analyse import Question, analyse
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.data.npz import NpzSource
+    from cpu_sim_backend.reporting.sections import with_sections
 
     if unsaved is None and (record is not None or config is not None):
         raise click.UsageError("give --record and --config with --unsaved only.")
@@ -123,8 +128,9 @@ def command(
     }
     _check_outputs(read, output, advice_file)
     if unsaved is None:
-        networks = saved_networks(prefix, float_files)
-        source = open_source(prefix, options)
+        saved = saved_model(prefix, registries(), backend=backend)
+        networks = saved_networks(prefix, float_files, saved)
+        source = open_source(saved, options)
     else:
         source = NpzSource(str(options.data))
         first = next(iter(source.read(1)))
@@ -145,6 +151,7 @@ def command(
         report = with_sensitivities(
             report, networks, source, sensitivity_samples, engine, batch_size
         )
+    report = with_sections(report, networks.deployed)
     _write(report, output, advice_file)
     _print(report, output, advice_file, as_json)
 
@@ -210,7 +217,7 @@ def _print(
     else:
         click.echo("\n".join(terminal.folded(report.verdict)))
         click.echo()
-        click.echo("\n".join(terminal.table(report)))
+        click.echo("\n".join((*terminal.table(report), "", *terminal.sections(report))).rstrip())
     for file in (output, advice_file):
         if file is not None:
             click.echo(file)

@@ -12,7 +12,10 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.usage import Usage, shown
 from amct_core.errors import AmctError, ConfigError
+from amct_core.extensions import Evaluator
+from amct_core.plugins import registries
 
 Array = NDArray[Any]
 _ROUNDING = 1e-6
@@ -23,13 +26,15 @@ Metric = Callable[[Mapping[str, Array], Optional[Array]], Any]
 
 
 def metric_function(metric: str) -> Metric:
-    """Return the function that ``module:function`` names.
+    """Return the function that ``module:function`` names, or that a plugin provides by this name.
 
     Raises:
-        ConfigError: it cannot be imported.
+        ConfigError: it cannot be imported, or no plugin provides it.
     """
     module, colon, name = metric.partition(":")
-    if not (module and colon and name):
+    if module and not colon:
+        return _of_plugin(metric)
+    if not (module and name):
         raise ConfigError(f"it is '{metric}'; expected module:function.", field="metric")
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a console script does not have it
@@ -44,6 +49,41 @@ def metric_function(metric: str) -> Metric:
     if not callable(found):
         raise ConfigError(f"'{metric}' is a {type(found).__name__}, no function.", field="metric")
     return _UserMetric(metric, found)
+
+
+def _of_plugin(name: str) -> Metric:
+    evaluators = registries().evaluators
+    if name not in evaluators:
+        known = ", ".join(evaluators.names()) or "none"
+        raise ConfigError(
+            f"it is '{name}'; expected module:function, or the name of an evaluator: {known}.",
+            field="metric",
+            remedy="'amct plugins' lists what is installed.",
+        )
+    return _PluginMetric(evaluators.get(name))
+
+
+@attrs.frozen
+class _PluginMetric:
+    """A metric of a plugin, whose mistakes are told as the plugin's."""
+
+    evaluator: Evaluator
+
+    def __call__(self, outputs: Mapping[str, Array], labels: Optional[Array]) -> Any:
+        usage = Usage(self.evaluator)
+        with usage.running("score"):
+            found = self.evaluator.score(outputs, labels)
+        samples = {len(array) for array in outputs.values()}
+        try:
+            scores = np.asarray(found, np.float64)
+        except (TypeError, ValueError):
+            scores = np.full((), np.nan)
+        fits = scores.shape == () or (scores.ndim == 1 and len(scores) in samples)
+        if not fits or not np.isfinite(scores).all():
+            raise usage.error(
+                f"score gave {shown(found)}; expected one finite number, or one for each sample."
+            )
+        return scores
 
 
 @attrs.frozen

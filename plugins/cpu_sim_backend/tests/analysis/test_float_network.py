@@ -9,9 +9,9 @@ import pytest
 from amct_core.errors import ModelError
 from amct_core.graph.attributes import BatchNorm, Scale
 from amct_core.ptq.improvements.equalization import equalized
+from amct_core.quantized_graph import quantized_graph
 from cpu_sim_backend.analysis.float_network import float_counterpart, logits, same_values
 from cpu_sim_backend.analysis.sensitivity import measure_sensitivity
-from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 
 from .small_network import NETWORK, float_network, folded, graph_of, images, quantized, weights
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from amct_core.errors import ConfigError, ModelError
 from amct_core.graph import Graph
+from amct_core.quantized_graph import quantized_graph
 from amct_core.quantized_model import QuantizedModel
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.analysis.sensitivity import (
@@ -19,7 +20,6 @@ from cpu_sim_backend.analysis.sensitivity import (
     sampled,
     samples_for,
 )
-from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 
 from .small_network import (
     LAYERS,

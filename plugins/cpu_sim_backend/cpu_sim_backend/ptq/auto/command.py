@@ -29,7 +29,7 @@ _COUNT = click.IntRange(min=1)
 @click.option(
     "--metric",
     help="module:function, called as function(outputs, labels) with arrays by blob; returns one "
-    "number per sample, or one for all; 1 is 100 %.",
+    "number per sample, or one for all; 1 is 100 %.  Or the name of a plugin's evaluator.",
 )
 @click.option(
     "--scores",

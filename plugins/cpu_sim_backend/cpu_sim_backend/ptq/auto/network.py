@@ -21,11 +21,11 @@ from amct_core.ptq.engine import Engine
 from amct_core.ptq.from_record import quantized_model
 from amct_core.ptq.plan import make_plan
 from amct_core.ptq.workflow import PtqNetwork
+from amct_core.quantized_graph import quantized_graph
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from cpu_sim_backend.ptq.auto.samples import Samples
 from cpu_sim_backend.ptq.output_errors import layers_quantized_alone
-from cpu_sim_backend.ptq.quantized_graph import quantized_graph
 from cpu_sim_backend.scoring.metrics import checked_scores
 from cpu_sim_backend.scoring.scores import Scoring
 
