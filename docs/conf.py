@@ -44,8 +44,20 @@ highlight_language = "none"
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 autodoc_preserve_defaults = True
+# What annotations call it, in place of what the name stands for.
+autodoc_type_aliases = {
+    name: name
+    for name in (
+        "Array",
+        "ArrayLike",
+        "Real",
+        *(f"{kind}Array" for kind in ("Float32", "Float64", "Int8", "Int16", "Int32", "Int64")),
+        "UInt8Array",
+        "UInt64Array",
+    )
+}
 python_use_unqualified_type_names = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False

@@ -1,5 +1,7 @@
 """int8 activations: the one formula used by training, simulation and deployment.
 
+As a formula::
+
     q = clamp(rint(x * quant_scale + offset), -128, 127)      x ~ (q - offset) * scale_d
 
 ``quant_scale`` is float32 ``1 / scale_d``, which is what a deployed model stores; dividing by

@@ -17,6 +17,7 @@ import config_keys
 import lint_pages
 import outside_links
 import page_lists
+import signatures
 from sphinx.application import Sphinx
 
 GENERATORS: Dict[str, Callable[[Path, str], str]] = {
@@ -39,6 +40,7 @@ _SECTION = re.compile(r"^##(?= )", re.MULTILINE)
 def setup(app: Sphinx) -> Dict[str, Any]:
     """Register the extension."""
     app.connect("source-read", _on_source)
+    app.connect("autodoc-process-signature", signatures.readable)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

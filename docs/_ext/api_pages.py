@@ -8,6 +8,8 @@ import types
 from pathlib import Path
 from typing import Any, List
 
+import protocols
+
 from amct_core import extensions, hookspecs
 
 PYTHON = "```{eval-rst}\n.. highlight:: python3\n```\n\n"
@@ -83,12 +85,11 @@ def public_names(module: types.ModuleType) -> List[str]:
 
 
 def _hook(name: str, function: Any) -> str:
-    lines = [
-        f".. autofunction:: {hookspecs.__name__}.{name}",
-        "",
-        *_class(returned(function)),
-    ]
-    return f"## {name}\n\n" + _rst(lines)
+    path = returned(function)
+    module, _, item = path.rpartition(".")
+    said = inspect.getsource(getattr(importlib.import_module(module), item))
+    lines = [f".. autofunction:: {hookspecs.__name__}.{name}", "", *_class(path)]
+    return f"## {name}\n\n" + _rst([*lines, *protocols.named_in(said)])
 
 
 def _entry(module: str, name: str, value: Any) -> str:

@@ -77,6 +77,19 @@ def files(page: Path) -> Dict[str, str]:
     return {file: text for file, _, text in found if file}
 
 
+def install_plugin(page: Path, folder: Path) -> None:
+    """Write the files of a page's plugin, and what installing them adds: the entry point."""
+    for file, text in files(page).items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+    project = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    line = project.partition("[project.entry-points.amct]\n")[2].splitlines()[0]
+    information = folder / "my_amct_plugin-0.1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: my-amct-plugin\n")
+    (information / "entry_points.txt").write_text("[amct]\n" + line.replace('"', "") + "\n")
+
+
 def sections(text: str) -> List[Tuple[str, str]]:
     """Return the sections of the second level as pairs of heading and text."""
     parts = re.split(r"^## (.*)$", text, flags=re.MULTILINE)[1:]

@@ -32,10 +32,9 @@ STANDS_FOR = {
     "loss*": "ip*",
     "loss3/*": "ip*",
     "inception_3?/*": "conv*",
-    "mean_of_extremes": "min_max",
     "result/model": "result/user_model",
 }
-"""Words of commands that belong to another network or plugin, and those of the one here."""
+"""Words of commands that belong to another network, and those of the one here."""
 
 PYTHON: Dict[str, Tuple[str, str]] = {
     "README.md": ("", ""),
@@ -74,10 +73,11 @@ def script(page: str) -> str:
 
 
 def run(folder: Path, *words: str) -> None:
+    variables = {"GLOG_minloglevel": "2", "PYTHONPATH": str(folder)}
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
-        env=page_runner.surroundings(Path(sys.prefix), {"GLOG_minloglevel": "2"}),
+        env=page_runner.surroundings(Path(sys.prefix), variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -110,6 +110,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "deploy.prototxt").write_text(deployed(files["digits.prototxt"]))
     (folder / "advice.json").write_text('{"version": 1, "advice": []}')
     write_images(folder)
+    page_runner.install_plugin(ROOT / "docs/plugins/index.md", folder)
     (folder / "guide.py").write_text(script("user-guide.md"), encoding="utf-8")
     run(folder, "guide.py")
     return folder

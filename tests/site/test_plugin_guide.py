@@ -16,16 +16,7 @@ PAGE = Path(__file__).resolve().parents[2] / "docs/plugins/index.md"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The files of the page, and what installing them adds: the entry point."""
-    for file, text in page_runner.files(PAGE).items():
-        (tmp_path / file).parent.mkdir(exist_ok=True)
-        (tmp_path / file).write_text(text, encoding="utf-8")
-    project = (tmp_path / "pyproject.toml").read_text()
-    line = project.partition("[project.entry-points.amct]\n")[2].splitlines()[0]
-    information = tmp_path / "my_amct_plugin-0.1.0.dist-info"
-    information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: my-amct-plugin\n")
-    (information / "entry_points.txt").write_text("[amct]\n" + line.replace('"', "") + "\n")
+    page_runner.install_plugin(PAGE, tmp_path)
     return tmp_path
 
 
