@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import attrs
 
@@ -70,6 +81,15 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
             """
 
 
+# Type checkers cannot see what the class tuple() would take.
+def _learned(values: Iterable[LearnedParameter]) -> Tuple[LearnedParameter, ...]:
+    return tuple(values)
+
+
+def _state(values: Iterable[StateVariable]) -> Tuple[StateVariable, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class ActivationAlgorithm:
     """A way to fake-quantize activations, between two learned clip bounds or otherwise.
@@ -125,8 +145,8 @@ class ActivationAlgorithm:
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
     parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
-    learned: Tuple[LearnedParameter, ...] = attrs.field(default=(), converter=tuple)
-    state: Tuple[StateVariable, ...] = attrs.field(default=(), converter=tuple)
+    learned: Tuple[LearnedParameter, ...] = attrs.field(default=(), converter=_learned)
+    state: Tuple[StateVariable, ...] = attrs.field(default=(), converter=_state)
     initialise: Optional[Callable[..., Mapping[str, Any]]] = attrs.field(
         default=None, validator=callable_or_none
     )
@@ -386,7 +406,8 @@ class Calibrator:
             takes an engine that runs single layers (:mod:`amct_core.ptq.choice`), so it is not for
             calibration in a framework, nor for QAT.
         parameters: an attrs class of the algorithm's own parameters: what
-            ``retrain_data_config.init_algo_parameters`` and ``activation_quant_params`` may say.
+            ``retrain_data_config.init_algo_parameters`` may say, and, of those that are numbers,
+            ``activation_quant_params`` of post-training quantization.
             ``calibrate``, ``calibrate_shares`` and ``start`` are given its fields by keyword.
     """
 
