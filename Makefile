@@ -4,7 +4,7 @@
 PYTHON := $(shell command -v python3 || command -v python)
 BIN := .venv/bin
 PACKAGES := -p amct_core -p amct_caffe -p ascend_backend -p cpu_sim_backend
-SOURCES := amct_core plugins tests tools benchmarks examples
+SOURCES := amct_core plugins tests tools benchmarks examples docs/conf.py docs/_ext
 SCHEMA := plugins/amct_caffe/amct_caffe/model/schema
 # Two workers for two cores; one BLAS thread each, and OpenMP's sleep while they have nothing to do,
 # or they get in each other's way.  Each worker begins with tests of its own half of the suite, so that
@@ -13,7 +13,7 @@ PYTEST := env OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 WORKERS := -n 2 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-313 demo test test-slow test-all fuzz mutants test-313 lint types measure schema lock lock-peers lock-nncf changelog clean
+.PHONY: help setup setup-313 demo test test-slow test-all fuzz mutants test-313 docs lint types measure schema lock lock-peers lock-nncf dist version changelog clean
 
 help:  ## Say what each target does.
 	@grep -E '^[a-z0-9-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,6 +44,9 @@ mutants: setup  ## Change the product here and there, and ask whether a test of 
 
 test-313: setup-313  ## Run everything that needs no Caffe on CPython 3.13.
 	$(PYTEST) .venv313/bin/python -m pytest $(WORKERS) -m "not caffe and not slow"
+
+docs: setup  ## Build the documentation site into build/docs; a warning is an error.
+	$(BIN)/python -m sphinx -W --keep-going -n -q -E -b html docs build/docs
 
 lint: setup  ## Check style and formatting.
 	$(BIN)/ruff check $(SOURCES)
@@ -77,6 +80,12 @@ lock-nncf: setup  ## Resolve what the benchmark of post-training quantization ne
 	$(BIN)/uv pip compile --no-config --python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 	  --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate --upgrade \
 	  requirements/nncf.in -o requirements/nncf.txt
+
+dist: setup  ## Build all distributions, and try them in empty environments on 3.9, 3.11 and 3.13.
+	$(BIN)/python -m tools.distributions $(ARGS)
+
+version: setup  ## Say the version; ARGS=0.3.0 writes it everywhere.
+	@$(BIN)/python -m tools.distributions.version $(ARGS)
 
 changelog: setup  ## Show the change log as the next release would have it.
 	$(BIN)/towncrier build --draft

@@ -9,6 +9,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import QuantizationError, TrainingError
 from amct_core.extensions import Quantization
 from amct_core.folding import batch_norm_of, scale_of
@@ -34,6 +35,7 @@ def derive(network: RetrainedNetwork, record: Record, plugins: Registries) -> Qu
     Raises:
         TrainingError: a layer has no N although a search was asked for.
         QuantizationError: numbers that cannot be quantized.
+        PluginError: an algorithm fails, or breaks its contract.
     """
     model, refused = derive_possible(network, record, plugins)
     if refused:
@@ -124,10 +126,9 @@ class _LayerBuilder:
         algorithm = self.plugins.activation_algorithms.get(trained.activation_algorithm).bound(
             trained.activation_parameters
         )
-        scale_d, offset = algorithm.run_factors(
-            trained.clip_max, trained.clip_min, trained.fixed_min, trained.values
+        scale_d, offset = CheckedActivation(algorithm, self.node.name).factors(
+            trained.clip_max, trained.clip_min, trained.fixed_min, values=trained.values
         )
-        scale_d = np.float32(scale_d)
         if not algorithm.learned:  # else the factors need not follow from the bounds
             self._warn_if_dead(scale_d)
         weights, scale_w, bias = self._weights()
@@ -141,7 +142,7 @@ class _LayerBuilder:
             op=self.node.op,
             input_value=self.node.inputs[0],
             quant_scale=affine.quant_scale(scale_d),
-            offset=int(offset),
+            offset=offset,
             weights=weights,
             bias=integer_bias,
             deq_scale=deq_scale,
@@ -194,6 +195,7 @@ class _LayerBuilder:
             trained.channel_wise,
             scale.gamma if scale is not None else None,
             trained.learned_scales,
+            layer=node.name,
         )
         weights, scale_w = quantized.integers, quantized.scale_w
         bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None

@@ -9,6 +9,13 @@ A plugin is a module (or object) named by an entry point of the group ``amct``::
 Each hook takes no argument and returns an iterable of one extension type; the built-in algorithms
 come in the same way.  Keep the module that holds the hooks cheap to import: it is imported whenever
 ``amct`` starts.
+
+What a plugin returns is checked where it is used first (:mod:`amct_core.contracts`).  A mistake,
+and an exception inside a plugin, is one :class:`~amct_core.errors.PluginError` that names the
+plugin, what it has registered, the layer, what came back and what was expected; nothing is saved
+then.  The exception is its ``__cause__``: ``amct`` writes the traceback to a file that it names,
+and ``amct --debug`` shows it.  An :class:`~amct_core.errors.AmctError` that a plugin raises keeps
+its type and its words.
 """
 
 from __future__ import annotations
@@ -133,6 +140,9 @@ def amct_layer_types() -> Iterable[LayerType]:
                 )
             ]
 
+    What is checked: ``accumulate`` gives integers of the shape that ``shape`` tells, or, without
+    ``shape``, of the batch size; ``run`` gives as many outputs as the layer has.
+
     Returns:
         Instances of :class:`~amct_core.extensions.LayerType`.
     """
@@ -212,6 +222,13 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
                 )
             ]
 
+    What is checked, in each pass: how many values come back, the shapes of ``y`` and of the
+    gradient of ``x``, ``scale_d`` (finite, above 0), ``offset_d`` (an integer in -128..127), and
+    that the gradients of the bounds are finite numbers.  In a layer's first pass of a process, and
+    in the one whose factors are recorded, also that ``y`` is on the grid of both and that
+    ``factors`` gives them, too; in its first backward, that the gradient of ``x`` is finite where
+    its arguments are.  Saving calls ``factors``, and ``forward`` on some values at the same bounds.
+
     Returns:
         Instances of :class:`~amct_core.extensions.ActivationAlgorithm`.
     """
@@ -268,6 +285,10 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
                 )
             ]
 
+    What is checked, at each call: ``scales`` is float32 of one per output channel, or of one,
+    finite and above 0; ``quantize`` is int8 of the shape of the weights.  In a layer's first pass,
+    ``fake_quantize_into`` is compared with the other two, in layers of up to 4 million weights.
+
     Returns:
         Instances of :class:`~amct_core.extensions.WeightAlgorithm`.
     """
@@ -299,6 +320,8 @@ def amct_weight_roundings() -> Iterable[WeightRounding]:
         @hookimpl
         def amct_weight_roundings():
             return [WeightRounding(name="without_dead_inputs", start=WithoutDeadInputs)]
+
+    What is checked: the result is int8 of the shape of ``nearest``, each at most 1 from it.
 
     Returns:
         Instances of :class:`~amct_core.extensions.WeightRounding`.
@@ -338,6 +361,9 @@ def amct_calibrators() -> Iterable[Calibrator]:
     ``start``.  With ``parameters``, an attrs class, either is given the fields of that class by
     keyword; what they are, ``retrain_data_config.init_algo_parameters`` says.
 
+    What is checked: the result is a pair of ``scale_d``, finite and above 0, and ``offset_d``, an
+    integer in -128..127, which is 0 where ``with_offset`` is false.
+
     Returns:
         Instances of :class:`~amct_core.extensions.Calibrator`.
     """
@@ -371,6 +397,9 @@ def amct_shift_searches() -> Iterable[ShiftSearch]:
     With ``parameters``, an attrs class, ``start`` is given an instance of it by that keyword; what
     it holds, ``shift_n_algo_parameters`` says.
 
+    What is checked: the result is integers, one per entry of ``deq_scale``, each in 1..16, or
+    all 0.
+
     Returns:
         Instances of :class:`~amct_core.extensions.ShiftSearch`.
     """
@@ -395,6 +424,8 @@ def amct_sensitivities() -> Iterable[Sensitivity]:
         @hookimpl
         def amct_sensitivities():
             return [Sensitivity(name="SignalToNoise", compare=signal_to_noise)]
+
+    What is checked: the result is a number.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Sensitivity`.
@@ -428,6 +459,8 @@ def amct_fallback_strategies() -> Iterable[FallbackStrategy]:
         def amct_fallback_strategies():
             return [FallbackStrategy(name="OneByOne", start=OneByOne)]
 
+    What is checked: a proposal is a set of layers of the ranking, and none comes twice.
+
     Returns:
         Instances of :class:`~amct_core.extensions.FallbackStrategy`.
     """
@@ -451,6 +484,8 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
         @hookimpl
         def amct_deploy_backends():
             return [DeployBackend(name="factors", description="factors as text", write=write)]
+
+    Where ``write`` raises, no file is written, of this backend or any other.
 
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.

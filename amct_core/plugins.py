@@ -145,7 +145,7 @@ class Registries:
     @functools.cached_property
     def layer_types(self) -> Registry[LayerType]:
         """Layer types: what is known of each."""
-        return self._host.collect("amct_layer_types", LayerType, "layer type", LayerType.joined)
+        return self._host.collect("amct_layer_types", LayerType, LayerType.kind, LayerType.joined)
 
     def layer_type(self, name: str) -> LayerType:
         """Return what is known of the layer type ``name``; nothing, if nobody declares it."""
@@ -155,43 +155,45 @@ class Registries:
     def activation_algorithms(self) -> Registry[ActivationAlgorithm]:
         """Values of ``retrain_data_config.algo``."""
         return self._host.collect(
-            "amct_activation_algorithms", ActivationAlgorithm, "activation algorithm"
+            "amct_activation_algorithms", ActivationAlgorithm, ActivationAlgorithm.kind
         )
 
     @functools.cached_property
     def weight_algorithms(self) -> Registry[WeightAlgorithm]:
         """Values of ``retrain_weight_config.algo``."""
-        return self._host.collect("amct_weight_algorithms", WeightAlgorithm, "weight algorithm")
+        return self._host.collect("amct_weight_algorithms", WeightAlgorithm, WeightAlgorithm.kind)
 
     @functools.cached_property
     def weight_roundings(self) -> Registry[WeightRounding]:
         """Values of ``--weight-rounding``."""
-        return self._host.collect("amct_weight_roundings", WeightRounding, "weight rounding")
+        return self._host.collect("amct_weight_roundings", WeightRounding, WeightRounding.kind)
 
     @functools.cached_property
     def calibrators(self) -> Registry[Calibrator]:
         """Values of ``retrain_data_config.init_algo``."""
-        return self._host.collect("amct_calibrators", Calibrator, "calibrator")
+        return self._host.collect("amct_calibrators", Calibrator, Calibrator.kind)
 
     @functools.cached_property
     def shift_searches(self) -> Registry[ShiftSearch]:
         """Values of ``shift_n_algo``."""
-        return self._host.collect("amct_shift_searches", ShiftSearch, "shift-N search")
+        return self._host.collect("amct_shift_searches", ShiftSearch, ShiftSearch.kind)
 
     @functools.cached_property
     def sensitivities(self) -> Registry[Sensitivity]:
         """Values of ``sensitivity`` in auto calibration."""
-        return self._host.collect("amct_sensitivities", Sensitivity, "sensitivity")
+        return self._host.collect("amct_sensitivities", Sensitivity, Sensitivity.kind)
 
     @functools.cached_property
     def fallback_strategies(self) -> Registry[FallbackStrategy]:
         """Values of ``strategy`` in auto calibration."""
-        return self._host.collect("amct_fallback_strategies", FallbackStrategy, "fallback strategy")
+        return self._host.collect(
+            "amct_fallback_strategies", FallbackStrategy, FallbackStrategy.kind
+        )
 
     @functools.cached_property
     def deploy_backends(self) -> Registry[DeployBackend]:
         """Values of ``deploy_backend``."""
-        return self._host.collect("amct_deploy_backends", DeployBackend, "deploy backend")
+        return self._host.collect("amct_deploy_backends", DeployBackend, DeployBackend.kind)
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:
@@ -256,6 +258,7 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
         return
     host.entry_points[name] = value
     _warn_of_unknown_hooks(host, plugin, name)
+    _warn_of_functions_that_are_no_hooks(host, plugin, name)
 
 
 def _leave_out(
@@ -284,6 +287,35 @@ def _warn_of_unknown_hooks(host: PluginHost, plugin: object, name: str) -> None:
                 caller.name,
                 known,
             )
+
+
+def _warn_of_functions_that_are_no_hooks(host: PluginHost, plugin: object, name: str) -> None:
+    """Without its decorator a function is never called; without any hook a plugin does nothing."""
+    entry_point = host.entry_points[name]
+    known = [hook for hook in vars(hookspecs) if hook.startswith("amct_")]
+    forgotten = [
+        hook
+        for hook in known
+        if callable(getattr(plugin, hook, None))
+        and host.manager.parse_hookimpl_opts(plugin, hook) is None
+    ]
+    if forgotten:
+        _log.warning(
+            "plugin '%s' (entry point %s) has %s without @hookimpl, so that it is never called; "
+            "put @hookimpl (from amct_core.hookspecs) before it",
+            name,
+            entry_point,
+            ", ".join(forgotten),
+        )
+    elif not host.manager.get_hookcallers(plugin):
+        _log.warning(
+            "plugin '%s' (entry point %s) has no hook, so that it adds nothing; it has to name the "
+            "module or object with functions marked @hookimpl (from amct_core.hookspecs), such as "
+            "%s",
+            name,
+            entry_point,
+            ", ".join(known),
+        )
 
 
 def installed_entry_points() -> list[importlib.metadata.EntryPoint]:

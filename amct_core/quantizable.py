@@ -6,6 +6,7 @@ from typing import Dict, Iterator, Optional, Tuple
 
 from amct_core.config.model import LayerFacts
 from amct_core.config.network_layers import QuantizableLayers
+from amct_core.contracts.usage import Usage
 from amct_core.extensions import LayerType, Quantization
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node
@@ -32,7 +33,8 @@ def find_quantizable(views: NetworkViews, post_training: bool = False) -> Quanti
             continue
         reason = _obstacle(views, node, post_training)
         if reason is None:
-            reason = quantization.obstacle(node, graph, post_training)
+            with Usage(node.type, node.name).running("check", tells_itself=True):
+                reason = quantization.obstacle(node, graph, post_training)
         if reason is not None:
             unsupported[node.name] = reason
             continue

@@ -9,6 +9,7 @@ from typing import Generic, Optional, Protocol, TypeVar
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Provided
 
 
 class Named(Protocol):
@@ -56,7 +57,7 @@ class Registry(Generic[Item]):
                     remedy="Uninstall one of them, or ask its author for another name.",
                 )
             item, provider = joined, f"{self._providers[name]}, {provider}"
-        self._items[name] = item
+        self._items[name] = _with_provider(item, provider)
         self._providers[name] = provider
 
     def get(self, name: str) -> Item:
@@ -95,3 +96,8 @@ class Registry(Generic[Item]):
             failed = ", ".join(f"'{plugin}'" for plugin in self.failed_plugins)
             message += f" These plugins failed to load and may have provided it: {failed}."
         return message
+
+
+def _with_provider(item: Item, provider: str) -> Item:
+    """Return ``item`` with the plugin that it comes from, if it is of a kind that remembers it."""
+    return attrs.evolve(item, provider=provider) if isinstance(item, Provided) else item

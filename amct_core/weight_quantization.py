@@ -14,10 +14,21 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.usage import Usage
+from amct_core.contracts.weights import (
+    check_in_place,
+    check_scales,
+    checked_gradients,
+    checked_integers,
+    checked_scales,
+)
 from amct_core.extensions import WeightAlgorithm
 from amct_core.numerics.affine import FLT_EPSILON, process_scales
 from amct_core.numerics.arrays import along_channels
 from amct_core.numerics.bn_fold import orientation
+
+MOST_COMPARED = 1 << 22
+"""Weights of the largest layer that is quantized twice to compare; others would take too long."""
 
 
 @attrs.frozen(eq=False)
@@ -51,6 +62,7 @@ def quantize_weights(
     channel_wise: bool,
     gamma: Optional[Any] = None,
     learned_scales: Optional[NDArray[np.float32]] = None,
+    layer: Optional[str] = None,
 ) -> IntegerWeights:
     """Return the integers of float32 ``weights``.
 
@@ -62,19 +74,21 @@ def quantize_weights(
         gamma: ``[C]``, of the Scale that will be folded into the layer; None for none.
         learned_scales: float32 ``[C]``, or ``[1]``, as training left them; None: they follow from
             the weights.
+        layer: whose weights they are, for messages.
 
     Raises:
         QuantizationError: a weight is NaN or infinite, or a learned scale is, or is too large.
+        PluginError: the algorithm fails, or breaks its contract.
     """
     weights = np.asarray(weights, np.float32)
     signs = orientation(gamma)
     axis = output_axis if channel_wise else None
     oriented = _oriented(weights, signs, output_axis)
     if learned_scales is None:
-        scale_w = algorithm.scales(oriented, axis)
+        scale_w = checked_scales(algorithm, oriented, axis, layer)
     else:
         scale_w = usable_scales(learned_scales)
-    integers = algorithm.quantize(oriented, scale_w, axis)
+    integers = checked_integers(algorithm, oriented, scale_w, axis, layer)
     return IntegerWeights(integers, scale_w, signs, output_axis)
 
 
@@ -108,24 +122,29 @@ def learned_gradients(
     channel_wise: bool,
     gamma: Optional[Any],
     learned_scales: NDArray[np.float32],
+    layer: Optional[str] = None,
 ) -> Tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the gradients of weights and learned scales.
 
     Args:
-        weights, algorithm, output_axis, channel_wise, gamma, learned_scales: see
+        weights, algorithm, output_axis, channel_wise, gamma, learned_scales, layer: see
             :func:`quantize_weights`.
         top_diff: gradient of what the layer trains with, of the shape of ``weights``.
 
     Returns:
         float32 of the shape of ``weights``, and of that of the scales.
+
+    Raises:
+        PluginError: the algorithm fails, or breaks its contract.
     """
-    assert algorithm.backward is not None
     signs = orientation(gamma)
-    d_weights, d_scale = algorithm.backward(
+    d_weights, d_scale = checked_gradients(
+        algorithm,
         _oriented(weights, signs, output_axis),
         _oriented(top_diff, signs, output_axis),
         usable_scales(learned_scales),
         output_axis if channel_wise else None,
+        layer,
     )
     return _oriented(d_weights, signs, output_axis), d_scale
 
@@ -138,28 +157,41 @@ def fake_quantize_into(
     channel_wise: bool,
     gamma: Optional[Any] = None,
     learned_scales: Optional[NDArray[np.float32]] = None,
+    layer: Optional[str] = None,
+    thorough: bool = False,
 ) -> NDArray[np.float32]:
     """Write what :meth:`IntegerWeights.fake_quantized` of :func:`quantize_weights` returns.
 
     Args:
         out: float32 of the shape of ``weights``, C-contiguous.
-        weights, algorithm, output_axis, channel_wise, gamma, learned_scales: see
+        weights, algorithm, output_axis, channel_wise, gamma, learned_scales, layer: see
             :func:`quantize_weights`.
+        thorough: whether what an algorithm writes in place is compared with what its other
+            functions give, for layers of at most :data:`MOST_COMPARED` weights.
 
     Returns:
         ``scale_w``: float32 ``[C]``, or ``[1]``; > 0.
 
     Raises:
         QuantizationError: a weight is NaN or infinite.
+        PluginError: the algorithm fails, or breaks its contract.
     """
     if algorithm.fake_quantize_into is not None and learned_scales is None:
         signs = orientation(gamma)
-        scale_w: NDArray[np.float32] = algorithm.fake_quantize_into(
-            weights, out, signs, output_axis, channel_wise
-        )
+        usage = Usage(algorithm, layer)
+        with usage.running("fake_quantize_into"):
+            found = algorithm.fake_quantize_into(weights, out, signs, output_axis, channel_wise)
+        count = weights.shape[output_axis] if channel_wise else 1
+        scale_w = check_scales(usage, "fake_quantize_into", found, count)
+        if thorough and weights.size <= MOST_COMPARED:
+            plain = quantize_weights(
+                weights, algorithm, output_axis, channel_wise, gamma, layer=layer
+            )
+            expected = plain.fake_quantized()
+            check_in_place(algorithm, out, scale_w, expected, plain.scale_w, layer)
         return scale_w
     quantized = quantize_weights(
-        weights, algorithm, output_axis, channel_wise, gamma, learned_scales
+        weights, algorithm, output_axis, channel_wise, gamma, learned_scales, layer
     )
     out[...] = quantized.fake_quantized()
     return quantized.scale_w

@@ -18,6 +18,7 @@ from amct_core.config.check import check, check_inserted, check_names
 from amct_core.config.edits import Edits
 from amct_core.config.model import QatConfig, default_config
 from amct_core.config.ptq import PtqConfig
+from amct_core.contracts.usage import Usage
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.derive import derive, updated_record
 from amct_core.distinct_files import check_distinct
@@ -337,7 +338,8 @@ def save(
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
         if deploy is not None:
-            deploy.write(model, save_path, files)
+            with Usage(deploy).running("write", tells_itself=True):
+                deploy.write(model, save_path, files)
         written = files.paths
         files.update(record_path, records.format(updated_record(record, model)))
     if deploy is not None:

@@ -22,7 +22,13 @@ LOCK = os.path.join(ROOT, "requirements", "dev.txt")
 UV_LOCK = os.path.join(ROOT, "requirements", "uv.txt")
 UV_FOLDER = os.path.join(ROOT, ".uv")
 PYTHONS = os.path.join(UV_FOLDER, "python")
-DISTRIBUTIONS = (".", "plugins/amct_caffe", "plugins/ascend_backend", "plugins/cpu_sim_backend")
+DISTRIBUTIONS = (
+    ".",
+    "plugins/amct_caffe",
+    "plugins/ascend_backend",
+    "plugins/cpu_sim_backend",
+    "meta",
+)
 
 
 def main(arguments):

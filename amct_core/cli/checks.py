@@ -9,12 +9,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import metadata
 
 import attrs
 
+from amct_core.cli.installing import (
+    DISTRIBUTIONS,
+    installed_version,
+    ours,
+    pip_install,
+    requirement,
+)
 from amct_core.errors import PluginError
 from amct_core.extensions.capability import CRASHED, Capability
 from amct_core.logging import FILE_NAME, FOLDER_VARIABLE, folder
@@ -22,21 +29,52 @@ from amct_core.plugins import KINDS, host, registries
 
 PYTHON_MIN, PYTHON_MAX = (3, 9), (3, 13)
 
-DISTRIBUTIONS = ("amct-core", "amct-caffe", "amct-ascend-backend", "amct-cpu-sim-backend")
-"""What the whole workflow is made of."""
-
 CAFFE_WHEEL = "kendryte-caffe"
-"""The distribution of Caffe that is installed by default; CPython 3.6 to 3.9."""
+"""The distribution of Caffe that is installed by default."""
+
+CAFFE_WHEEL_PYTHON_MAX = (3, 9)
+
+CAFFE_LIBRARIES = ("numpy<2", "protobuf<=3.20.3")
+"""What that distribution needs of :data:`NEEDED_LIBRARIES`, in their order."""
+
+NEEDED_LIBRARIES = ("numpy", "protobuf")
+"""What everything needs."""
+
+OPTIONAL_LIBRARIES = (
+    "scikit-learn",
+    "numba",
+    "onnx",
+    "jinja2",
+    "pillow",
+    "h5py",
+    "lmdb",
+    "mpi4py",
+)
+"""What only some purposes need."""
+
+DECISIVE_CAPABILITIES = ("python_layers", "several_processes")
+"""What a framework must be able to do for some purpose."""
 
 
 @attrs.frozen
 class Check:
-    """One line of the report; ``remedy`` is for a check that is not good."""
+    """One line of the report.
+
+    Attributes:
+        name: what was looked at.
+        good: whether it can be used.
+        found: what was found.
+        remedy: for a check that is not good: what to do.
+        requirements: what pip has to install, where that is the remedy.
+        absent: whether it is merely not there; otherwise it is there, and broken.
+    """
 
     name: str
     good: bool
     found: str
     remedy: str = ""
+    requirements: tuple[str, ...] = ()
+    absent: bool = False
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -44,12 +82,13 @@ def all_checks() -> tuple[Check, ...]:
     return (
         check_python(sys.version_info[:2]),
         *map(check_distribution, DISTRIBUTIONS),
-        check_library("numpy"),
-        check_library("protobuf"),
-        check_caffe(),
+        *map(check_library, NEEDED_LIBRARIES),
+        check_caffe(sys.version_info[:2]),
         *check_caffe_wheel(),
         *check_plugins(),
         check_log_folder(os.getcwd()),
+        *map(check_library, OPTIONAL_LIBRARIES),
+        check_mpiexec(),
     )
 
 
@@ -68,47 +107,74 @@ def check_distribution(name: str) -> Check:
     """A distribution of ours is installed, in the version of the core."""
     version, wanted = installed_version(name), installed_version("amct-core")
     if version is None:
-        return Check(name, False, "not installed", f"pip install {name}")
+        return _not_installed(name, ours(name))
     return Check(
         name,
         wanted in (version, None),  # without a core, that line says so
         version,
-        f"It must be of the version of amct-core: pip install {name}=={wanted}",
+        f"It must be of the version of amct-core: {pip_install(ours(name))}",
+        (ours(name),),
     )
 
 
 def check_library(name: str) -> Check:
-    """A library that every step needs is installed."""
+    """A library is installed."""
     version = installed_version(name)
-    return Check(name, version is not None, version or "not installed", f"pip install {name}")
+    if version is not None:
+        return Check(name, True, version)
+    if name in NEEDED_LIBRARIES and installed_version(CAFFE_WHEEL) is not None:
+        return _not_installed(name, CAFFE_LIBRARIES[NEEDED_LIBRARIES.index(name)])
+    return _not_installed(name, requirement(name))
 
 
-def check_caffe() -> Check:
+def _not_installed(name: str, *requirements: str) -> Check:
+    remedy = pip_install(*requirements)
+    return Check(name, False, "not installed", remedy, requirements, absent=True)
+
+
+def check_caffe(python: tuple[int, int]) -> Check:
     """A module called caffe can be found; training and running fake-quant models need it."""
     try:
         spec = importlib.util.find_spec("caffe")
     except ValueError as error:  # a stub in sys.modules
         return Check("pycaffe", False, str(error), "Remove what replaces the module caffe.")
     if spec is None:
-        return Check(
-            "pycaffe",
-            False,
-            "not found",
-            f"On CPython 3.9: pip install {CAFFE_WHEEL} 'numpy<2' 'protobuf<=3.20.3'; or put a "
-            "Caffe built with Python layers (WITH_PYTHON_LAYER=1) on PYTHONPATH.",
-        )
+        return _no_caffe(python)
     places = spec.submodule_search_locations
     return Check("pycaffe", True, spec.origin or (next(iter(places)) if places else "found"))
+
+
+def _no_caffe(python: tuple[int, int]) -> Check:
+    """What to do follows from the interpreter: there is no Caffe for newer ones."""
+    own = "or put a Caffe built with Python layers (WITH_PYTHON_LAYER=1) on PYTHONPATH."
+    if python <= CAFFE_WHEEL_PYTHON_MAX:
+        wanted = (CAFFE_WHEEL, *CAFFE_LIBRARIES)
+        remedy = f"{pip_install(*wanted)}; {own}"
+        return Check("pycaffe", False, "not found", remedy, wanted, absent=True)
+    return Check(
+        "pycaffe",
+        False,
+        "not found",
+        f"pip's Caffe is for CPython 3.9, and this is {python[0]}.{python[1]}. Make an environment "
+        f"with that, and there: {pip_install(ours('amct[caffe]'))}; {own}",
+        absent=True,
+    )
+
+
+def check_mpiexec() -> Check:
+    """There is a program that starts the processes of a training; pip puts it beside Python."""
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    program = shutil.which("mpiexec", path=path)
+    if program is None:
+        return attrs.evolve(_not_installed("mpiexec", requirement("mpich")), found="not found")
+    return Check("mpiexec", True, program)
 
 
 def check_caffe_wheel() -> Iterator[Check]:
     """The libraries are old enough for the Caffe wheel, where that is what is installed."""
     if installed_version(CAFFE_WHEEL) is None:
         return
-    for library, newest, wanted in (
-        ("numpy", (1,), "numpy<2"),
-        ("protobuf", (3, 20, 3), "protobuf<=3.20.3"),
-    ):
+    for library, newest, wanted in zip(NEEDED_LIBRARIES, ((1,), (3, 20, 3)), CAFFE_LIBRARIES):
         version = installed_version(library)
         if version is None:
             continue  # reported already
@@ -117,7 +183,8 @@ def check_caffe_wheel() -> Iterator[Check]:
             f"{CAFFE_WHEEL} with {library}",
             good,
             f"{library} {version}, {CAFFE_WHEEL} needs {wanted}",
-            f"pip install '{wanted}'",
+            pip_install(wanted),
+            (wanted,),
         )
 
 
@@ -144,13 +211,15 @@ def check_plugins() -> Iterator[Check]:
             yield Check(name, False, error.problem, error.remedy)
             continue
         if kind in ("frontends", "deploy_backends") and not registry.names():
-            yield Check(name, False, "none", "Install a plugin that provides one.")
+            yield Check(name, False, "none", "Install a plugin that provides one.", absent=True)
 
 
 def check_frameworks(frameworks: Mapping[str, Sequence[Capability]]) -> Iterator[Check]:
     """A framework that is installed answers at least one of the questions about it.
 
     One that answers none is there, and cannot be used: a library that it needs is missing, say.
+    Most answers decide nothing; where one of :data:`DECISIVE_CAPABILITIES` is not there, that is a
+    check that fails.
 
     Args:
         frameworks: what was asked, by frontend; nothing where the framework is not installed.
@@ -163,6 +232,15 @@ def check_frameworks(frameworks: Mapping[str, Sequence[Capability]]) -> Iterator
                 capabilities[0].sentence,
                 "Repair its installation: nothing can be trained with it.",
             )
+            continue
+        for each in capabilities:
+            if each.name in DECISIVE_CAPABILITIES and not each.there:
+                yield Check(
+                    each.name,
+                    False,
+                    f"{each.question} {each.answer}: {each.sentence}",
+                    "Use a Caffe that can; docs/other-caffes.md says how each is built.",
+                )
 
 
 def check_log_folder(directory: str) -> Check:
@@ -179,14 +257,6 @@ def check_log_folder(directory: str) -> Check:
         file,
         f"Make {target} writable, run in another directory, or set {FOLDER_VARIABLE}.",
     )
-
-
-def installed_version(distribution: str) -> str | None:
-    """Return the version of an installed distribution, or None."""
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def version_numbers(version: str) -> tuple[int, ...]:

@@ -24,7 +24,7 @@ _DIFF = "Show what two configs or records say differently."
 COMMANDS = (
     CliCommand(
         "doctor",
-        "Check that this machine has what the workflow needs.",
+        "Say what this machine can do, and what is missing.",
         _from("doctor"),
         writes_log=False,
     ),

@@ -10,6 +10,7 @@ import click
 
 from amct_core.cli.apart import supervised
 from amct_core.cli.available import AvailableCommands
+from amct_core.cli.missing_commands import missing_command
 from amct_core.plugins import BUILTIN
 
 GROUP_HELP = {
@@ -44,6 +45,21 @@ class CommandGroup(click.Group):
         if described.writes_log:
             command = _logging(command)
         return supervised(command) if described.runs_framework else command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that is called.
+
+        Raises:
+            EnvironmentUnsuitableError: the distribution that brings it is not installed.
+        """
+        name = args[0]
+        if name not in _available(ctx).below(self.prefix):
+            error = missing_command(f"{self.prefix} {name}".strip())
+            if error is not None and _available(ctx).error is None:
+                raise error
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading one."""

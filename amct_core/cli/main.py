@@ -12,6 +12,7 @@ import io
 import os
 import platform
 import shlex
+import signal
 import sys
 import tempfile
 import traceback
@@ -22,12 +23,12 @@ import click
 import amct_core
 from amct_core.cli.apart import Invocation
 from amct_core.cli.group import CommandGroup
-from amct_core.errors import AmctError
+from amct_core.errors import AmctError, PluginError
 from amct_core.logging import leave_to_command
 from amct_core.supervision.stopping import Stopped
 
-INTERRUPTED = 130
-"""128 + SIGINT, as shells report it."""
+INTERRUPTED = 128 + signal.SIGINT
+"""As shells report it."""
 
 INTERNAL_ERROR = 70
 """EX_SOFTWARE of sysexits.h."""
@@ -44,7 +45,7 @@ class RootGroup(CommandGroup):
             if ctx.params["debug"]:
                 click.echo(traceback.format_exc(), err=True, nl=False)
             else:
-                click.echo(f"Error: {error}", err=True)
+                click.echo(f"Error: {error}{_where_it_failed(error)}", err=True)
             ctx.exit(1)
         except Stopped as stop:
             click.echo(str(stop), err=True)
@@ -63,20 +64,39 @@ class RootGroup(CommandGroup):
             ctx.exit(INTERNAL_ERROR)
 
 
-def _internal_error(error: Exception) -> str:
-    """Write a report about an error that is no AmctError; return what the user is told."""
+def _where_it_failed(error: AmctError) -> str:
+    """Return where to read what went wrong inside a plugin; nothing for any other error."""
+    cause: BaseException | None = error
+    while isinstance(cause, AmctError):  # an error of ours may have got its place on its way
+        cause = cause.__cause__
+    if cause is None or not isinstance(error, PluginError):
+        return ""
+    path, report = _kept_report("amct_plugin_error_")
+    return f"\n{report}" if path is None else f"\nThe traceback, for its author, is in {path}."
+
+
+def _kept_report(prefix: str) -> tuple[str | None, str]:
+    """Write a report about the error that is handled; return its file, if it could be written."""
     report = (
         f"command: {shlex.join(sys.argv)}\n"
         f"amct {amct_core.__version__}, Python {platform.python_version()}, "
         f"{platform.platform()}\n\n{traceback.format_exc()}"
     )
-    what = f"Internal error: {type(error).__name__}: {error}"
-    ask = "This is a fault of the program, or of a module of yours that it ran."
     try:
-        handle, path = tempfile.mkstemp(prefix="amct_internal_error_", suffix=".txt")
+        handle, path = tempfile.mkstemp(prefix=prefix, suffix=".txt")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(report)
     except OSError:
+        return None, report
+    return path, report
+
+
+def _internal_error(error: Exception) -> str:
+    """Write a report about an error that is no AmctError; return what the user is told."""
+    what = f"Internal error: {type(error).__name__}: {error}"
+    ask = "This is a fault of the program, or of a module of yours that it ran."
+    path, report = _kept_report("amct_internal_error_")
+    if path is None:
         return f"{what}\n{report}\n{ask} Send this text to whoever maintains it."
     return (
         f"{what}\n{ask} A report is in {path}: send it to whoever maintains it, with the files of "
@@ -97,7 +117,7 @@ def cli(debug: bool) -> None:
 
 
 def main() -> None:
-    """Run ``amct`` with the arguments of this process; the console script."""
+    """Run ``amct`` with the arguments of this process."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # Names of layers may hold bytes of another encoding.
         sys.stdout.reconfigure(errors="backslashreplace")

@@ -57,7 +57,13 @@ class WeightConfig:
 
 @attrs.frozen
 class LayerConfig:
-    """One layer's entry; ``weight`` is None for a layer type without weights."""
+    """One layer's entry; ``weight`` is None for a layer type without weights.
+
+    Attributes:
+        retrain_enable: whether the layer is quantized.
+        activation: how its input is quantized.
+        weight: how its weights are quantized.
+    """
 
     retrain_enable: bool = True
     activation: ActivationConfig = attrs.field(factory=ActivationConfig)
@@ -76,6 +82,7 @@ class QatConfig:
             (ours): :mod:`amct_core.deploy_choice`.
         train_state, test_state: in which the network is trained and tested (ours).
         layers: entries by layer name, in network order.
+        version: of the format; always 1.
         input_shapes: shapes of network inputs by blob, batch size first, in place of what the
             network's data layers tell (ours).
         shift_n_algo_parameters: what the search has of its own, by name, as JSON holds it (ours).

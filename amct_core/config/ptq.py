@@ -80,7 +80,13 @@ class PtqWeight:
 
 @attrs.frozen
 class PtqLayer:
-    """One layer's entry; ``weight`` is None for a layer type without weights."""
+    """One layer's entry; ``weight`` is None for a layer type without weights.
+
+    Attributes:
+        enabled: whether the layer is quantized; in a file, a layer without this key is not.
+        activation: how its input is quantized.
+        weight: how its weights are quantized.
+    """
 
     enabled: bool = True
     activation: PtqActivation = attrs.field(factory=PtqActivation)
@@ -98,6 +104,7 @@ class PtqConfig:
         do_fusion: whether BatchNorm and Scale are fused into the layers before or behind them.
         skip_fusion_layers: layers that nothing is fused with.
         layers: entries by layer name, in network order.
+        version: of the format; always 1.
     """
 
     batch_num: int = 1

@@ -25,7 +25,7 @@ def parse_json(text: str, pairs: Optional[_Pairs] = None) -> Any:
     """Return what JSON ``text`` holds, where no number or nesting is absurd.
 
     Args:
-        text: of the whole file.
+        text: of the whole file; a byte order mark in front is ignored.
         pairs: makes an object of its keys and values; None: the last of equal keys counts.
 
     Raises:
@@ -33,7 +33,7 @@ def parse_json(text: str, pairs: Optional[_Pairs] = None) -> Any:
             64 bits, or it is nested more than 100 levels deep.
     """
     try:
-        data = json.loads(text, object_pairs_hook=pairs, parse_int=_int64)
+        data = json.loads(text.lstrip("\ufeff"), object_pairs_hook=pairs, parse_int=_int64)
     except RecursionError:
         raise _too_deep() from None
     level, depth = [data], 0
@@ -89,7 +89,7 @@ class Section:
         """Return the object that JSON ``text`` holds.
 
         Args:
-            text: of the whole file.
+            text: of the whole file; a byte order mark in front is ignored.
             file: its path, for messages.
             remedy: what to do about a text that is not valid JSON.
 

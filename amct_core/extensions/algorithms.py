@@ -6,11 +6,11 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    ClassVar,
     Dict,
     Iterable,
     Mapping,
     Optional,
-    Sequence,
     Tuple,
     Union,
 )
@@ -25,6 +25,7 @@ from amct_core.extensions.parameters import (
     read_parameters,
     with_keywords,
 )
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import callable_or_none, is_callable, plugin_name
 
 if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
@@ -91,7 +92,7 @@ def _state(values: Iterable[StateVariable]) -> Tuple[StateVariable, ...]:
 
 
 @attrs.frozen
-class ActivationAlgorithm:
+class ActivationAlgorithm(Provided):
     """A way to fake-quantize activations, between two learned clip bounds or otherwise.
 
     Where ``parameters`` is a class, each function is given an instance of it by the keyword
@@ -132,6 +133,8 @@ class ActivationAlgorithm:
             forward (each at all without ``initialise``), before ``forward``, what the state
             becomes; ``x`` as above.  TEST changes nothing.
     """
+
+    kind: ClassVar[str] = "activation algorithm"
 
     name: str = attrs.field(validator=plugin_name)
     forward: Callable[..., Tuple[Any, Any, int]] = attrs.field(validator=is_callable)
@@ -179,112 +182,8 @@ class ActivationAlgorithm:
         )
         return self if given is None else with_keywords(self, _ACTIVATION, parameters=given)
 
-    def run_forward(
-        self,
-        x: Array,
-        y: Array,
-        clip_max: Any,
-        clip_min: Any,
-        fixed_min: bool,
-        values: Optional[Mapping[str, Array]] = None,
-    ) -> Tuple[Any, int]:
-        """Write fake-quantized ``x`` into ``y``; return ``(scale_d, offset_d)``."""
-        more = self._more(values)
-        if self.forward_into is not None:
-            return self.forward_into(x, y, clip_max, clip_min, fixed_min, **more)
-        y[...], scale_d, offset_d = self.forward(x, clip_max, clip_min, fixed_min, **more)
-        return scale_d, offset_d
-
-    def run_backward(
-        self,
-        x: Array,
-        top_diff: Array,
-        bottom_diff: Optional[Array],
-        clip_max: Any,
-        clip_min: Any,
-        fixed_min: bool,
-        values: Optional[Mapping[str, Array]] = None,
-    ) -> Tuple[float, float, Mapping[str, Any]]:
-        """Write the gradient of ``x`` into ``bottom_diff``; return the other gradients.
-
-        Returns:
-            Those of the two bounds, and those of the learned parameters by name.
-        """
-        arguments, more = (clip_max, clip_min, fixed_min), self._more(values)
-        if self.backward_into is not None:
-            found = self.backward_into(x, top_diff, bottom_diff, *arguments, **more)
-        else:
-            result, *rest = self.backward(x, top_diff, *arguments, **more)
-            found = tuple(rest)
-            if bottom_diff is not None:
-                bottom_diff[...] = result
-        d_clip_max, d_clip_min, *learned = found
-        gradients = self._declared("backward", learned[0] if learned else {}, self.learned, True)
-        return d_clip_max, d_clip_min, gradients
-
-    def run_factors(
-        self,
-        clip_max: Any,
-        clip_min: Any,
-        fixed_min: bool,
-        values: Optional[Mapping[str, Array]] = None,
-    ) -> Tuple[Any, int]:
-        """Return ``(scale_d, offset_d)``."""
-        return self.factors(clip_max, clip_min, fixed_min, **self._more(values))
-
-    def new_values(
-        self,
-        x: Array,
-        clip_max: Any,
-        clip_min: Any,
-        fixed_min: bool,
-        values: Mapping[str, Array],
-        batch: Optional[int] = None,
-    ) -> Mapping[str, Any]:
-        """Return what learned parameters and state become before a TRAIN forward, by name.
-
-        Args:
-            x: the whole batch of all processes.
-            clip_max, clip_min, fixed_min: the bounds.
-            values: of learned parameters and state.
-            batch: which forward of initialisation it is; None: that is over.
-
-        Raises:
-            PluginError: a name or a shape is not one that the algorithm has declared.
-        """
-        bounds = clip_max, clip_min, fixed_min
-        if batch is not None and self.initialise is not None:
-            return self._declared(
-                "initialise", self.initialise(x, *bounds, batch=batch, values=values), self.blobs
-            )
-        if self.observe is None:
-            return {}
-        return self._declared("observe", self.observe(x, *bounds, values=values), self.state)
-
-    def _declared(
-        self,
-        function: str,
-        found: Mapping[str, Any],
-        expected: Sequence[Union[LearnedParameter, StateVariable]],
-        all_of_them: bool = False,
-    ) -> Mapping[str, Any]:
-        """Return ``found`` if its names and shapes are among, or are, those of ``expected``."""
-        if not (expected or found):
-            return found
-        shapes = {blob.name: blob.shape for blob in expected}
-        missing = {name: None for name in shapes if all_of_them and name not in found}
-        for name, array in {**found, **missing}.items():
-            shape = getattr(array, "shape", None)
-            if name not in shapes or shape != shapes[name]:
-                known = ", ".join(f"'{each}' {shapes[each]}" for each in shapes) or "none"
-                raise PluginError(
-                    f"activation algorithm '{self.name}': {function} returned '{name}' of shape "
-                    f"{shape}; expected arrays of these names and shapes: {known}.",
-                    remedy="Tell the plugin's author.",
-                )
-        return found
-
-    def _more(self, values: Optional[Mapping[str, Array]]) -> Dict[str, Any]:
+    def named(self, values: Optional[Mapping[str, Array]]) -> Dict[str, Any]:
+        """Return what its functions are given by name beside what they all are given."""
         return {"values": values or {}} if self.learned or self.state else {}
 
 
@@ -301,7 +200,7 @@ _ACTIVATION = (
 
 
 @attrs.frozen
-class WeightAlgorithm:
+class WeightAlgorithm(Provided):
     """A way to quantize weights to int8 without an offset.
 
     Where ``parameters`` is a class, each function is given an instance of it by the keyword
@@ -326,6 +225,8 @@ class WeightAlgorithm:
             solver has made smaller than FLT_EPSILON (2**-23) is taken as that.
         scale_lr_mult, scale_decay_mult: the solver's multipliers of learned scales.
     """
+
+    kind: ClassVar[str] = "weight algorithm"
 
     name: str = attrs.field(validator=plugin_name)
     scales: Callable[..., Any] = attrs.field(validator=is_callable)
@@ -358,7 +259,7 @@ class WeightAlgorithm:
 
 
 @attrs.frozen
-class WeightRounding:
+class WeightRounding(Provided):
     """A way to round weights by what their layer reads, in place of to the nearest integer.
 
     It is for post-training quantization, after calibration; scales stay as they are.  A layer is a
@@ -373,13 +274,15 @@ class WeightRounding:
         prepare: optional; called before the first layer, for what takes time once.
     """
 
+    kind: ClassVar[str] = "weight rounding"
+
     name: str = attrs.field(validator=plugin_name)
     start: Callable[[Any, Any, Any], RoundingRun] = attrs.field(validator=is_callable)
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
 
 
 @attrs.frozen
-class Calibrator:
+class Calibrator(Provided):
     """A way to find an activation's range from data.
 
     Either from all batches at once (``calibrate``) or from one after another in constant memory
@@ -410,6 +313,8 @@ class Calibrator:
             ``activation_quant_params`` of post-training quantization.
             ``calibrate``, ``calibrate_shares`` and ``start`` are given its fields by keyword.
     """
+
+    kind: ClassVar[str] = "calibrator"
 
     name: str = attrs.field(validator=plugin_name)
     calibrate: Optional[Callable[..., Tuple[Any, int]]] = attrs.field(
@@ -447,7 +352,7 @@ class Calibrator:
 
 
 @attrs.frozen
-class ShiftSearch:
+class ShiftSearch(Provided):
     """A way to find the shift factor N of a layer's output channels.
 
     Attributes:
@@ -462,6 +367,8 @@ class ShiftSearch:
         parameters: an attrs class of what ``shift_n_algo_parameters`` may say; ``start`` is given
             an instance of it by the keyword ``parameters``.
     """
+
+    kind: ClassVar[str] = "shift-N search"
 
     name: str = attrs.field(validator=plugin_name)
     start: Optional[Callable[..., ShiftSearcher]] = attrs.field(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Callable, ClassVar
 
 import attrs
 
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import is_callable, plugin_name
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class DeployBackend:
+class DeployBackend(Provided):
     """A writer of deployable models for some hardware.
 
     Attributes:
@@ -24,6 +25,8 @@ class DeployBackend:
             ``files``; the caller writes all of them or none.  It only renders: the integers and
             scales of the model are final.
     """
+
+    kind: ClassVar[str] = "deploy backend"
 
     name: str = attrs.field(validator=plugin_name)
     description: str

@@ -7,10 +7,11 @@ each candidate did.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, FrozenSet, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Callable, ClassVar, FrozenSet, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import is_callable, plugin_name
 
 if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
@@ -42,7 +43,7 @@ Ranking = Sequence[Tuple[str, float]]
 
 
 @attrs.frozen
-class Sensitivity:
+class Sensitivity(Provided):
     """A measure of what quantization does to one layer's output.
 
     Attributes:
@@ -51,12 +52,14 @@ class Sensitivity:
             The lower the score, the more the layer suffers.
     """
 
+    kind: ClassVar[str] = "sensitivity"
+
     name: str = attrs.field(validator=plugin_name)
     compare: Callable[[Array, Array], float] = attrs.field(validator=is_callable)
 
 
 @attrs.frozen
-class FallbackStrategy:
+class FallbackStrategy(Provided):
     """A way to search for the layers to roll back, where not all of them can be quantized.
 
     Attributes:
@@ -64,6 +67,8 @@ class FallbackStrategy:
         start: ``(ranking) -> FallbackSearch``; ``ranking`` is pairs of layer and score, the most
             sensitive first.
     """
+
+    kind: ClassVar[str] = "fallback strategy"
 
     name: str = attrs.field(validator=plugin_name)
     start: Callable[[Ranking], FallbackSearch] = attrs.field(validator=is_callable)

@@ -7,10 +7,21 @@ that need not look inside.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Sequence, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    ClassVar,
+    Optional,
+    Protocol,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import attrs
 
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import callable_or_none, is_callable
 
 if TYPE_CHECKING:
@@ -153,7 +164,7 @@ _CALLABLES = frozenset(
 
 
 @attrs.frozen
-class LayerType:
+class LayerType(Provided):
     """A layer type.
 
     Several plugins may each declare parts of one type: whoever makes a type quantizable need not
@@ -217,6 +228,8 @@ class LayerType:
         onnx_accumulate: ``(writer, node, q, offset) -> name`` of the int32 accumulators of a
             quantized layer, bias included; ``q`` is the name of the input, uint8 ``q + 128``.
     """
+
+    kind: ClassVar[str] = "layer type"
 
     name: str = attrs.field(validator=attrs.validators.instance_of(str))
     parameters: str = ""
@@ -332,7 +345,8 @@ class LayerType:
         """Return the type with the parts of both; None if both declare one part."""
         plain = LayerType(self.name)
         parts = {}
-        for name in (field.name for field in attrs.fields(LayerType)):
+        # Who provides the type is no part of it.
+        for name in (field.name for field in attrs.fields(LayerType) if field.eq):
             values = [getattr(each, name) for each in (self, other)]
             declared = [value for value in values if value != getattr(plain, name)]
             if len(declared) > 1:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Dict, List, Mapping, Optional, Sequence
 
+from amct_core.contracts.usage import Usage
 from amct_core.errors import ModelError
 from amct_core.extensions.layer_type import Shape
 from amct_core.graph.attributes import Data, Input
@@ -70,10 +71,13 @@ def _output_shapes(
     if inputs is None or node.type.shape is None:
         return [None] * len(node.outputs)
     every = [shapes[value] for value in node.inputs if value in shapes]
+    usage = Usage(node.type, node.name)
     try:
-        found = node.type.shape(node, inputs)
+        with usage.running("shape", tells_itself=True):
+            found = node.type.shape(node, inputs)
         if node.type.check_inputs is not None and len(every) == len(node.inputs):
-            node.type.check_inputs(node, every)
+            with usage.running("check_inputs", tells_itself=True):
+                node.type.check_inputs(node, every)
     except ModelError as error:
         raise error.at(file=graph.file, layer=node.name) from None
     if len(found) != len(node.outputs):

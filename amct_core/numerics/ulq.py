@@ -1,9 +1,9 @@
 """ULQ: fake quantization of activations between two clip bounds that training learns.
 
-The grid.  ``scale`` and ``offset_d`` follow from the bounds (:func:`amct_core.numerics.affine.
-scale_offset`); rounding the offset shifts the grid by up to half a step, so the values that it can
-represent, the *snapped* bounds, are ``low = scale * (-128 - offset_d)`` and
-``high = scale * (127 - offset_d)``.
+The grid.  ``scale`` and ``offset_d`` follow from the bounds
+(:func:`amct_core.numerics.affine.scale_offset`); rounding the offset shifts the grid by up to half
+a step, so the values that it can represent, the *snapped* bounds, are
+``low = scale * (-128 - offset_d)`` and ``high = scale * (127 - offset_d)``.
 
 Forward.  ``y = (q - offset_d) * scale`` with ``q = affine.quantize(x, 1 / scale, offset_d)``: the
 arithmetic of the deployed model.

@@ -11,6 +11,7 @@ import itertools
 import logging
 from typing import Dict, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
+from amct_core.contracts.preparation import prepare
 from amct_core.errors import ConfigError
 from amct_core.plugins import Registries, registries
 from amct_core.ptq.choice import Choice, Factors, candidates
@@ -44,7 +45,7 @@ def calibrate(
         QuantizationError: a batch makes NaN or infinity, or no scale fits; the message names the
             layer.
         ModelError: a layer cannot be run, or data are missing.
-        PluginError: there is no such search.
+        PluginError: there is no such search; or a plugin fails, or breaks its contract.
     """
     plugins = registries()
     search = None if shift_search is None else plugins.shift_searches.get(shift_search).bound({})
@@ -65,12 +66,12 @@ def _observers(
 ) -> Dict[str, Observer]:
     """Return the observers of one group by calibrator: several where one is to be chosen."""
     calibrator = plugins.calibrators.get(group.activation.act_algo)
-    with_offset = plan.config.activation_offset
+    with_offset, layer = plan.config.activation_offset, ", ".join(group.layers)
     if calibrator.chooses:
-        return candidates(plugins, with_offset)
-    if calibrator.prepare is not None:
-        calibrator.prepare()
-    return {calibrator.name: observer_for(calibrator, parameters_of(group.activation, with_offset))}
+        return candidates(plugins, with_offset, layer)
+    prepare(calibrator, layer)
+    parameters = parameters_of(group.activation, with_offset)
+    return {calibrator.name: observer_for(calibrator, parameters, layer)}
 
 
 def _observe(

@@ -19,12 +19,13 @@ Memory does not grow with the data: of each candidate there are two sums per lay
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Mapping, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.preparation import prepare
 from amct_core.errors import ConfigError, PluginError
 from amct_core.extensions import Calibrator
 from amct_core.graph import Graph, Node, Value
@@ -43,13 +44,16 @@ Factors = Tuple[Any, int]
 _INPUT, _OUTPUT = "input of the layer", "output of the layer"
 
 
-def candidates(plugins: Registries, with_offset: bool) -> Dict[str, Observer]:
+def candidates(
+    plugins: Registries, with_offset: bool, layer: Optional[str] = None
+) -> Dict[str, Observer]:
     """Return a new observer of each calibrator that ``best`` chooses from.
 
     Args:
         plugins: all calibrators.
         with_offset: whether activations have an offset; a calibrator that cannot do without is no
             candidate where they have none.
+        layer: names of the layers that read the blob, for messages.
 
     Raises:
         PluginError: there is none.
@@ -57,20 +61,21 @@ def candidates(plugins: Registries, with_offset: bool) -> Dict[str, Observer]:
     found: Dict[str, Observer] = {}
     for calibrator in plugins.calibrators:
         if calibrator.start is not None and not calibrator.chooses:
-            _add(found, calibrator, with_offset)
+            _add(found, calibrator, with_offset, layer)
     if not found:
         raise PluginError("no streaming calibrator is installed, so there is none to choose.")
     return found
 
 
-def _add(found: Dict[str, Observer], calibrator: Calibrator, with_offset: bool) -> None:
+def _add(
+    found: Dict[str, Observer], calibrator: Calibrator, with_offset: bool, layer: Optional[str]
+) -> None:
     try:
-        observer = observer_for(calibrator, {"with_offset": with_offset})
+        observer = observer_for(calibrator, {"with_offset": with_offset}, layer)
     except ConfigError as error:
         _log.info("calibrator '%s' is no candidate: %s", calibrator.name, error.problem)
         return
-    if calibrator.prepare is not None:
-        calibrator.prepare()
+    prepare(calibrator, layer)
     found[calibrator.name] = observer
 
 

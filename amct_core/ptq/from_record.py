@@ -13,6 +13,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.weights import checked_integers
 from amct_core.errors import QuantizationError, RecordError
 from amct_core.extensions import Quantization, WeightAlgorithm
 from amct_core.graph import Graph, Node
@@ -162,7 +163,9 @@ def _weights(
     assert algorithm is not None
     scale_w = np.asarray(entry.scale_w, np.float32)
     axis = node.type.weights.output if len(scale_w) > 1 else None
-    weights = algorithm.quantize(np.asarray(node.weights[0], np.float32), scale_w, axis)
+    weights = checked_integers(
+        algorithm, np.asarray(node.weights[0], np.float32), scale_w, axis, node.name
+    )
     bias = np.asarray(node.weights[1], np.float32) if len(node.weights) > 1 else None
     return scale_w, weights, bias
 

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.config.ptq import PtqConfig
+from amct_core.contracts.weights import checked_scales
 from amct_core.errors import QuantizationError, RecordError
 from amct_core.extensions import WeightAlgorithm
 from amct_core.graph import Graph, Node
@@ -91,7 +92,7 @@ def _check_scales(
     node: Node, entry: LayerRecord, algorithm: WeightAlgorithm, axis: Optional[int], file: str
 ) -> None:
     try:
-        expected = np.asarray(algorithm.scales(_weights(node), axis), np.float32)
+        expected = checked_scales(algorithm, _weights(node), axis, node.name)
     except QuantizationError as error:
         raise error.at(layer=node.name) from error
     found = np.asarray(entry.scale_w, np.float32)

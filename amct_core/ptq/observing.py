@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import Any, Callable, Dict, List, Mapping, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.config.ptq import PtqActivation
+from amct_core.contracts.calibrators import CheckedRun
+from amct_core.contracts.usage import Usage
 from amct_core.errors import ConfigError, QuantizationError
 from amct_core.extensions import Calibrator
 
@@ -60,14 +62,18 @@ def parameters_of(activation: PtqActivation, with_offset: bool) -> Dict[str, Any
     return {**activation.parameters, "with_offset": with_offset}
 
 
-def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Observer:
+def observer_for(
+    calibrator: Calibrator, parameters: Mapping[str, Any], layer: Optional[str] = None
+) -> Observer:
     """Return a new observer.
 
     Args:
         calibrator: a streaming one, or one that takes all batches.
         parameters: as :func:`parameters_of` returns them.
+        layer: name of the layer, or of all layers that read the blob, for messages.
 
     Raises:
+        PluginError: the calibrator fails, here or later, or breaks its contract.
         ConfigError: the calibrator knows activations with an offset only, and there is to be none;
             or it chooses among others, for which one observer is not enough; or a parameter is not
             one of its own.
@@ -81,11 +87,16 @@ def observer_for(calibrator: Calibrator, parameters: Mapping[str, Any]) -> Obser
             remedy="Calibrate in the simulator (amct ptq calibrate --engine simulator), or name "
             "one calibrator.",
         )
+    usage, with_offset = Usage(calibrator, layer), bool(parameters.get("with_offset", True))
     if calibrator.start is not None:
-        return calibrator.start(**_accepted(calibrator.name, calibrator.start, parameters))
+        accepted = _accepted(calibrator.name, calibrator.start, parameters)
+        with usage.running("start"):
+            run = calibrator.start(**accepted)
+        return CheckedRun(run, usage, with_offset=with_offset)
     assert calibrator.calibrate is not None
     accepted = _accepted(calibrator.name, calibrator.calibrate, parameters)
-    return KeptBatches(functools.partial(calibrator.calibrate, **accepted))
+    kept = KeptBatches(functools.partial(calibrator.calibrate, **accepted))
+    return CheckedRun(kept, usage, "calibrate", with_offset)
 
 
 def _bound(

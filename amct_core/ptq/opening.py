@@ -178,7 +178,7 @@ def _check_calibrators(
             continue
         with errors.collecting():
             try:
-                observer_for(calibrator, parameters_of(activation, config.activation_offset))
+                observer_for(calibrator, parameters_of(activation, config.activation_offset), name)
             except ConfigError as error:
                 raise error.at(file=config_file, layer=name) from error
             except QuantizationError as error:

@@ -117,6 +117,7 @@ def make_plan(
                 plugins.weight_algorithms.get(layer.weight.algorithm).bound({}, layer=node.name),
                 node.type.weights.output,
                 bool(layer.weight.channel_wise),
+                layer=node.name,
             )
         except QuantizationError as error:
             raise error.at(file=graph.file, layer=node.name) from error

@@ -8,6 +8,7 @@ from typing import Mapping, Optional, Tuple
 import attrs
 
 from amct_core import record as records
+from amct_core.contracts.usage import Usage
 from amct_core.deploy_choice import COMMANDS_DEFAULT, DeployChoice, deploy_choice
 from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError, QuantizationError
@@ -205,7 +206,8 @@ def write_models(
         if save_type != "Deploy":
             frontend.write_fake_quant(model, save_path, files)
         if deploy is not None:
-            deploy.write(model, save_path, files)
+            with Usage(deploy).running("write", tells_itself=True):
+                deploy.write(model, save_path, files)
         written = files.paths
     if deploy is not None:
         _log.info("deploy backend '%s' has written the model: %s", choice.name, choice.reason)

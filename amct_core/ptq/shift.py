@@ -8,20 +8,19 @@ activations, as in AMCT's SearchN layer.  It takes a pass of its own, because th
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any, Dict, Iterable
+from typing import Any, Dict, Iterable
 
 import attrs
 import numpy as np
 
-from amct_core.errors import AmctError, ConfigError
+from amct_core.contracts.preparation import prepare
+from amct_core.contracts.shifts import CheckedSearch
+from amct_core.errors import ConfigError
 from amct_core.extensions import ShiftSearch
 from amct_core.graph import Node
 from amct_core.ptq.engine import Array, Batch, Engine
 from amct_core.ptq.plan import CalibrationPlan
 from amct_core.record import Record
-
-if TYPE_CHECKING:
-    from amct_core.extensions.algorithms import ShiftSearcher
 
 
 def with_shifts(
@@ -43,6 +42,7 @@ def with_shifts(
     Raises:
         ConfigError: the search searches nothing.
         QuantizationError: outputs that are not finite; the message names the layer.
+        PluginError: the search fails, or breaks its contract.
     """
     if search.start is None:
         raise ConfigError(
@@ -50,31 +50,25 @@ def with_shifts(
             field="shift_n_algo",
             remedy="Name a search, such as search_n, or none at all.",
         )
-    if search.prepare is not None:
-        search.prepare()
+    prepare(search)
     graph = plan.fake_quantized()
     nodes = [each for each in graph.nodes if each.name in record and search.searches(each.type)]
     nodes = [each for each in nodes if each.name in plan.config.enabled]
-    searchers: Dict[str, ShiftSearcher] = {}
+    searchers: Dict[str, CheckedSearch] = {}
     run = engine.prepare(graph, [node.outputs[0] for node in nodes])
     for batch in itertools.islice(batches, plan.config.batch_num):
         outputs = run(batch)
         for node in nodes:
             y = outputs[node.outputs[0]]
             if node.name not in searchers:
-                searchers[node.name] = search.start(_deq_scale(node, record), _is_global(y))
-            _observe(searchers[node.name], node, y)
+                deq_scale, broadcast = _deq_scale(node, record), _is_global(y)
+                started = CheckedSearch.start(search, deq_scale, broadcast, node.name)
+                searchers[node.name] = started
+            searchers[node.name].observe(y)
     for name, searcher in searchers.items():
         shifts = tuple(int(n) for n in searcher.result())
         record = record.with_layer(name, attrs.evolve(record.get(name), shift_bit=shifts))
     return record
-
-
-def _observe(searcher: ShiftSearcher, node: Node, y: Array) -> None:
-    try:
-        searcher.observe(y)
-    except AmctError as error:
-        raise error.at(layer=node.name) from error
 
 
 def _deq_scale(node: Node, record: Record) -> Any:

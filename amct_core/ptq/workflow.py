@@ -82,6 +82,7 @@ def calibration_network(
             observer_for(
                 plugins.calibrators.get(group.activation.act_algo),
                 parameters_of(group.activation, network.config.activation_offset),
+                ", ".join(group.layers),
             )
     with FileSet() as files:
         frontend.write_calibration(plan, modified_model_file, modified_weights_file, files)

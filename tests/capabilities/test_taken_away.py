@@ -198,7 +198,7 @@ def test_the_workflow_ends_in_a_message_or_goes_another_way(name: str, tmp_path:
 
 def test_a_caffe_whose_import_ends_the_process_is_told_of(tmp_path: Path) -> None:
     refused(tmp_path, "import", "it cannot be used: pycaffe cannot be used: Check failed: error ==")
-    done = amct_lacking(tmp_path, "import", "doctor")
+    done = amct_lacking(tmp_path, "import", "doctor", "--for", "train")
     assert done.returncode == 1
     assert "FAIL  framework of caffe" in done.stdout
 

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/part.py": FEEDS_PART,
     "plugins/cpu_sim_backend/cpu_sim_backend/ptq/quantized_graph.py": WRITES,
     "amct_core/cli/checks.py": "names the programming language",
+    "amct_core/cli/purposes.py": "names the programming language",
     "amct_core/ptq/choice.py": WRITES,
     "plugins/amct_caffe/amct_caffe/checks/calibration.py": "imports modules of Python layers",
     "plugins/amct_caffe/amct_caffe/checks/caffe.py": "imports the modules of Python layers",

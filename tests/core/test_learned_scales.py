@@ -80,7 +80,12 @@ def test_saving_takes_scales_and_values_from_the_snapshot(monkeypatch: pytest.Mo
     def factors(clip_max: Any, clip_min: Any, fixed_min: bool, values: Any) -> Tuple[Any, int]:
         return values["kept"][0], 0
 
-    activation = ActivationAlgorithm("mine", min, min, factors, state=(StateVariable("kept"),))
+    def forward(x: Any, *bounds: Any, values: Any) -> Tuple[Any, Any, int]:
+        scale = values["kept"][0]
+        q = affine.quantize(x, affine.quant_scale(scale), 0)
+        return affine.dequantize(q, 0, scale), scale, 0
+
+    activation = ActivationAlgorithm("mine", forward, min, factors, state=(StateVariable("kept"),))
     for registry, item in (
         (PLUGINS.activation_algorithms, activation),
         (PLUGINS.weight_algorithms, MINE),

@@ -81,12 +81,14 @@ def apply(digits: DigitsModel, advice: str, config: str, output: str) -> None:
     amct(digits, "ptq", "config", *pair, "--base", config, "--apply", advice, "-o", output)
 
 
-def accuracy(digits: DigitsModel, files: tuple[str, str] | None = None) -> float:
-    """Return the accuracy of the saved model in integers, or of a float pair in Caffe."""
+def accuracy(
+    digits: DigitsModel, files: tuple[str, str] | None = None, prefix: str = "good/model"
+) -> float:
+    """Return the accuracy of a saved model in integers, or of a float pair in Caffe."""
     with np.load(digits.folder / "test.npz") as arrays:
         data, labels = arrays["data"], arrays["label"]
     if files is None:
-        amct(digits, "simulate", "good/model", "--data", "x.npz", "-o", "y.npz")
+        amct(digits, "simulate", prefix, "--data", "x.npz", "-o", "y.npz")
         with np.load(digits.folder / "y.npz") as arrays:
             return float(np.mean(arrays["prob"].argmax(axis=1) == labels))
     script = (
@@ -148,3 +150,17 @@ def test_its_advice_restores_the_accuracy(unsound: DigitsModel, found: dict[str,
     assert abs(accuracy(unsound) - float32) <= 0.005
     saved = report(unsound, "good/model", "--float", unsound.model, unsound.weights)
     assert all(each["harmless"] for each in saved["findings"])
+
+
+def test_its_advice_for_training_restores_the_accuracy(
+    unsound: DigitsModel, found: dict[str, Any]
+) -> None:
+    solver = unsound.folder / "retrain.prototxt"
+    solver.write_text(
+        f'net: "{unsound.model}" base_lr: 1e-4 lr_policy: "fixed" max_iter: 20 '
+        'test_iter: 5 test_interval: 20 test_initialization: false snapshot_prefix: "s"\n'
+    )
+    inputs = (unsound.model, unsound.weights, "--solver", str(solver), "-o", "retrained")
+    amct(unsound, "qat", "run", *inputs, "--apply", "advice.json")
+    float32 = accuracy(unsound, (unsound.model, unsound.weights))
+    assert accuracy(unsound, prefix="retrained/result/model") >= float32 - 0.005

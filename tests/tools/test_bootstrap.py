@@ -135,6 +135,7 @@ class Machine:
 def machine(tmp_path: Path) -> Machine:
     """Return a machine with a newer Python and no 3.9, whose pip finds a uv."""
     needed = ["tools/bootstrap.py", "requirements/dev.txt", "requirements/uv.txt", "pyproject.toml"]
+    needed += ["meta/pyproject.toml"]
     needed += [str(path.relative_to(ROOT)) for path in ROOT.glob("plugins/*/pyproject.toml")]
     for path in needed:
         target = tmp_path / "checkout" / path

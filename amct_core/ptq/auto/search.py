@@ -15,6 +15,7 @@ from typing import Callable, Dict, Mapping, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_core.contracts.fallbacks import CheckedFallback
 from amct_core.extensions.fallback import FallbackStrategy, Ranking
 from amct_core.ptq.auto.candidate import Candidate, Measurement, Recipe
 from amct_core.ptq.auto_calibration.search import RolledBack, Verdict
@@ -103,7 +104,8 @@ class _Search:
             holds = self.holds(recipe, tuple(names))
             return Verdict(holds, self.tried[self.candidate(recipe, tuple(names))].drop)
 
-        found = search_layers(strategy.start(ranking), tuple(self.macs), judge) or frozenset()
+        started = CheckedFallback.start(strategy, ranking)
+        found = search_layers(started, tuple(self.macs), judge) or frozenset()
         return [name for name, _ in ranking if name in found]
 
     def shortest_prefix(self, recipe: Recipe, order: Sequence[str]) -> Optional[int]:

@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.usage import Usage
 from amct_core.errors import AutoCalibrationError
 from amct_core.extensions.fallback import Sensitivity
 from amct_core.graph import Graph, Node
@@ -63,7 +64,8 @@ def _score(
     q = affine.quantize(x, affine.quant_scale(scale), offset)
     reference = _output(graph.node(name), x)
     other = _output(quantized.node(name), affine.dequantize(q, offset, scale))
-    score = sensitivity.compare(reference, other)
+    with Usage(sensitivity, name).running("compare"):
+        score = sensitivity.compare(reference, other)
     if not _is_number(score):
         raise AutoCalibrationError(
             f"compare returned {score!r}; expected a number.",

@@ -18,6 +18,7 @@ import attrs
 from amct_core import record as records
 from amct_core.config import ptq_json
 from amct_core.config.error_list import ErrorList
+from amct_core.contracts.fallbacks import CheckedFallback
 from amct_core.deploy_choice import DeployChoice
 from amct_core.distinct_files import check_distinct
 from amct_core.errors import ConfigError
@@ -247,7 +248,8 @@ def _ranking(trials: _Trials, request: Request) -> Ranking:
 
 
 def _search(trials: _Trials, ranking: Ranking, strategy: FallbackStrategy) -> bool:
-    return search(strategy.start(ranking), trials.layers, trials.judge) is not None
+    started = CheckedFallback.start(strategy, ranking)
+    return search(started, trials.layers, trials.judge) is not None
 
 
 def _check_metric(verdict: Verdict) -> None:

@@ -15,9 +15,11 @@ from typing import Iterable
 import attrs
 import numpy as np
 
-from amct_core.errors import PluginError, QuantizationError
+from amct_core.contracts.preparation import prepare
+from amct_core.contracts.roundings import check_rounding
+from amct_core.contracts.usage import Usage
+from amct_core.errors import QuantizationError
 from amct_core.extensions import WeightRounding
-from amct_core.graph import Node
 from amct_core.numerics import affine
 from amct_core.ptq.engine import Array, Batch, Engine
 from amct_core.ptq.improvements import unfolding
@@ -39,11 +41,10 @@ def with_rounding(
 
     Raises:
         QuantizationError: there are no batches, or one gives NaN or infinity; names the layer.
-        PluginError: the plugin gives what are no integers beside the weights.
+        PluginError: the plugin fails, or gives what are no integers beside the weights.
         ModelError: a layer cannot be run.
     """
-    if rounding.prepare is not None:
-        rounding.prepare()
+    prepare(rounding)
     for name in [layer.name for layer in model.layers if layer.weights is not None]:
         reason = unfolding.obstacle(model.graph.node(name))
         if reason is not None:
@@ -69,11 +70,10 @@ def _integers(
     node = model.graph.node(layer.name)
     assert layer.weights is not None and layer.provenance.scale_w is not None
     nearest = unfolding.rows(node, layer.weights)
-    run = rounding.start(
-        unfolding.rows(node, np.asarray(node.weights[0], np.float32)),
-        unfolding.row_scales(node, layer.provenance.scale_w),
-        nearest,
-    )
+    usage = Usage(rounding, layer.name)
+    rows = unfolding.rows(node, np.asarray(node.weights[0], np.float32))
+    with usage.running("start"):
+        run = rounding.start(rows, unfolding.row_scales(node, layer.provenance.scale_w), nearest)
     upstream = engine.prepare(model, [layer.input_value])
     for batch in batches:
         x = upstream(batch)[layer.input_value]
@@ -81,8 +81,12 @@ def _integers(
         x_q = affine.dequantize(q, layer.offset, layer.provenance.scale_d)
         # One sample at a time: columns repeat each number once per place of the kernel.
         for sample in range(len(x_q)):
-            run.observe(unfolding.columns(node, x_q[sample : sample + 1]))
-    found = _checked(run.result(), nearest, rounding, node)
+            columns = unfolding.columns(node, x_q[sample : sample + 1])
+            with usage.running("observe"):
+                run.observe(columns)
+    with usage.running("result"):
+        found = run.result()
+    found = check_rounding(usage, found, nearest)
     _log.info(
         "layer '%s': %d of %d weights are not rounded to the nearest",
         layer.name,
@@ -90,19 +94,6 @@ def _integers(
         found.size,
     )
     return found.reshape(layer.weights.shape)
-
-
-def _checked(found: Array, nearest: Array, rounding: WeightRounding, node: Node) -> Array:
-    """Return what a plugin gives if it is int8 and at most one step from the nearest integers."""
-    fits = isinstance(found, np.ndarray) and found.dtype == np.int8 and found.shape == nearest.shape
-    if not fits or np.abs(found.astype(np.int16) - nearest).max(initial=0) > 1:
-        what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else repr(found)
-        raise PluginError(
-            f"weight rounding '{rounding.name}' gives {what} for layer '{node.name}'; expected "
-            f"int8 {nearest.shape}, each at most 1 from the nearest integer.",
-            remedy="Leave --weight-rounding out, or tell the author of the plugin.",
-        )
-    return found
 
 
 def _with_weights(model: QuantizedModel, layer: QuantizedLayer, weights: Array) -> QuantizedModel:

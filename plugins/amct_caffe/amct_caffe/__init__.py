@@ -31,7 +31,7 @@ from amct_caffe.ptq_api import (
 from amct_caffe.user_modules import complete_user_modules
 from amct_core.logging import configure_for_script
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 amct = sys.modules[__name__]
 """This package under the name that AMCT's documentation uses."""

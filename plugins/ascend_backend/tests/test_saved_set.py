@@ -267,3 +267,10 @@ def test_damaged_digests_are_an_error_that_names_the_file(first: str, digests: s
 def test_what_is_beside_the_digests_is_as_amct_has_it(first: str) -> None:
     content = json.loads(Path(name_map_file(first)).read_text())
     assert list(content) == ["name", "graph", "digests"]
+
+
+def test_a_map_of_names_that_holds_no_object_is_an_error(first: str) -> None:
+    Path(f"{first}_quant.json").write_text("null")
+    done = run("lint", first)
+    assert done.exit_code == 1
+    assert "it holds NoneType; expected an object of layer names" in done.output

@@ -9,6 +9,8 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.layer_types import checked_accumulators
+from amct_core.contracts.usage import Usage
 from amct_core.errors import (
     AmctError,
     EnvironmentUnsuitableError,
@@ -95,6 +97,8 @@ def told_with(layer: str) -> Iterator[None]:
     try:
         yield
     except AmctError as error:
+        if error.layer is not None:
+            raise
         raise error.at(layer=layer) from error
     except MemoryError as error:
         raise EnvironmentUnsuitableError(
@@ -155,7 +159,8 @@ def float_layer(node: Node, inputs: Sequence[Array]) -> Sequence[Array]:
         ModelError: they are not as many as the network gives it.
     """
     assert node.type.run is not None
-    outputs = node.type.run(node, inputs)
+    with Usage(node.type, node.name).running("run", tells_itself=True):
+        outputs = node.type.run(node, inputs)
     if len(outputs) != len(node.outputs):
         raise ModelError(
             f"it has {len(node.outputs)} outputs; {len(outputs)} can be simulated.",
@@ -180,9 +185,9 @@ def accumulators(node: Node, tensor: QuantizedTensor) -> NDArray[np.int32]:
 
     Raises:
         QuantizationError: one does not fit int32; the message names it and its channel.
+        PluginError: the integer rule of a plugin fails, or breaks its contract.
     """
-    assert node.type.accumulate is not None
-    accumulator = node.type.accumulate(node, tensor.centered)
+    accumulator = checked_accumulators(node, tensor.centered)
     low, high = int(accumulator.min(initial=0)), int(accumulator.max(initial=0))
     if low < _INT32.min or high > _INT32.max:
         worst = high if high > _INT32.max else low

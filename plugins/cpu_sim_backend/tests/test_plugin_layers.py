@@ -14,7 +14,7 @@ from amct_caffe.model.formats.prototxt import document as documents
 from amct_caffe.model.network import CaffeNetwork
 from amct_caffe.model.to_graph import to_graph
 from amct_core import plugins
-from amct_core.errors import ModelError
+from amct_core.errors import ModelError, PluginError
 from amct_core.extensions import LayerType
 from amct_core.graph import Graph
 from cpu_sim_backend import Simulator
@@ -214,3 +214,42 @@ class TestParts:
     def test_a_part_that_comes_twice_is_a_conflict(self, part: str) -> None:
         one, two = (LayerType("Gain", **{part: lambda *_: None}) for _ in range(2))
         assert one.joined(two) is None
+
+
+WRONG_RULES = {
+    "floats": ("RIGHT * np.float64(1)", ("accumulate gave float64 (5, 3, 4, 4)", "int64 array")),
+    "None": ("None", ("accumulate gave None", "expected an int64 array")),
+    "a wrong shape": (
+        "RIGHT[:, :2]",
+        ("accumulate gave an array of shape (5, 2, 4, 4)", "expected (5, 3, 4, 4)"),
+    ),
+    "another batch": ("RIGHT[:1]", ("shape (1, 3, 4, 4)", "expected (5, 3, 4, 4)")),
+    "an exception": ("1 / 0", ("accumulate failed with ZeroDivisionError: division by zero.",)),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_RULES)
+def test_a_mistake_of_an_integer_rule_is_one_message(
+    install: Callable[[str], None], data: np.ndarray, name: str
+) -> None:
+    made, said = WRONG_RULES[name]
+    head, _, right = SIMULATED.partition("    return centered")
+    rule = f"    RIGHT = centered{right}".replace("\n@hookimpl", f"    return {made}\n\n@hookimpl")
+    source = head + rule.replace('"Gain",', '"Gain", shape=same_shape,')
+    install(source.replace("import LayerType", "import LayerType, same_shape"))
+    simulator = Simulator.from_graph(graph())
+    with pytest.raises(PluginError) as caught:
+        simulator.run({"data": data}, ["out"])
+    for part in ("layer 'gain': plugin 'turn_and_gain', layer type 'Gain': ", *said):
+        assert part in str(caught.value)
+
+
+def test_an_exception_in_float_numbers_is_one_message(
+    install: Callable[[str], None], data: np.ndarray
+) -> None:
+    install(SIMULATED.replace("    x = inputs[0]\n", "    x = inputs[77]\n"))
+    simulator = Simulator.from_graph(graph())
+    with pytest.raises(PluginError, match="run failed with IndexError") as caught:
+        simulator.run({"data": data}, ["out"])
+    assert "layer 'turn': plugin 'turn_and_gain', layer type 'Turn': " in str(caught.value)
+    assert isinstance(caught.value.__cause__, IndexError)

@@ -44,7 +44,7 @@ class TestHelp:
     def test_it_lists_commands_and_groups_with_their_help(self, amct: Amct) -> None:
         done = amct("--help")
         assert done.status == 0
-        for line in ("doctor +Check that", "plugins +List what", "qat +Quantization-aware"):
+        for line in ("doctor +Say what", "plugins +List what", "qat +Quantization-aware"):
             assert re.search(f"^  {line}", done.out, re.MULTILINE)
 
     def test_a_group_lists_its_commands(self, amct: Amct) -> None:
@@ -132,6 +132,20 @@ class TestExitStatus:
         assert done.status == 130
         assert done.err.strip() == "Interrupted."
 
+    def test_an_interruption_while_the_command_is_imported_is_told_alike(self) -> None:
+        code = (
+            "import sys\n"
+            "class Interrupted:\n"
+            "    def find_spec(name, path, target=None):\n"
+            "        if name == 'amct_core.cli.main':\n"
+            "            raise KeyboardInterrupt\n"
+            "sys.meta_path.insert(0, Interrupted)\n"
+            "from amct_core.__main__ import main\n"
+            "main()\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
     def test_a_bug_leaves_a_report_with_its_traceback(
         self, amct_process: Amct, tmp_path: Path
     ) -> None:
@@ -142,6 +156,38 @@ class TestExitStatus:
         report = Path(done.err.split("A report is in ")[1].split(": ")[0])
         assert "Traceback" in report.read_text()
         report.unlink()
+
+    def test_an_error_inside_a_plugin_is_one_message_and_a_file_with_its_traceback(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        body = (
+            "from amct_core.contracts.usage import Usage\n"
+            "        search = ShiftSearch(name='mistaken', provider='mine')\n"
+            "        with Usage(search, 'conv').running('observe'):\n"
+            "            1 / 0"
+        )
+        add_plugin("mine", command_plugin(body))
+        done = amct("test")
+        assert done.status == 1
+        first, second = done.err.splitlines()
+        assert first.startswith(
+            "Error: layer 'conv': plugin 'mine', shift-N search 'mistaken': observe failed with "
+            "ZeroDivisionError: division by zero."
+        )
+        report = Path(second.partition("The traceback, for its author, is in ")[2].rstrip("."))
+        text = report.read_text()
+        report.unlink()
+        for part in ("mine_module.py", "1 / 0", "direct cause", "PluginError"):
+            assert part in text
+        debug = amct("--debug", "test").err
+        assert "mine_module.py" in debug and "direct cause" in debug
+
+    def test_an_error_of_a_plugin_that_has_no_traceback_of_its_own_is_a_message_alone(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        body = "from amct_core.errors import PluginError; raise PluginError('bad.')"
+        add_plugin("mine", command_plugin(body))
+        assert amct("test").err == "Error: bad.\n"
 
 
 class TestLogging:

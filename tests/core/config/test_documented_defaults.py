@@ -1,94 +1,77 @@
-"""The tables of keys in the documentation say the defaults that the data classes have."""
+"""The reference of the configuration says every key that is read, with the default it has."""
 
 from __future__ import annotations
 
-import json
 import re
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Dict, Iterator
 
-import attrs
 import pytest
 
-from amct_core import deploy_choice
-from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
-from amct_core.config.ptq import PtqActivation, PtqConfig, PtqLayer, PtqWeight
+from amct_core.config.forms import PTQ, QAT
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-FROM_ELSEWHERE = {"clip_max", "clip_min", "fixed_min", "channel_wise"}
-"""The data classes have None: the default comes from data, network or layer type."""
 
-STATES = {"train_state", "test_state"}
-"""The data classes say nothing: the file of the network does."""
-
-SECTIONS = {"layers", "activation", "weight", "others"}
-
-CLASSES: dict[str, dict[str, Any]] = {
-    "user-guide.md": {
-        "": QatConfig(),
-        "<layer>.": LayerConfig(),
-        "<layer>.retrain_data_config.": ActivationConfig(),
-        "<layer>.retrain_weight_config.": WeightConfig(),
-    },
-    "ptq-config.md": {
-        "": PtqConfig(),
-        "<layer>.": PtqLayer(),
-        "<layer>.activation_quant_params.": PtqActivation(),
-        "<layer>.weight_quant_params.": PtqWeight(),
-    },
+NOT_LISTED = {
+    # Accepted for AMCT's sake, and always INT8.
+    "<layer>.retrain_data_config.dst_type",
+    "<layer>.retrain_weight_config.dst_type",
 }
-"""The data classes by page and prefix of their keys."""
-
-KEYS = {"enabled": "quant_enable"}
-"""What a file calls a field, if not as the class does."""
 
 
-OF_THE_ENTRANCE = (
-    f"{deploy_choice.API_DEFAULT.name}` from Python, "
-    f"`{deploy_choice.COMMANDS_DEFAULT.name}` from the commands"
-)
-"""What is said of the deploy backend: the data class has None."""
+@pytest.fixture(scope="module", params=["qat", "ptq"])
+def form(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def documented(page: str) -> dict[str, str]:
-    """Return the default that the table gives each key, by path."""
-    table = (DOCS / page).read_text().split("| key | values | default |\n")[1].split("\n\n")[0]
-    found, section = {}, ""
-    for row in table.splitlines()[1:]:
-        keys, *_, default = (cell.strip() for cell in row.strip("|").split("|"))
-        for key in re.findall(r"`([^`]+)`", keys):
-            section = key.rpartition(".")[0] if key.startswith("<layer>") else section
-            path = key.replace("….", f"{section}.")
-            found[path] = default.strip("`")
-    return found
+@pytest.fixture(scope="module")
+def listed(form: str) -> Dict[str, str]:
+    """What the page says of each key."""
+    sys.path.insert(0, str(DOCS / "_ext"))
+    try:
+        import config_keys
+    finally:
+        sys.path.remove(str(DOCS / "_ext"))
+    entries = config_keys.keys(DOCS / "reference/configuration.md", form).split("\n\n")
+    pairs = (entry.split("\n: ") for entry in entries)
+    return {key: words for names, words in pairs for key in re.findall(r"`([^`]+)`", names)}
 
 
-def defaults(page: str) -> dict[str, Any]:
-    """Return the defaults of the data classes, by path."""
-    return {
-        prefix + KEYS.get(key, key): value
-        for prefix, config in CLASSES[page].items()
-        for key in attrs.fields_dict(type(config))
-        if key not in SECTIONS
-        for value in [getattr(config, key)]
-    }
+def read(form: str) -> Iterator[str]:
+    """Yield the keys that are read from a file."""
+    keys = {"qat": QAT, "ptq": PTQ}[form].keys
+    yield from keys.whole
+    for entry, below in keys.entry.items():
+        yield from [f"<layer>.{entry}.{key}" for key in below] or [f"<layer>.{entry}"]
+
+
+def test_every_key_that_is_read_is_listed_and_no_other(form: str, listed: Dict[str, str]) -> None:
+    assert set(read(form)) - NOT_LISTED == set(listed)
+
+
+def test_every_key_has_a_meaning_without_marks_of_docstrings(listed: Dict[str, str]) -> None:
+    for key, words in listed.items():
+        assert len(words.split(" Default:")[0].split()) >= 2, key
+        assert "``" not in words and ":data:" not in words and "(ours)" not in words, key
 
 
 @pytest.mark.parametrize(
-    ("page", "path"), [(page, path) for page in CLASSES for path in defaults(page)]
+    ("form", "key", "end"),
+    [
+        ("qat", "batch_num", "Default: `1`."),
+        ("qat", "shift_n_algo", "Default: `search_n_v2`."),
+        ("qat", "<layer>.retrain_data_config.clip_lr_mult", "Default: `1`."),
+        ("qat", "<layer>.retrain_data_config.init_algo", "Default: `ifmr`."),
+        ("qat", "<layer>.retrain_data_config.clip_max", "found from data."),
+        ("qat", "batch_norm", "One of `keep`, `fold`; a key of ours. Default: `keep`."),
+        ("ptq", "activation_offset", "Default: `true`."),
+        ("ptq", "<layer>.activation_quant_params.search_range", "Default: `[0.7, 1.3]`."),
+        ("ptq", "<layer>.activation_quant_params.num_of_bins", "Default: `4096`."),
+    ],
+    indirect=["form"],
 )
-def test_the_guide_says_the_default_of_each_key(page: str, path: str) -> None:
-    said, is_so = documented(page)[path], defaults(page)[path]
-    if path.rpartition(".")[2] in FROM_ELSEWHERE:
-        assert is_so is None
-    elif path == "deploy_backend":
-        assert is_so is None and said == OF_THE_ENTRANCE
-    elif path in STATES:
-        assert not is_so.is_given
-    else:
-        assert said == (is_so if isinstance(is_so, str) else json.dumps(is_so).removesuffix(".0"))
-
-
-@pytest.mark.parametrize("page", CLASSES)
-def test_the_guide_names_no_other_key(page: str) -> None:
-    assert documented(page).keys() == defaults(page).keys()
+def test_defaults_are_those_of_amcts_documentation(
+    form: str, listed: Dict[str, str], key: str, end: str
+) -> None:
+    assert listed[key].endswith(end)

@@ -80,3 +80,7 @@ def test_a_section_is_an_object_with_known_keys_each_once() -> None:
         with pytest.raises(ConfigError, match="unknown key; expected one of algo") as caught:
             section(**{key: 1}).check_keys(("algo",))
         assert caught.value.remedy == remedy
+
+
+def test_a_byte_order_mark_in_front_is_ignored() -> None:
+    assert parse_json('\ufeff{"a": 1}') == {"a": 1}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from attrs.validators import gt, in_, optional
 
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import ConfigError, ConfigTypeError, PluginError
 from amct_core.extensions import (
     ActivationAlgorithm,
@@ -165,7 +166,7 @@ def test_gradients_are_those_of_what_is_learned(found: Any) -> None:
     mine = ActivationAlgorithm("mine", min, backward, min, learned=(LearnedParameter("a"),))
     x, values = np.zeros(1, np.float32), {"a": np.zeros(1)}
     with pytest.raises(PluginError, match=r"algorithm 'mine': backward returned .*'a' \(1,\)"):
-        mine.run_backward(x, x, None, 1.0, 0.0, True, values)
+        CheckedActivation(mine, None).backward(x, x, None, 1.0, 0.0, True, values=values)
 
 
 @pytest.mark.parametrize(
@@ -175,5 +176,6 @@ def test_values_that_were_not_declared_are_refused_with_name_and_shape(found: An
     mine = ActivationAlgorithm(
         "mine", min, min, min, state=(StateVariable("a"),), observe=lambda *_, values: found
     )
+    x = np.zeros(1, np.float32)
     with pytest.raises(PluginError, match=r"algorithm 'mine': observe returned .*'a' \(1,\)"):
-        mine.new_values(np.zeros(1, np.float32), 1.0, 0.0, True, {"a": np.zeros(1)})
+        CheckedActivation(mine, None).new_values(x, 1.0, 0.0, True, values={"a": np.zeros(1)})

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from amct_core import hookspecs
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.graph import Graph, Node
 from amct_core.graph.attributes import Quant
 from amct_core.plugins import Registries, create_host
@@ -122,15 +123,16 @@ def test_an_activation_algorithm_that_learns_and_keeps_more(
     assert [blob.name for blob in algorithm.blobs] == ["slack", "largest"]
     x = np.linspace(-4, 2, 7, dtype=np.float32)
     values = {"slack": np.float32([0.25]), "largest": np.float32([1.0])}
-    found = algorithm.new_values(x, 1.0, 0.0, False, values)
+    checked = CheckedActivation(algorithm, None)
+    found = checked.new_values(x, 1.0, 0.0, False, values=values)
     assert {name: value.tolist() for name, value in found.items()} == {"largest": [4.0]}
     values = {**values, **found}
     y = np.empty_like(x)
-    factors = algorithm.run_forward(x, y, 1.0, 0.0, False, values)
-    assert factors == algorithm.run_factors(1.0, 0.0, False, values)
+    factors = checked.forward(x, y, 1.0, 0.0, False, values=values)
+    assert factors == checked.factors(1.0, 0.0, False, values=values)
     assert factors == (np.float32(2.25 / 127), 0)
     bottom_diff = np.empty_like(x)
-    gradients = algorithm.run_backward(x, np.ones_like(x), bottom_diff, 1.0, 0.0, False, values)
+    gradients = checked.backward(x, np.ones_like(x), bottom_diff, 1.0, 0.0, False, values=values)
     assert gradients[:2] == (0.0, 0.0)
     assert gradients[2]["slack"].tolist() == [-2.0]  # of -4 and -3, which are clipped
     assert bottom_diff.tolist() == [0, 0, 1, 1, 1, 1, 1]

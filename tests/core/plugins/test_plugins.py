@@ -246,6 +246,43 @@ class TestPluginsThatDoNotLoad:
         for word in ("'mine'", "mine_module", "amct_shift_search,", "amct_shift_searches"):
             assert word in message
 
+    @pytest.mark.parametrize(
+        ("source", "said"),
+        [
+            ("", ("has no hook, so that it adds nothing", "@hookimpl", "amct_shift_searches")),
+            ("def searches():\n    return []\n", ("has no hook", "@hookimpl")),
+            (
+                "def amct_shift_searches():\n    return []\n",
+                ("has amct_shift_searches without @hookimpl", "never called"),
+            ),
+            (
+                hook_returning("[]") + "\ndef amct_calibrators():\n    return []\n",
+                ("has amct_calibrators without @hookimpl", "never called"),
+            ),
+        ],
+        ids=["empty", "functions of other names", "not marked", "one of two is not marked"],
+    )
+    def test_a_plugin_that_adds_nothing_is_a_warning(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        source: str,
+        said: tuple[str, ...],
+    ) -> None:
+        host = create_host([make_plugin("mine", source)])
+        (record,) = caplog.records
+        assert record.levelno == logging.WARNING
+        message = record.getMessage()
+        for word in ("plugin 'mine' (entry point mine_module)", *said):
+            assert word in message
+        assert host.failed == []
+
+    def test_those_that_are_installed_with_the_product_are_no_warning(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        create_host(plugins.installed_entry_points())
+        assert caplog.records == []
+
 
 class TestNonsense:
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.demo import network
 from amct_caffe.training import workflow as training
+from amct_core.cli.installing import ABOUT_FOLDER, ours, pip_install
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.file_names import deploy_files, work_files
 from amct_core.files import write_atomically
@@ -120,7 +121,7 @@ def _evaluate(
     except ImportError as error:
         raise EnvironmentUnsuitableError(
             "the integer simulation is not installed.",
-            remedy="Run: pip install amct-cpu-sim-backend",
+            remedy=f"Run: {pip_install(ours('amct-cpu-sim-backend'))}. {ABOUT_FOLDER}",
         ) from error
     from amct_caffe.runtime.executor import accuracy_of
 

@@ -7,6 +7,7 @@ from typing import Optional, Sequence, Tuple
 
 from amct_caffe.model.expected_blob import ExpectedBlob
 from amct_caffe.model.formats.prototxt.layer import Layer
+from amct_core.contracts.usage import Usage
 from amct_core.extensions import LayerType, Role
 from amct_core.graph.attributes import Attributes, Data, Opaque
 from amct_core.plugins import registries
@@ -79,9 +80,10 @@ def attributes_of(layer: Layer) -> Attributes:
     Raises:
         ModelError: a required parameter is missing, or a size is given in a way that Caffe refuses.
     """
-    read = layer_type(layer).attributes
-    if read is not None:
-        return read(layer)
+    known = layer_type(layer)
+    if known.attributes is not None:
+        with Usage(known, layer.name).running("attributes", tells_itself=True):
+            return known.attributes(layer)
     return Data() if role_of(layer) is Role.DATA else Opaque()
 
 

@@ -13,7 +13,7 @@ def value_of(path: str, key: str) -> Any:
     """Return what stands under ``key``; an empty mapping where nothing does.
 
     Raises:
-        FileFormatError: the file is no JSON.
+        FileFormatError: the file is no JSON object.
         AmctError: it cannot be read.
     """
     try:
@@ -22,5 +22,11 @@ def value_of(path: str, key: str) -> Any:
         raise FileFormatError(
             f"it is no JSON: {error}.", file=path, remedy="Save the model again."
         ) from error
+    if not isinstance(content, dict):
+        raise FileFormatError(
+            f"it holds {type(content).__name__}; expected an object of layer names.",
+            file=path,
+            remedy="Save the model again.",
+        )
     nothing: Mapping[str, Any] = {}
-    return content.get(key, nothing) if isinstance(content, dict) else nothing
+    return content.get(key, nothing)

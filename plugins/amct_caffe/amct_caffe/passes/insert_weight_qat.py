@@ -128,6 +128,7 @@ class InsertWeightQat(Pass[CaffeNetwork]):
                 planned.output_axis,
                 bool(planned.config.weight.channel_wise),
                 scale.gamma if scale is not None else None,
+                layer=planned.name,
             )
         except QuantizationError as error:
             raise error.at(file=weights_file, layer=planned.name) from error

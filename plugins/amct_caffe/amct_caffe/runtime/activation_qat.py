@@ -23,6 +23,7 @@ from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedCalibration, processes, update_record
 from amct_caffe.runtime.shape_recorder import ShapeRecorder
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import QuantizationError, TrainingError
 from amct_core.numerics.clipping import ValueRange
 from amct_core.plugins import registries
@@ -40,13 +41,18 @@ class ActivationQAT(Layer):  # type: ignore[misc]
     def setup(self, bottom: Any, top: Any) -> None:
         """Read ``param_str`` and, in a fresh net, make the blobs."""
         self._parameters = from_param_str(ActivationParameters, self.param_str)
-        parameters, names = self._parameters, ", ".join(self._parameters.layers)
-        algorithm = registries().activation_algorithms.get(parameters.algo)
-        self._algorithm = algorithm.bound(parameters.algo_parameters or {}, layer=names)
+        parameters = self._parameters
+        self._layers = ", ".join(parameters.layers)
+        self._algorithm = (
+            registries()
+            .activation_algorithms.get(parameters.algo)
+            .bound(parameters.algo_parameters or {}, layer=self._layers)
+        )
+        self._checked = CheckedActivation(self._algorithm, self._layers)
         self._calibrator = (
             registries()
             .calibrators.get(parameters.init_algo)
-            .bound(parameters.init_algo_parameters or {}, layer=names)
+            .bound(parameters.init_algo_parameters or {}, layer=self._layers)
             if parameters.init_algo is not None
             else None
         )
@@ -62,7 +68,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
                 self.blobs.add_blob(*blob.shape)
                 self.blobs[len(self.blobs) - 1].data[...] = blob.initial
         # What takes time once is done here, so that no iteration is slower than the others.
-        prepare(self._algorithm, self._calibrator)
+        prepare(self._layers, self._algorithm, self._calibrator)
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """Shape the top like the bottom."""
@@ -85,8 +91,10 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         self._values = self._values_for(state, x)
         if self._shape_recorder is not None and self.phase == TEST:
             self._shape_recorder.see(bottom[0].shape)
-        scale, offset = self._algorithm.run_forward(x, top[0].data, *self._bounds, self._values)
         first_factors = self.phase != TEST and state.forwards == self._parameters.batch_num
+        scale, offset = self._checked.forward(
+            x, top[0].data, *self._bounds, values=self._values, thorough=first_factors
+        )
         if first_factors:
             self._record(scale, offset, bottom[0].shape)
             if self._shape_recorder is not None:
@@ -97,12 +105,12 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
         The gradients are those at the parameters that the forward pass took.
         """
-        d_clip_max, d_clip_min, learned = self._algorithm.run_backward(
+        d_clip_max, d_clip_min, learned = self._checked.backward(
             bottom[0].data,
             top[0].diff,
             bottom[0].diff if propagate_down[0] else None,
             *self._bounds,
-            self._values,
+            values=self._values,
         )
         if self._gradients_count:
             # Added, not assigned: with iter_size > 1 earlier passes are in there already.
@@ -127,7 +135,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             raise TrainingError(
                 f"a TEST pass met clip bounds that are not initialised: that takes "
                 f"{parameters.batch_num} TRAIN forwards (batch_num); {state.forwards} have run.",
-                layer=", ".join(parameters.layers),
+                layer=self._layers,
                 remedy="Set test_initialization: false, and test_interval of at least batch_num.",
             )
         # Not written back: a TEST pass changes nothing that training reads.
@@ -151,24 +159,23 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         algorithm, parameters = self._algorithm, self._parameters
         if not algorithm.blobs:
             return {}
-        names = ", ".join(parameters.layers)
         arrays = [self.blobs[i].data for i in range(_FIRST_VALUE, len(self.blobs))]
-        values = values_of(algorithm, arrays, names)
+        values = values_of(algorithm, arrays, self._layers)
         if self.phase == TEST or not (algorithm.initialise or algorithm.observe):
             return values
         initialising = algorithm.initialise and state.forwards <= parameters.batch_num
         if not (initialising or algorithm.observe):
             return values
-        found = algorithm.new_values(
+        found = self._checked.new_values(
             processes().whole(x),  # that of all processes: they must find the same
             *self._bounds,
-            values,
-            state.forwards if initialising else None,
+            values=values,
+            batch=state.forwards if initialising else None,
         )
         for blob, array in zip(algorithm.blobs, arrays):
             if blob.name in found:
                 array[...] = found[blob.name]
-        return values_of(algorithm, arrays, names)
+        return values_of(algorithm, arrays, self._layers)
 
     def _calibrated(self, state: BoundState, x: NDArray[np.float32]) -> BoundState:
         """Return the state with bounds from ``x`` and the batches before it."""
@@ -179,7 +186,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             self._seen = self._seen.observed(x)
             scale, offset = calibration.result()
         except QuantizationError as error:
-            raise error.at(layer=", ".join(parameters.layers)) from error
+            raise error.at(layer=self._layers) from error
         state = calibrated(state, scale, offset, parameters.fixed_min)
         if state.forwards < parameters.batch_num:
             calibration.keep()
@@ -190,7 +197,9 @@ class ActivationQAT(Layer):  # type: ignore[misc]
 
     def _restart(self) -> None:
         self._calibration = (
-            SharedCalibration(self._calibrator) if self._calibrator is not None else None
+            SharedCalibration(self._calibrator, self._layers)
+            if self._calibrator is not None
+            else None
         )
         self._seen = ValueRange()
 
@@ -200,7 +209,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
             _log.warning(
                 "layer '%s': training was interrupted after %d of %d batches of initialisation; "
                 "initialisation starts again",
-                ", ".join(self._parameters.layers),
+                self._layers,
                 state.forwards,
                 self._parameters.batch_num,
             )
@@ -215,7 +224,7 @@ class ActivationQAT(Layer):  # type: ignore[misc]
         )
         _log.info(
             "layer '%s': activation factors after %d batches: scale_d %.9g, offset_d %d",
-            ", ".join(parameters.layers),
+            self._layers,
             parameters.batch_num,
             scale,
             offset,

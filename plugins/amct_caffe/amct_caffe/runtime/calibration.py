@@ -12,8 +12,8 @@ from typing import Any
 
 from amct_caffe.qat.parameters import CalibrationParameters, from_param_str
 from amct_caffe.qat.recording import activation_factors, records
+from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import Layer
-from amct_core.errors import AmctError
 from amct_core.plugins import registries
 from amct_core.ptq import kept_batches, progress
 from amct_core.ptq.observing import observer_for, require_finite
@@ -28,9 +28,9 @@ class Calibration(Layer):  # type: ignore[misc]
         """Read ``param_str`` and begin a calibration."""
         self._parameters = from_param_str(CalibrationParameters, self.param_str)
         calibrator = registries().calibrators.get(self._parameters.algo)
-        if calibrator.prepare is not None:
-            calibrator.prepare()
-        self._observer = observer_for(calibrator, self._parameters.options)
+        layers = ", ".join(self._parameters.layers)
+        prepare(layers, calibrator)
+        self._observer = observer_for(calibrator, self._parameters.options, layers)
         self._seen = 0
 
     def reshape(self, bottom: Any, top: Any) -> None:
@@ -66,10 +66,7 @@ class Calibration(Layer):  # type: ignore[misc]
 
     def _record(self, shape: Any) -> None:
         parameters = self._parameters
-        try:
-            scale, offset = self._observer.result()
-        except AmctError as error:
-            raise error.at(layer=", ".join(parameters.layers)) from error
+        scale, offset = self._observer.result()
         records.update(
             parameters.record_file,
             lambda record: activation_factors(record, parameters.layers, scale, offset, shape),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Optional
+
+from amct_core.contracts import preparation
 
 
-def prepare(*algorithms: Any) -> None:
-    """Call ``prepare`` of each algorithm that has one; None stands for no algorithm."""
+def prepare(layer: str, *algorithms: Optional[preparation.Prepared]) -> None:
+    """Let each algorithm prepare for ``layer``; None stands for no algorithm."""
     for algorithm in algorithms:
-        if algorithm is not None and algorithm.prepare is not None:
-            algorithm.prepare()
+        if algorithm is not None:
+            preparation.prepare(algorithm, layer)

@@ -27,6 +27,7 @@ from amct_caffe.qat.values import values_of
 from amct_caffe.runtime.preparation import prepare
 from amct_caffe.runtime.pycaffe import TEST, Layer
 from amct_caffe.runtime.ranks.processes import SharedShiftSearch, update_record
+from amct_core.contracts.activations import CheckedActivation
 from amct_core.errors import PluginError, TrainingError
 from amct_core.folding import batch_norm_values, scale_values
 from amct_core.numerics import bn_fold
@@ -53,11 +54,12 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             )
         self._search = search.bound(parameters.search_parameters or {}, layer=parameters.layer)
         if self.phase == TEST:
-            prepare(search)
+            prepare(parameters.layer, search)
         algorithm = registries().activation_algorithms.get(parameters.activation_algo)
         self._activation = algorithm.bound(
             parameters.activation_parameters or {}, layer=parameters.layer
         )
+        self._checked = CheckedActivation(self._activation, parameters.layer)
         self._searcher: Any = None
         self._batches_left = 0
         self._searched_at: Optional[Tuple[bytes, ...]] = None
@@ -84,7 +86,9 @@ class ShiftSearch(Layer):  # type: ignore[misc]
             # Training has gone on (its forwards are counted in a blob): this is a new TEST pass.
             self._searched_at = snapshot
             broadcast = y.ndim == 4 and y.shape[2:] == (1, 1)
-            self._searcher = SharedShiftSearch(self._search, self._deq_scale(), broadcast)
+            self._searcher = SharedShiftSearch(
+                self._search, self._deq_scale(), broadcast, self._parameters.layer
+            )
             self._batches_left = self._parameters.batch_num
         if self._batches_left == 0:
             return
@@ -129,7 +133,7 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         valid = state.repaired(fixed_min)
         arrays = [self.blobs[i].data for i in range(self._own_blobs(), len(self.blobs))]
         values = values_of(self._activation, arrays, self._parameters.layer)
-        return self._activation.run_factors(valid.clip_max, valid.clip_min, fixed_min, values)
+        return self._checked.factors(valid.clip_max, valid.clip_min, fixed_min, values=values)
 
     def _own_blobs(self) -> int:
         """Return how many blobs there are before those of the activation algorithm."""
@@ -158,12 +162,6 @@ class ShiftSearch(Layer):  # type: ignore[misc]
         parameters = self._parameters
         scale_d, offset_d = self._activation_factors()
         scale_w = self._scale_w()
-        if np.shape(shift_n) != scale_w.shape:
-            raise PluginError(
-                f"shift-N search '{parameters.search}' returned {np.shape(shift_n)} values; "
-                f"expected {scale_w.shape}, one per output channel.",
-                layer=parameters.layer,
-            )
         update_record(
             parameters.record_file,
             lambda record: shift_factors(

@@ -56,7 +56,8 @@ class WeightQAT(Layer):  # type: ignore[misc]
                 self.blobs.add_blob(self._parameters.channels)
             # Loading weights replaces these; training with weights that never came is caught.
             self.blobs[0].data[...] = np.nan
-        prepare(self._algorithm)
+        prepare(self._parameters.layer, self._algorithm)
+        self._is_checked = False
 
     def reshape(self, bottom: Any, top: Any) -> None:
         """In place: nothing to shape."""
@@ -82,7 +83,10 @@ class WeightQAT(Layer):  # type: ignore[misc]
             parameters.channel_wise,
             self._gamma(),
             self.blobs[2].data if self._algorithm.learns_scales else None,
+            layer=parameters.layer,
+            thorough=not self._is_checked,
         )
+        self._is_checked = True
         self.blobs[2].data[...] = scale_w
         first_factors = self.phase != TEST and self.blobs[3].data[0] == parameters.batch_num
         if first_factors:
@@ -112,6 +116,7 @@ class WeightQAT(Layer):  # type: ignore[misc]
             parameters.channel_wise,
             self._gamma(),
             self.blobs[2].data,
+            layer=parameters.layer,
         )
         self.blobs[0].diff[...] += d_weights
         self.blobs[2].diff[...] += d_scale

@@ -77,6 +77,7 @@ class Bench:
         enable: Sequence[str] = (),
         blobs: Optional[Mapping[str, Sequence[NDArray[Any]]]] = None,
         data_config: Optional[Mapping[str, Any]] = None,
+        weight_config: Optional[Mapping[str, Any]] = None,
         **config: Any,
     ) -> Modified:
         """Insert fake quantization into the network of ``layers``.
@@ -88,6 +89,7 @@ class Bench:
             enable: the layers to quantize; all that can be if empty.
             blobs: weights by layer name.
             data_config: keys for each layer's ``retrain_data_config``.
+            weight_config: keys for each layer's ``retrain_weight_config``.
             config: keys for the configuration as a whole.
         """
         model, weights = self._train_float("".join(layers), blobs or {})
@@ -99,6 +101,8 @@ class Bench:
             if isinstance(entry, dict):
                 entry["retrain_enable"] = not enable or name in enable
                 entry["retrain_data_config"].update(data_config or {})
+                if "retrain_weight_config" in entry:
+                    entry["retrain_weight_config"].update(weight_config or {})
         file.write_text(json.dumps(entries))
         paths = [str(self.folder / f"modified.{end}") for end in ("prototxt", "caffemodel")]
         record_file = str(self.folder / "record.txt")

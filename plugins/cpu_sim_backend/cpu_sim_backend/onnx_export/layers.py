@@ -11,6 +11,7 @@ from typing import Any, List
 import numpy as np
 from onnx import TensorProto
 
+from amct_core.contracts.usage import Usage
 from amct_core.errors import ModelError
 from amct_core.extensions import LayerType
 from amct_core.graph import Node
@@ -57,7 +58,8 @@ def float_layer(builder: GraphBuilder, node: Node) -> None:
             "one as 'onnx' in the hook amct_layer_types.",
         )
     inputs, outputs = (list(map(builder.name, v)) for v in (node.inputs, node.outputs))
-    node.type.onnx(builder, node, inputs, outputs)
+    with Usage(node.type, node.name).running("onnx", tells_itself=True):
+        node.type.onnx(builder, node, inputs, outputs)
 
 
 def integer_layer(builder: GraphBuilder, layer: DeployedLayer) -> None:
@@ -76,7 +78,8 @@ def integer_layer(builder: GraphBuilder, layer: DeployedLayer) -> None:
             "'onnx_accumulate' in the hook amct_layer_types.",
         )
     q = builder.name(layer.quantized)
-    accumulators = node.type.onnx_accumulate(builder, node, q, layer.offset)
+    with Usage(node.type, node.name).running("onnx_accumulate", tells_itself=True):
+        accumulators = node.type.onnx_accumulate(builder, node, q, layer.offset)
     builder.add("Identity", [accumulators], builder.name(layer.accumulator))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 import attrs
@@ -35,10 +36,15 @@ def lines_of(findings: Sequence[Finding]) -> Tuple[Lines, ...]:
     return tuple(lines for lines in found if lines is not None)
 
 
-def commands_of(findings: Sequence[Finding]) -> Tuple[str, ...]:
-    """Return the commands that write the cures of all findings into a configuration."""
+def commands_of(findings: Sequence[Finding], advice: str) -> Tuple[str, ...]:
+    """Return the commands that write the cures of all findings into a configuration.
+
+    Args:
+        findings: of the report.
+        advice: path of the file that holds the cures.
+    """
     return tuple(
-        f"amct {command} config MODEL WEIGHTS --apply advice.json -o config.json"
+        f"amct {command} config MODEL WEIGHTS --apply {shlex.quote(advice)} -o config.json"
         for command in _KINDS
         if _lines(findings, command) is not None
     )

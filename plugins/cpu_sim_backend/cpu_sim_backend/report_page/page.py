@@ -6,7 +6,7 @@ import base64
 import hashlib
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from amct_core.errors import EnvironmentUnsuitableError
 from cpu_sim_backend.analysis.model import NetworkReport
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 TEMPLATES = Path(__file__).parent / "templates"
 
 
-def render(report: NetworkReport) -> str:
+def render(report: NetworkReport, advice: Optional[str] = None) -> str:
     """Return the page of a report: one HTML file, the same for the same report.
 
     It asks for nothing over a network, and its policy forbids that to the browser as well; the one
     script that may run is its own.  It can be read without scripts.
+
+    Args:
+        report: what to show.
+        advice: the file in which the cures are, or None where they were not written.
 
     Raises:
         EnvironmentUnsuitableError: jinja2 is not installed.
@@ -34,7 +38,7 @@ def render(report: NetworkReport) -> str:
     script, style = (_source(name) for name in ("script.js", "style.css"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return environment.get_template("page.html").render(
-        page=view_of(report),
+        page=view_of(report, advice),
         report=report,
         script=Markup(script),
         style=Markup(style),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Dict, List, Sequence, Set, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Set, Tuple, Union
 
 import attrs
 
@@ -17,6 +17,9 @@ from cpu_sim_backend.analysis.model import (
 from cpu_sim_backend.report_page import cures, words
 from cpu_sim_backend.report_page.drawing import bounds, channels, headroom, histogram, ranking
 from cpu_sim_backend.report_page.drawing import network as network_drawing
+
+ADVICE = "advice.json"
+"""What the file with the cures is called in commands, where there is none yet."""
 
 MOST_LINES = 6
 """So many lines on one cause are seen at once; further ones are folded."""
@@ -135,6 +138,8 @@ class PageView:
         harmless: findings that need nothing.
         most_lines: so many lines of a group are seen at once.
         commands: that write all cures into a configuration.
+        advice: the file that they read.
+        has_advice: whether that file was written with the report.
         bounds, more_bounds: learned bounds, layers in trouble first.
         ranking, network: what their sections draw.
         float_groups: layers that could be quantized and are not.
@@ -148,6 +153,8 @@ class PageView:
     harmless: Tuple[FindingGroup, ...]
     most_lines: int
     commands: Tuple[str, ...]
+    advice: str
+    has_advice: bool
     bounds: Tuple[Bounds, ...]
     more_bounds: Tuple[Bounds, ...]
     ranking: ranking.Ranking
@@ -164,8 +171,8 @@ class PageView:
         return found
 
 
-def view_of(report: NetworkReport) -> PageView:
-    """Return what the page shows of a report."""
+def view_of(report: NetworkReport, advice: Optional[str] = None) -> PageView:
+    """Return what the page shows of a report, and of the file with its cures."""
     learned = {each.layer for each in report.bounds}
     layers = tuple(_layer(report, index, learned) for index in range(len(report.layers)))
     troubles = tuple(each for each in report.findings if not each.harmless)
@@ -180,7 +187,9 @@ def view_of(report: NetworkReport) -> PageView:
         cards=_groups(troubles),
         harmless=_groups([each for each in report.findings if each.harmless]),
         most_lines=MOST_LINES,
-        commands=cures.commands_of(report.findings),
+        commands=cures.commands_of(report.findings, advice or ADVICE),
+        advice=advice or ADVICE,
+        has_advice=advice is not None,
         bounds=curves[:MOST_CURVES],
         more_bounds=curves[MOST_CURVES:],
         ranking=ranking.draw(report.layers),

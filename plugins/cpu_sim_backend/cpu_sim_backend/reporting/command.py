@@ -192,7 +192,7 @@ def _write(report: NetworkReport, output: Optional[str], advice_file: Optional[s
         return
     with FileSet() as files:
         if output is not None:
-            files.add(output, render(report))
+            files.add(output, render(report, advice_file))
         if advice_file is not None:
             files.add(advice_file, f"{strict_json.dumps(advice(report))}\n")
 

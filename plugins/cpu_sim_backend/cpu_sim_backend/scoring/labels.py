@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,11 @@ def read_labels(path: str) -> Array:
         FileFormatError: a line has no number.
     """
     labels = []
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         try:
-            labels.append(int(line.split()[-1]))
+            labels.append(_class_index(line.split()[-1]))
         except ValueError as error:
             raise FileFormatError(
                 f"line {number} is {line.strip()!r}; expected a class index at its end.",
@@ -34,6 +34,21 @@ def read_labels(path: str) -> Array:
                 remedy="Write one line per sample: '7', or 'image.jpg 7'.",
             ) from error
     return checked_labels(np.asarray(labels), path)
+
+
+def _lines(path: str) -> List[str]:
+    return read_text(path).lstrip("\ufeff").splitlines()
+
+
+def _class_index(word: str) -> int:
+    """Return a class index, also one that NumPy has written as ``7.0`` or ``7.000e+00``."""
+    try:
+        return int(word)
+    except ValueError:
+        value = float(word)
+        if not value.is_integer():
+            raise ValueError(word) from None
+        return int(value)
 
 
 def labels_of_files(path: str, files: Sequence[str], folder: str) -> Array:
@@ -49,7 +64,7 @@ def labels_of_files(path: str, files: Sequence[str], folder: str) -> Array:
         FileFormatError: a line has no number, an image is not in the list or twice, or there is
             another number of labels than of images.
     """
-    lines = [line.split() for line in read_text(path).splitlines() if line.strip()]
+    lines = [line.split() for line in _lines(path) if line.strip()]
     labels = read_labels(path)
     if all(len(words) == 1 for words in lines):
         if len(labels) != len(files):
@@ -60,7 +75,7 @@ def labels_of_files(path: str, files: Sequence[str], folder: str) -> Array:
                 "that --json shows.",
             )
         return labels
-    names = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    names = [line.strip() for line in _lines(path) if line.strip()]
     by_file: Dict[str, int] = {}
     for line, label in zip(names, labels):
         name = _in_folder(line.rsplit(None, 1)[0], folder)

@@ -340,6 +340,23 @@ def test_labels_that_do_not_fit_are_told(files, tmp_path: Path, labels, error, w
         quantize_automatically(options(files, tmp_path / "o"))
 
 
+@pytest.mark.parametrize(
+    "lines", ["6\n0\n", "6.0\n0.0\n", "6.000e+00\n0.000e+00\n", "\ufeff6\n0\n"]
+)
+def test_labels_may_be_written_as_numpy_and_windows_editors_write_them(
+    lines: str, tmp_path: Path
+) -> None:
+    (tmp_path / "list.txt").write_text(lines, encoding="utf-8")
+    assert read_labels(str(tmp_path / "list.txt")).tolist() == [6, 0]
+
+
+@pytest.mark.parametrize("word", ["6.5", "nan", "inf"])
+def test_a_label_that_is_no_whole_number_is_told(word: str, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text(f"1\n{word}\n")
+    with pytest.raises(FileFormatError, match=f"line 2 is '{word}'"):
+        read_labels(str(tmp_path / "list.txt"))
+
+
 def test_a_line_of_a_list_without_a_number_is_told(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("a.jpg 1\nb.jpg cat\n")
     with pytest.raises(FileFormatError, match=r"line 2 is 'b\.jpg cat'"):

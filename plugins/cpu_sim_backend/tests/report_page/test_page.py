@@ -130,6 +130,12 @@ class TestContents:
         assert '"fc1000": {\n  "quant_enable": false\n}' in page.text
         assert "amct qat config MODEL WEIGHTS --apply advice.json -o config.json" in page.text
 
+    def test_the_commands_read_the_file_that_was_written_with_the_report(self, report):
+        text = Page(render(report, "my cures/a.json")).text
+        assert "with the advice in my cures/a.json:" in text
+        assert "amct qat config MODEL WEIGHTS --apply 'my cures/a.json' -o config.json" in text
+        assert "advice.json" not in text
+
     def test_a_setting_to_be_removed_is_named(self, report):
         change = Change(values=(("retrain_data_config.clip_max", None),))
         finding = attrs.evolve(report.findings[0], qat=change, ptq=None)

@@ -7,7 +7,7 @@ Which they are is not kept here: Caffe's own number of solvers says whether ther
 from __future__ import annotations
 
 import functools
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import attrs
 import numpy as np
@@ -15,6 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from amct_caffe.qat.recording import records
 from amct_caffe.runtime.pycaffe import caffe
+from amct_core.contracts.shifts import CheckedSearch
+from amct_core.contracts.usage import Usage
+from amct_core.contracts.values import check_factors
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.extensions import Calibrator, ShiftSearch
 from amct_core.numerics.reduction import OneProcess
@@ -110,11 +113,14 @@ class SharedCalibration:
 
     Args:
         calibrator: says how.
+        layer: names of the layers that read the blob, for messages.
     """
 
-    def __init__(self, calibrator: Calibrator) -> None:
+    def __init__(self, calibrator: Calibrator, layer: Optional[str] = None) -> None:
         self._calibrator = calibrator
-        self._run = None if calibrator.start is None else calibrator.start()
+        self._usage = Usage(calibrator, layer)
+        with self._usage.running("start"):
+            self._run = None if calibrator.start is None else calibrator.start()
         self._kept: List[Array] = []
         self._own_share = (
             calibrator.calibrate_shares if self._run is None else calibrator.combine
@@ -127,7 +133,8 @@ class SharedCalibration:
         others = processes()
         whole = batch if self._own_share else others.whole(batch)
         if self._run is not None:
-            self._run.observe(whole)
+            with self._usage.running("observe"):
+                self._run.observe(whole)
         else:
             self._kept.append(whole)
         self.observed += 1
@@ -138,7 +145,18 @@ class SharedCalibration:
             self._kept[-1] = np.array(self._kept[-1])
 
     def result(self) -> Tuple[Any, int]:
-        """Return scale_d and offset_d for what was observed so far, the same in every process."""
+        """Return scale_d and offset_d for what was observed so far, the same in every process.
+
+        Raises:
+            PluginError: the calibrator fails, or breaks its contract.
+            QuantizationError: no scale fits.
+        """
+        function = "result" if self._run is not None else "calibrate"
+        with self._usage.running(function):
+            result = self._result()
+        return check_factors(self._usage, function, result)
+
+    def _result(self) -> Tuple[Any, int]:
         others = processes()
         calibrator, run = self._calibrator, self._run
         together = others.size > 1 and self._own_share
@@ -156,11 +174,13 @@ class SharedShiftSearch:
     Args:
         search: says how; it searches something.
         deq_scale, broadcast: as ``search.start`` takes them.
+        layer: name of the layer, for messages.
     """
 
-    def __init__(self, search: ShiftSearch, deq_scale: Array, broadcast: bool) -> None:
-        assert search.start is not None
-        self._searcher = search.start(deq_scale, broadcast)
+    def __init__(
+        self, search: ShiftSearch, deq_scale: Array, broadcast: bool, layer: Optional[str] = None
+    ) -> None:
+        self._searcher = CheckedSearch.start(search, deq_scale, broadcast, layer)
         self._combine = search.combine
 
     def observe(self, y: Array) -> None:
@@ -168,8 +188,12 @@ class SharedShiftSearch:
         self._searcher.observe(y if self._combine is not None else processes().whole(y))
 
     def result(self) -> NDArray[np.uint8]:
-        """Return N, the same in every process; to be called once."""
+        """Return N, the same in every process; to be called once.
+
+        Raises:
+            PluginError: the search fails, or breaks its contract.
+        """
         others = processes()
         if self._combine is not None and others.size > 1:
-            self._combine(self._searcher, others)
+            self._searcher.combine(self._combine, others)
         return self._searcher.result()

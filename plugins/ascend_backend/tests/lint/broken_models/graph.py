@@ -164,6 +164,22 @@ def convolution_of_two_blobs(m: Model) -> None:
     m.entry("conv").bottoms = ["x", "y"]
 
 
-@breaks("A019", "up")
+@breaks("A019", "up", beside=("A026",))
 def deconvolution_with_two_tops(m: Model) -> None:
     m.replace('bottom: "up_in" top: "up_sum"', 'bottom: "up_in" top: "up_sum" top: "unread"')
+
+
+@breaks("A026", "last")
+def kernel_larger_than_its_input(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { kernel_size: 99 stride: 1 }"
+    )
+
+
+@breaks("A026", "last")
+def stride_of_nothing(m: Model) -> None:
+    m.add(
+        'name: "last" type: "Pooling" bottom: "up" top: "last" '
+        "pooling_param { kernel_size: 1 stride: 0 }"
+    )

@@ -45,12 +45,12 @@ def mask_that_nothing_reads(m: Model) -> None:
     _max_pooling(m)
 
 
-@breaks("A073", "last")
+@breaks("A073", "last", beside=("A026",))
 def reshape_without_parameters(m: Model) -> None:
     m.add('name: "last" type: "Reshape" bottom: "up" top: "last"')
 
 
-@breaks("A073", "last")
+@breaks("A073", "last", beside=("A026",))
 def reshape_without_a_shape(m: Model) -> None:
     m.add('name: "last" type: "Reshape" bottom: "up" top: "last" reshape_param { axis: 1 }')
 

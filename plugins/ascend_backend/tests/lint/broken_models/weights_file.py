@@ -172,7 +172,7 @@ def dequant_entry_with_two_bottoms(m: Model) -> None:
     m.entry("fc_d").bottoms = ["x", "y"]
 
 
-@breaks("A042", "b")
+@breaks("A042", "b", beside=("A026",))
 def bottoms_of_the_entry_that_two_layers_share(m: Model) -> None:
     shared = 'type: "Scale" param { name: "s" } scale_param { bias_term: false }'
     m.add(f'name: "a" {shared} bottom: "prob" top: "a"')
