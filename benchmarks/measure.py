@@ -28,6 +28,7 @@ MEASUREMENTS = (
     "device_modes",
     "resnet20_cifar",
     "resnet20_lsq",
+    "resnet20_lsq_least_error",
     "real_networks",
     "large_networks",
     "simulation_speed",
@@ -59,7 +60,11 @@ PART_BY_PART = {
     "evaluation": CLASSIFIERS,
 }
 """The parts of those measurements that are kept part by part."""
-OPTIONS = {"resnet20_lsq": ("resnet20_cifar", "--algorithms", "lsq")}
+LSQ = ("resnet20_cifar", "--algorithms", "lsq", "--begin")
+OPTIONS = {
+    "resnet20_lsq": (*LSQ, "paper"),
+    "resnet20_lsq_least_error": (*LSQ, "least_error"),
+}
 """Script and options of measurements that share a script."""
 PARTS = {"ptq_speed": "calibrator"}
 """What a part is, where it is not a network."""

@@ -152,23 +152,24 @@ def install_lsq() -> None:
     sys.path.insert(0, os.path.abspath("site"))
 
 
-def with_algorithms(config: dict, name: str) -> dict:
+def with_algorithms(config: dict, name: str, begin: str) -> dict:
     """Return the config with activations and weights quantized by the algorithms of this name."""
     for entry in config.values():
         for section in ("retrain_data_config", "retrain_weight_config"):
             if isinstance(entry, dict) and section in entry:
-                entry[section]["algo"] = name
+                entry[section].update(algo=name, algo_parameters={"begin": begin})
     return config
 
 
-def quantize(weights: str, batch_norm: str, iterations: int, algorithms: str) -> str:
+def quantize(weights: str, batch_norm: str, chosen: argparse.Namespace) -> str:
     """Take the network through the workflow and return the save path."""
+    iterations = chosen.iterations
     config_file, record_file = f"{batch_norm}.json", f"{batch_norm}_record.txt"
     amct.create_quant_retrain_config(config_file, MODEL, weights)
     config = json.loads(Path(config_file).read_text())
     config["batch_norm"] = batch_norm
-    if algorithms != BUILT_IN:
-        config = with_algorithms(config, algorithms)
+    if chosen.algorithms != BUILT_IN:
+        config = with_algorithms(config, chosen.algorithms, chosen.begin)
     Path(config_file).write_text(json.dumps(config))
     modified = (f"{batch_norm}_model.prototxt", f"{batch_norm}_model.caffemodel")
     amct.create_quant_retrain_model(MODEL, weights, config_file, *modified, record_file)
@@ -192,7 +193,7 @@ def measure(
     weights: str, batch_norm: str, chosen: argparse.Namespace, test: dict, float32: float
 ) -> dict:
     """Quantize, compare with float32, and compare the fake-quant model with integers."""
-    save_path = quantize(weights, batch_norm, chosen.iterations, chosen.algorithms)
+    save_path = quantize(weights, batch_norm, chosen)
     images, labels = test["data"], test["label"]
     simulator = Simulator(*deploy_files(save_path))
     classes = [
@@ -225,6 +226,7 @@ def run(shared: Path, chosen: argparse.Namespace) -> dict:
     float32 = fine_tune(weights, chosen.iterations, chosen.samples)
     return {
         "algorithms": chosen.algorithms,
+        "begin": chosen.begin if chosen.algorithms == "lsq" else None,
         "samples": chosen.samples,
         "train_samples": chosen.train_samples,
         "iterations": chosen.iterations,
@@ -250,6 +252,9 @@ def main() -> None:
     )
     parser.add_argument("--batch-norm", action="append", help="default: keep and fold")
     parser.add_argument("--algorithms", choices=(BUILT_IN, "lsq"), default=BUILT_IN)
+    parser.add_argument(
+        "--begin", choices=("paper", "least_error"), default="paper", help="first steps of LSQ"
+    )
     chosen = parser.parse_args()
     if chosen.samples < TEST_BATCH or chosen.samples % TEST_BATCH:
         parser.error(f"--samples is {chosen.samples}; expected a multiple of {TEST_BATCH}")

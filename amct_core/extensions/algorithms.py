@@ -8,6 +8,7 @@ from typing import (
     Callable,
     ClassVar,
     Dict,
+    Iterable,
     Mapping,
     Optional,
     Tuple,
@@ -81,6 +82,15 @@ if TYPE_CHECKING:  # numpy takes a third of the command line's start-up time
             """
 
 
+# Type checkers cannot see what the class tuple() would take.
+def _learned(values: Iterable[LearnedParameter]) -> Tuple[LearnedParameter, ...]:
+    return tuple(values)
+
+
+def _state(values: Iterable[StateVariable]) -> Tuple[StateVariable, ...]:
+    return tuple(values)
+
+
 @attrs.frozen
 class ActivationAlgorithm(Provided):
     """A way to fake-quantize activations, between two learned clip bounds or otherwise.
@@ -138,8 +148,8 @@ class ActivationAlgorithm(Provided):
     )
     prepare: Optional[Callable[[], None]] = attrs.field(default=None, validator=callable_or_none)
     parameters: Optional[type] = attrs.field(default=None, validator=parameters_class)
-    learned: Tuple[LearnedParameter, ...] = attrs.field(default=(), converter=tuple)
-    state: Tuple[StateVariable, ...] = attrs.field(default=(), converter=tuple)
+    learned: Tuple[LearnedParameter, ...] = attrs.field(default=(), converter=_learned)
+    state: Tuple[StateVariable, ...] = attrs.field(default=(), converter=_state)
     initialise: Optional[Callable[..., Mapping[str, Any]]] = attrs.field(
         default=None, validator=callable_or_none
     )
@@ -299,7 +309,8 @@ class Calibrator(Provided):
             takes an engine that runs single layers (:mod:`amct_core.ptq.choice`), so it is not for
             calibration in a framework, nor for QAT.
         parameters: an attrs class of the algorithm's own parameters: what
-            ``retrain_data_config.init_algo_parameters`` and ``activation_quant_params`` may say.
+            ``retrain_data_config.init_algo_parameters`` may say, and, of those that are numbers,
+            ``activation_quant_params`` of post-training quantization.
             ``calibrate``, ``calibrate_shares`` and ``start`` are given its fields by keyword.
     """
 

@@ -17,7 +17,7 @@ from ranks import SOLVER, Team
 from third_party import install
 
 EXAMPLE = REPOSITORY / "examples/lsq_plugin"
-LEARNED = {"first_step": 2.0, "gradient_scale": 1.0}
+LEARNED = {"begin": "paper", "first_step": 2.0, "gradient_scale": 1.0}
 CHOICES = ("--activation-algo", "lsq", "--weight-algo", "lsq", "--batch-num", "2")
 BATCH = 64
 

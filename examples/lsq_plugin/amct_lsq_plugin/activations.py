@@ -94,10 +94,22 @@ def initialise(
     magnitude = float(np.abs(x).mean(dtype=np.float64))
     if not np.isfinite(magnitude):
         raise QuantizationError("the input holds NaN or infinity.", remedy="Check the data.")
-    _, most = limits(fixed_min)
-    found = lsq.first_step([magnitude], most, parameters.first_step)
+    least, most = limits(fixed_min)
+    if parameters.begin == "paper":
+        found = lsq.first_step([magnitude], most, parameters.first_step)
+    else:
+        found = lsq.step_of_least_error(_some(x), least, most)
     before = values["step"] if batch > 1 else found
     return {"step": (before + (found - before) / np.float32(batch)).astype(np.float32)}
+
+
+def _some(x: Float32Array) -> Float32Array:
+    """Return about 100,000 values of a batch, with its extremes."""
+    flat = x.reshape(-1)
+    every = flat.size // 100_000
+    if every <= 1:
+        return flat
+    return np.concatenate([flat[::every], [flat.max(), flat.min()]]).astype(np.float32)
 
 
 ALGORITHM = ActivationAlgorithm(

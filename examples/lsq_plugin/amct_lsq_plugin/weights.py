@@ -24,6 +24,8 @@ def scales(
 ) -> Float32Array:
     """Return the first steps, float32 ``[C]``, or ``[1]`` without a channel axis."""
     rows = channel_rows(weights, channel_axis)
+    if parameters.begin == "least_error":
+        return affine.process_scales(lsq.step_of_least_error(rows, LEAST, MOST))
     means = np.abs(rows).mean(axis=1, dtype=np.float64)
     return affine.process_scales(lsq.first_step(means, MOST, parameters.first_step))
 

@@ -125,6 +125,36 @@ def test_the_first_steps_of_weights_are_those_of_the_paper():
     assert weights.scales(w) == pytest.approx([2 * 1 / math.sqrt(127)])
 
 
+@pytest.mark.parametrize(("fixed_min", "limits"), [(False, SIGNED), (True, UNSIGNED)])
+def test_the_step_of_least_error_is_better_than_its_neighbours(fixed_min, limits):
+    x = np.random.default_rng(1).laplace(0, 1, (50, 200)).astype(np.float32)
+    x = np.abs(x) if fixed_min else x
+    begins = activations.ALGORITHM.bound({"begin": "least_error"})
+    (found,) = begins.initialise(x, 0, 0, fixed_min, batch=1, values=values())["step"]
+
+    def error(step):
+        y = np.clip(np.rint(x / step), *limits) * step
+        return np.square(y - x).mean()
+
+    whole = max(x.max() / limits[1], x.min() / (limits[0] or -1))
+    assert whole / 80 < found < whole  # something is clipped
+    assert error(found) <= min(error(found - whole / 80), error(found + whole / 80))
+    assert error(found) < error(first_of_paper(x, limits[1])) / 4
+
+
+def first_of_paper(x, most):
+    return 2 * np.abs(x).mean() / math.sqrt(most)
+
+
+def test_weights_have_a_step_of_least_error_per_channel():
+    w = np.random.default_rng(2).normal(0, 1, (3, 50)).astype(np.float32)
+    w *= np.float32([[1], [10], [0]])
+    scales = weights.ALGORITHM.bound({"begin": "least_error"}).scales(w, 0)
+    assert scales[2] == 1  # a dead channel
+    assert 0.5 < scales[0] * 127 / np.abs(w[0]).max() <= 1
+    assert 0.5 < scales[1] * 127 / np.abs(w[1]).max() <= 1
+
+
 @given(st.floats(-1e6, 1e6, width=32), st.booleans())
 def test_whatever_the_solver_makes_of_a_step_the_grid_is_valid(step, fixed_min):
     scale, offset = activations.factors(0, 0, fixed_min, values(step))
