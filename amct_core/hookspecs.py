@@ -582,8 +582,7 @@ def amct_evaluators() -> Iterable[Evaluator]:
         from amct_core.hookspecs import hookimpl
 
         def margin(outputs, labels):
-            (scores,) = outputs.values()
-            largest = np.sort(scores, axis=1)
+            largest = np.sort(next(iter(outputs.values())), axis=1)  # the first output
             return largest[:, -1] - largest[:, -2]
 
         @hookimpl
@@ -654,6 +653,9 @@ def amct_processor_families() -> Iterable[ProcessorFamily]:
                     rolled_back=first,
                 )
             ]
+
+    Checked: ``rolled_back`` and ``merged`` give instances of ``RolledBack`` and ``Merged``, and the
+    layers that are rolled back are in the model.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ProcessorFamily`.

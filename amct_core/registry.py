@@ -51,6 +51,12 @@ class Registry(Generic[Item]):
         if name in self._items:
             joined = self.join(self._items[name], item) if self.join is not None else None
             if joined is None:
+                if self.join is not None:
+                    raise PluginError(
+                        f"two plugins declare one part of the {self.kind} '{name}': "
+                        f"'{self._providers[name]}' and '{provider}'.",
+                        remedy="Uninstall one of them, or leave to the other what it declares.",
+                    )
                 raise PluginError(
                     f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
                     f"'{provider}'.",

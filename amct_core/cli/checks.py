@@ -122,9 +122,12 @@ def check_library(name: str) -> Check:
     version = installed_version(name)
     if version is not None:
         return Check(name, True, version)
-    if name in NEEDED_LIBRARIES and installed_version(CAFFE_WHEEL) is not None:
+    if installed_version(CAFFE_WHEEL) is None:
+        return _not_installed(name, requirement(name))
+    if name in NEEDED_LIBRARIES:
         return _not_installed(name, CAFFE_LIBRARIES[NEEDED_LIBRARIES.index(name)])
-    return _not_installed(name, requirement(name))
+    # Without being told, pip would bring a protobuf or a NumPy that the Caffe wheel cannot use.
+    return _not_installed(name, requirement(name), *CAFFE_LIBRARIES)
 
 
 def _not_installed(name: str, *requirements: str) -> Check:

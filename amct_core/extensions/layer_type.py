@@ -22,7 +22,7 @@ from typing import (
 import attrs
 
 from amct_core.extensions.provided import Provided
-from amct_core.extensions.validation import callable_or_none, is_callable
+from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable
 
 if TYPE_CHECKING:
     from amct_core.graph import Graph, Node, Value
@@ -185,10 +185,11 @@ class LayerType(Provided):
             goes, as its role says.
         data: of a type that brings data in, what else the frontend needs to know of it, in its own
             terms.
-        inputs: how many inputs a layer has; None: at least one, if its shapes or its numbers are
+        inputs: how many inputs a layer has, ``(at least, at most)``, where None is any number:
+            ``(1, 1)`` for one.  None: at least one, if its shapes or its numbers are
             computed from any.
-        outputs: how many outputs a layer has; None: at least one, if it brings data in or its
-            shapes or numbers are computed.
+        outputs: how many outputs a layer has, likewise; None: at least one, if it brings data
+            in or its shapes or numbers are computed.
         shape: the shapes of its outputs; :func:`same_shape` for a type that keeps the shape.
         check_inputs: ``(node, shapes)``: raises a ModelError if a layer, with the weights that it
             has, cannot take inputs of these shapes; for what ``shape`` need not look at.
@@ -198,7 +199,8 @@ class LayerType(Provided):
         homogeneous: whether a factor above 0 on one channel (axis 1) of the input comes out as the
             same factor on that channel, and nowhere else, or ``(node) -> bool``.
         data_inputs: how many of the inputs are data; None: all.
-        weights: which axes of the weights count channels; None for a type without.
+        weights: which axes of the weights count channels; None for a type without.  A quantizable
+            type with weights needs it: without, its weights are not quantized.
         folds_batch_norm: whether BatchNorm and Scale behind such a layer are folded into it.
         quantization: what makes it quantizable; None: nothing does.
         run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.
@@ -239,8 +241,8 @@ class LayerType(Provided):
     role: Union[Role, Callable[[Any], Optional[Role]], None] = None
     deployed_as: Optional[str] = None
     data: Any = None
-    inputs: Optional[Count] = None
-    outputs: Optional[Count] = None
+    inputs: Optional[Count] = attrs.field(default=None, validator=count_or_none)
+    outputs: Optional[Count] = attrs.field(default=None, validator=count_or_none)
     shape: Optional[ShapeRule] = None
     check_inputs: Optional[Callable[[Node, Sequence[Shape]], None]] = None
     needs_every_shape: bool = False

@@ -7,6 +7,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    ClassVar,
     Generic,
     Iterable,
     Optional,
@@ -18,6 +19,7 @@ from typing import (
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Provided
 from amct_core.extensions.validation import is_callable, plugin_name
 
 if TYPE_CHECKING:
@@ -144,7 +146,7 @@ def _texts(values: Iterable[str]) -> Tuple[str, ...]:
 
 
 @attrs.frozen
-class ProcessorFamily:
+class ProcessorFamily(Provided):
     """Processors that compute a deployable model alike, and where they depart from what it says.
 
     A difference whose fact is False or None is not simulated; None is reported to the user.
@@ -169,6 +171,8 @@ class ProcessorFamily:
         floats_in_fp16: float layers compute in float16.
         not_simulated: differences that no simulation knows of, a sentence each.
     """
+
+    kind: ClassVar[str] = "family of processors"
 
     name: str = attrs.field(validator=plugin_name)
     description: str

@@ -27,8 +27,10 @@ class Evaluator(Provided):
         name: what ``--metric`` says.
         description: one line for people.
         score: ``(outputs, labels) -> float or array``: float32 arrays by blob, with the samples on
-            axis 0, and labels (None where there are none); returns one finite number, or one for
-            each sample, of which the mean counts.  For ``amct ptq auto``, 1 is 100 % and 0 is 0 %.
+            axis 0: the outputs of the network in their order and, behind them, the blob that the
+            Accuracy layer or ``--scores`` names; and labels (None where there are none).  Returns
+            one finite number, or one for each sample, of which the mean counts.  For
+            ``amct ptq auto``, 1 is 100 % and 0 is 0 %.
     """
 
     kind: ClassVar[str] = "evaluator"

@@ -37,6 +37,21 @@ def callable_or_none(instance: object, attribute: attrs.Attribute[Any], value: o
         is_callable(instance, attribute, value)
 
 
+def count_or_none(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Require ``(at least, at most)``, where None at the end is any number; or None."""
+    if value is None:
+        return
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], int):
+        least, most = value
+        if least >= 0 and (most is None or (isinstance(most, int) and most >= least)):
+            return
+    name = getattr(instance, "name", "?")
+    raise PluginError(
+        f"{type(instance).__name__} '{name}': {attribute.name} is {value!r}; expected a pair "
+        "(at least, at most), such as (1, 1), or (1, None) for any number."
+    )
+
+
 def is_text(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
     """Require a text that is not empty."""
     if not isinstance(value, str) or not value.strip():

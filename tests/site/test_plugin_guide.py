@@ -44,7 +44,7 @@ def test_the_page_has_the_files_of_a_distribution() -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["amct_core", "plugins"], "from mine:\n    mean_of_extremes"),
+        (["amct_core", "plugins"], "from my_amct_plugin:\n    mean_of_extremes"),
         (["pytest", "-q", "-p", "no:cacheprovider", "test_hooks.py"], "1 passed"),
     ],
     ids=["it is found", "its test passes"],

@@ -191,6 +191,13 @@ class TestWholeWorkflow:
         (remedy,) = failures(amct).values()
         assert re.fullmatch(f"pip install '{name}>=[0-9.]+'", remedy), "another Caffe"
 
+    def test_an_optional_library_must_not_bring_what_the_caffe_wheel_cannot_use(
+        self, amct: Amct, versions: Versions
+    ) -> None:
+        del versions["onnx"]
+        (told,) = unserved(amct, "--for", "onnx").values()
+        assert "'numpy<2' 'protobuf<=3.20.3'" in str(told)
+
     @pytest.mark.parametrize(
         ("name", "names"),
         [

@@ -38,7 +38,7 @@ def registry(families: Sequence[ProcessorFamily]) -> Registry[ProcessorFamily]:
 
 def test_a_name_that_is_not_listed_belongs_to_the_pattern_it_matches() -> None:
     toy = family()
-    assert find_family(registry([toy]), "Toy7") is toy
+    assert find_family(registry([toy]), "Toy7") == toy
 
 
 def test_an_unknown_name_lists_near_ones_of_every_plugin() -> None:

@@ -38,6 +38,14 @@ def test_a_name_taken_names_both_providers(colours: Registry[Colour]) -> None:
         colours.add(Colour("red"), "hot")
 
 
+def test_two_that_declare_one_part_of_an_item_are_named() -> None:
+    registry: Registry[Colour] = Registry("colour", join=lambda first, second: None)
+    registry.add(Colour("red"), "warm")
+    said = "two plugins declare one part of the colour 'red': 'warm' and 'hot'"
+    with pytest.raises(PluginError, match=said):
+        registry.add(Colour("red"), "hot")
+
+
 def test_after_a_conflict_the_first_stays(colours: Registry[Colour]) -> None:
     with pytest.raises(PluginError):
         colours.add(Colour("red"), "hot")

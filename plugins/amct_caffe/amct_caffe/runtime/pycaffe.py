@@ -17,7 +17,7 @@ if importlib.util.find_spec("caffe") is None:
         "pycaffe is not installed in this Python.",
         remedy=(
             "Training, the search for shift N after it and running a fake-quant model need it: on "
-            "CPython 3.9, pip install \"amct[caffe]\", or build Caffe with Python layers and add its "
+            'CPython 3.9, pip install "amct[caffe]", or build Caffe with Python layers and add its '
             "'python' folder to PYTHONPATH."
         ),
     )

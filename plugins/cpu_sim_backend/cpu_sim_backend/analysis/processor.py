@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Dict, List, Tuple
 
+from amct_core.contracts.processors import rolled_back_layers
 from amct_core.graph import Graph
 from amct_core.graph.deployed_layers import deployed_layers
 from amct_core.plugins import registries
@@ -29,7 +30,7 @@ def on_processor(graph: Graph, soc_version: str) -> Dict[str, Tuple[str, ...]]:
     layers = {node.name: layer for node, layer in deployed_layers(graph).items()}
     found: Dict[str, List[str]] = {name: [] for name in layers}
     if family.rolls_back.value:
-        for each in family.rolled_back(graph):
+        for each in rolled_back_layers(family, graph):
             found[each.layer].append(f"{ROLLED_BACK}: {each.reason}")
     changed = {each.field: set(each.layers) for each in device.deviations}
     merged_quants = changed.get("merges", set())

@@ -8,6 +8,7 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.contracts.processors import merged_layers, rolled_back_layers
 from amct_core.extensions import Merged, ProcessorFamily
 from amct_core.extensions.processor_family import (
     FLOAT16,
@@ -62,7 +63,7 @@ def _rolled_back(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviatio
     fact = family.rolls_back
     layers: Tuple[str, ...] = ()
     if fact.value:
-        named = {graph.node(found.layer).name for found in family.rolled_back(graph)}
+        named = {graph.node(found.layer).name for found in rolled_back_layers(family, graph)}
         layers = tuple(node.name for node in graph.nodes if node.name in named)
         graph = roll_back(graph, layers)
     behaviour = _behaviour(
@@ -78,7 +79,7 @@ def _merged(graph: Graph, family: ProcessorFamily) -> Tuple[Graph, Deviation]:
     fact = family.merges
     found: Sequence[Merged] = ()
     if fact.value in (MERGED, REQUANTIZED):
-        found = family.merged(graph)
+        found = merged_layers(family, graph)
         graph = merge(graph, found, fact.value)
     layers = tuple(name for each in found for name in each.quants)
     behaviours = {
