@@ -76,7 +76,14 @@ def frontend_for(model_file: str, plugins: Registries) -> Frontend:
     for frontend in plugins.frontends:
         if frontend.recognises(model_file):
             return frontend
-    known = ", ".join(plugins.frontends.names()) or "none"
+    known = ", ".join(plugins.frontends.names())
+    if not known:
+        raise ModelError(
+            "no frontend recognises this file: none is installed.",
+            file=model_file,
+            remedy="Install amct-caffe, which reads the models of Caffe; 'amct doctor' says how, "
+            "and what is wrong with it where it is installed.",
+        )
     raise ModelError(
         f"no frontend recognises this file; installed: {known}.",
         file=model_file,

@@ -37,9 +37,18 @@ SECTIONS = ("layers", "activation", "weight", "others")
 NAMES = {"enabled": "quant_enable"}
 """What a file calls a field, if not as the class does."""
 
+_DST_TYPE = "Type of the integers; always `INT8`. Default: `INT8`."
+
+WITHOUT_FIELD: Mapping[Any, Mapping[str, str]] = {
+    ActivationConfig: {"dst_type": _DST_TYPE},
+    WeightConfig: {"dst_type": _DST_TYPE},
+}
+"""Keys that are read and of which nothing is kept, and what there is to say of them."""
+
 _MEANING = re.compile(r"^    (\w[\w, ]*): (.*(?:\n(?:        |\n).*)*)", re.MULTILINE)
 _DATA = re.compile(r":data:`~?([\w.]+)`")
 _ROLE = re.compile(r":\w+:`~?([^`]+)`")
+_WHOLE = re.compile(r"\.0(?!\d)")
 
 
 def keys(page: Path, form: str) -> str:
@@ -60,6 +69,8 @@ def _entries(cls: Any) -> Iterator[Tuple[List[str], str]]:
         defaults = {_default(attrs.fields_dict(cls)[name]) for name in kept}
         if kept:
             yield kept, " ".join([words, *sorted(defaults)]).rstrip()
+    for name, words in WITHOUT_FIELD.get(cls, {}).items():
+        yield [name], words
     missing = attrs.fields_dict(cls).keys() - explained
     if missing:
         raise ValueError(f"the docstring of {cls.__name__} does not say what {missing} are")
@@ -97,7 +108,7 @@ def _default(field: Any) -> str:
         default = default.factory()
     if default is None or attrs.has(type(default)):
         return ""
-    text = default if isinstance(default, str) else json.dumps(default).replace(".0", "")
+    text = default if isinstance(default, str) else _WHOLE.sub("", json.dumps(default))
     return f"Default: `{text}`."
 
 
@@ -114,7 +125,7 @@ def _names(kind: str) -> str:
     items: List[Tuple[str, Any]] = [
         (item.name, getattr(item, "parameters", None)) for item in getattr(registries(), kind)
     ]
-    return ", ".join(f"`{name}`{_parameters(cls)}" for name, cls in sorted(items))
+    return ", ".join(f"`{name}`{_parameters(cls)}" for name, cls in sorted(items)) or "none"
 
 
 def _parameters(cls: Any) -> str:

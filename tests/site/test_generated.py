@@ -75,6 +75,7 @@ def test_registered_names_are_listed_by_kind(load: Load) -> None:
     page = load("config_keys").registered(DOCS, "")
     assert "Calibrators\n: `best`, `hfmg`, `ifmr`" in page
     assert "Shift searches\n: `none`" in page
+    assert "Passes\n: none\n" in page  # of which our distributions register none
 
 
 class TestLinksOutOfTheSite:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe import executors
-from amct_caffe.checks.calibration import check_calibration
+from amct_caffe.checks.calibration import check_calibration, check_classes
 from amct_caffe.checks.file_sizes import Insertion
 from amct_caffe.checks.network import require_insertable, require_quantizable
 from amct_caffe.checks.quantized_models import require_float_model
@@ -300,6 +300,7 @@ class CaffeFrontend(Frontend):
         document = documents.read(model_file)
         layers = own_data_layers(document, others)
         check_files(layers, model_file)
+        check_classes(layers, model_file)
         text = documents.NetDocument.create(document.name, layers).format()
         blobs = [*data_blobs(document.layers_in("TEST")), *others]
         return CaffeNetworkData(text, list(dict.fromkeys(blobs)))

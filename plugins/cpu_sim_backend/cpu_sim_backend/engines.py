@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import List
 
+from amct_core.cli.installing import ABOUT_FOLDER, ours, pip_install
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
 
 ENGINES = ("auto", "fast", "reference")
@@ -24,10 +26,28 @@ def chosen_engine(name: str) -> str:
     """
     if name not in ENGINES:
         raise ConfigError(f"it is {name!r}; expected one of {', '.join(ENGINES)}.", field="engine")
-    missing = [library for library in _LIBRARIES if importlib.util.find_spec(library) is None]
-    if name == "fast" and missing:
+    if name == "fast":
+        require_fast(", or use the reference engine")
+    return "reference" if name == "reference" or _missing() else "fast"
+
+
+def require_fast(otherwise: str = "") -> None:
+    """Raise unless the fast engine can run.
+
+    Args:
+        otherwise: what else helps, behind a comma; nothing where the fast engine has to run.
+
+    Raises:
+        EnvironmentUnsuitableError: its libraries are missing.
+    """
+    missing = _missing()
+    if missing:
+        about = ABOUT_FOLDER.rstrip(".")
         raise EnvironmentUnsuitableError(
             f"the fast engine needs {' and '.join(missing)}.",
-            remedy="Install amct-cpu-sim-backend[fast], or use the reference engine.",
+            remedy=f"Run: {pip_install(ours('amct[fast]'))} ({about}){otherwise}.",
         )
-    return "reference" if name == "reference" or missing else "fast"
+
+
+def _missing() -> List[str]:
+    return [library for library in _LIBRARIES if importlib.util.find_spec(library) is None]

@@ -27,6 +27,7 @@ from cpu_sim_backend.counterparts import (
     LayerIntegers,
 )
 from cpu_sim_backend.data import Batches, DataSource
+from cpu_sim_backend.engines import require_fast
 from cpu_sim_backend.factors import deployed_factors, differences
 from cpu_sim_backend.float_comparison import FloatComparison, float_comparisons
 from cpu_sim_backend.magnitude import largest_partial_sum
@@ -116,6 +117,8 @@ def verify(
             report = compare(other, simulator, data, batch_size, layers)
             return attrs.evolve(report, mixed_files=mixed)
     fast = "fast" if engine == "auto" else engine
+    if fast == "fast":
+        require_fast()
     simulator = Simulator.from_saved(saved, fast, check_set=False)
     engines = EngineCounterpart(
         Simulator.from_saved(saved, "reference", check_set=False), simulator

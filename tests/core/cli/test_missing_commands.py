@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,15 @@ class TestCoreAlone:
         assert f"'amct {command}' comes with {distribution}, which is not installed" in done.err
         assert f"pip install --find-links FOLDER {distribution}==0.1.0" in done.err
         assert "FOLDER is where" in done.err
+
+    def test_what_reads_models_is_named(self, amct: Amct, tmp_path: Path) -> None:
+        model = tmp_path / "net.prototxt"
+        model.write_text('layer { name: "data" type: "Input" top: "data" }')
+        done = amct("qat", "config", str(model), "net.caffemodel", "-o", "c.json")
+        said = " ".join(done.err.split())
+        assert done.status == 1
+        assert "none is installed. Install amct-caffe" in said
+        assert "pip install --find-links FOLDER amct-caffe==0.1.0" in amct("doctor").out
 
     def test_whatever_nobody_brings_is_wrong_usage(self, amct: Amct) -> None:
         for arguments in (["nonsense"], ["qat", "nonsense"], ["run"]):

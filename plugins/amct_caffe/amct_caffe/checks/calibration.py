@@ -41,10 +41,22 @@ def check_calibration(
                 remedy="Put an Input layer in its place, and give the data.",
             )
     check_files(sources, file)
+    check_classes(layers, file, problem_of_class)
+    require_buildable(NetDocument.create("net", list(layers)))
+
+
+def check_classes(
+    layers: Sequence[Layer],
+    file: Optional[str],
+    problem_of_class: Callable[[str, str], Optional[str]] = problem_of_class,
+) -> None:
+    """Raise unless the classes of all Python layers can be imported; arguments as above.
+
+    Caffe ends in a SystemError of Boost.Python where one cannot.
+    """
     for layer in layers:
         if layer.type == "Python":
             _check_class(layer, file, problem_of_class)
-    require_buildable(NetDocument.create("net", list(layers)))
 
 
 def _check_class(

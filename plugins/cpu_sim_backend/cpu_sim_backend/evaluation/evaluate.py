@@ -107,6 +107,8 @@ class _Run:
         """Run one batch in each column."""
         prepared = self._prepared
         fed = without_labels(batch, prepared.labels)
+        # The framework may end its process for what is refused here.
+        prepared.simulator.check_inputs(fed)
         found = [column.run(fed, prepared.blobs) for column in prepared.columns]
         count = len(next(iter(fed.values())))
         labels = None

@@ -46,6 +46,7 @@ class Prepared:
     """An evaluation that is ready to run.
 
     Attributes:
+        simulator: of the exact integers; it knows what the network reads.
         columns: float32 first.
         left_out: columns that cannot be run, and why.
         batches: the data; labels that come with them are among their arrays.
@@ -57,6 +58,7 @@ class Prepared:
             metric judges.
     """
 
+    simulator: Simulator
     columns: Tuple[Column, ...]
     left_out: Tuple[Tuple[str, str], ...]
     batches: Batches
@@ -92,7 +94,9 @@ def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
         outputs = simulator.outputs
         not_judged = f"{len(outputs)} outputs ({', '.join(outputs)}); name one with --scores"
     device = simulated[-1].device
-    return Prepared(columns, left_out, batches, labels, scores, blobs, device, not_judged)
+    return Prepared(
+        simulator, columns, left_out, batches, labels, scores, blobs, device, not_judged
+    )
 
 
 def _float_files(frontend: Frontend, save_path: str, given: Optional[ModelFiles]) -> FloatFiles:

@@ -84,6 +84,15 @@ def amct(*arguments: str) -> Result:
         logging.disable(logging.NOTSET)
 
 
+def test_data_of_another_shape_are_refused(folder: Path) -> None:
+    train()
+    save()
+    np.savez("x.npz", data=normal(7, 6, 4, 4, 3))
+    result = amct("saved")
+    assert result.exit_code == 1
+    assert "(6, 4, 4, 3); expected numbers of shape (N, 3, 4, 4)" in result.output
+
+
 def test_it_prints_a_verdict_the_findings_and_the_layers(folder: Path) -> None:
     train(ip=(0.02, -0.02))
     save()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from amct_caffe.frontend import CaffeFrontend
+from amct_caffe.model.formats.prototxt import document as documents
 from amct_core.cli.main import cli
 from amct_core.errors import ConfigError
 from amct_core.extensions.frontend import NetworkData
@@ -193,6 +194,32 @@ def test_data_layers_need_caffe(saved: Saved, capsys: Any, monkeypatch: pytest.M
     status, _, err = amct(capsys, "verify", saved.prefix, *options)
     assert status == 1
     assert "pycaffe is not installed" in err
+
+
+PYTHON_LAYER = """
+layer { name: "batches" type: "Python" top: "data"
+  python_param { module: "no_such_module_of_data" layer: "Batches" } }
+"""
+
+
+@pytest.mark.caffe
+@pytest.mark.parametrize("command", ["evaluate", "report", "simulate", "verify"])
+def test_a_data_layer_whose_class_cannot_be_imported_is_named(
+    saved: Saved, paths: Dict[str, str], capsys: Any, command: str
+) -> None:
+    pytest.importorskip("caffe")
+    model = Path(f"{saved.prefix}_fake_quant_model.prototxt")
+    document = documents.read(str(model))
+    (data,) = documents.from_text(PYTHON_LAYER).layers
+    layers = [data if layer.type == "Input" else layer for layer in document.layers]
+    model.write_text(documents.NetDocument.create(document.name, layers).format())
+    output = ("-o", paths["y.npz"]) if command == "simulate" else ()
+    options = ("--data-layer", "--iterations", "2")
+    status, _, err = amct(capsys, command, saved.prefix, *options, *output)
+    said = " ".join(err.split())
+    assert status == 1
+    assert "class 'Batches' of module 'no_such_module_of_data' cannot be imported" in said
+    assert "layer 'batches'" in said and "PYTHONPATH" in said
 
 
 def test_iterations_are_counted_from_one() -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from amct_core.cli.main import cli
-from amct_core.errors import AmctError, FileFormatError
+from amct_core.errors import AmctError, FileFormatError, ModelError
 from amct_core.file_names import deploy_files, name_map_file
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.data.choice import DataOptions
@@ -139,6 +139,22 @@ def test_post_training_quantization_tells_the_float_model_too(saved: Saved) -> N
     found = run("p/result/model", "--data", saved.data)
     assert found.exit_code == 0, found.output
     assert "n.prototxt with n.caffemodel, simulated" in found.output
+
+
+@pytest.mark.parametrize("caffe", [True, False])
+def test_data_of_another_shape_are_refused_before_anything_runs(
+    saved: Saved, request: Any, caffe: bool
+) -> None:
+    if caffe:
+        pytest.importorskip("caffe")
+    else:
+        request.getfixturevalue("no_caffe")
+    np.savez(saved.data, data=np.zeros((SAMPLES, 6, 6, 3), np.float32))
+    expected = (
+        r"'data' is float32 of shape \(7, 6, 6, 3\); expected numbers of shape \(N, 3, 6, 6\)"
+    )
+    with pytest.raises(ModelError, match=expected):
+        evaluate(saved.prefix, options(saved))
 
 
 METRICS = """

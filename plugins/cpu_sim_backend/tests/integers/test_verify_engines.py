@@ -133,8 +133,19 @@ def test_a_missing_fast_engine_is_named(
     saved: Saved, without: Callable[..., None], engine: str
 ) -> None:
     without("caffe", "numba")
-    with pytest.raises(EnvironmentUnsuitableError, match="fast engine needs numba"):
+    with pytest.raises(EnvironmentUnsuitableError, match="fast engine needs numba") as told:
         verify(saved.prefix, {"data": np.zeros((1, 3, 6, 6))}, engine=engine)
+    remedy = str(told.value.remedy)
+    assert "pip install --find-links FOLDER 'amct[fast]" in remedy
+    assert "reference" not in remedy  # which is what the fast engine would be compared with
+
+
+def test_what_one_engine_can_do_may_be_left_to_the_reference_engine(
+    saved: Saved, without: Callable[..., None]
+) -> None:
+    without("numba")
+    with pytest.raises(EnvironmentUnsuitableError, match="or use the reference engine"):
+        Simulator(*deployed(saved), engine="fast")
 
 
 def test_an_unknown_counterpart_is_a_usage_error(saved: Saved, capsys: Any) -> None:
