@@ -161,7 +161,7 @@ class TestMetadata:
     @pytest.mark.parametrize(
         ("name", "lines"),
         [
-            ("amct-core", ["[console_scripts]", "amct = amct_core.cli.main:main"]),
+            ("amct-core", ["[console_scripts]", "amct = amct_core.__main__:main"]),
             (
                 "amct-caffe",
                 [
