@@ -492,7 +492,53 @@ def amct_deploy_backends() -> Iterable[DeployBackend]:
     Where ``write`` raises, no file is written, of this backend or any other.
 
     A backend that gives ``recognises`` and ``read`` as well has models that ``amct verify``,
-    ``simulate``, ``evaluate`` and ``report`` take; ``examples/third_party_plugin`` has one.
+    ``simulate``, ``evaluate`` and ``report`` take; the last two want the float network with
+    ``--float MODEL WEIGHTS``, as such a backend notes none.  ``amct lint`` and ``amct atc`` look at
+    Caffe's files only.  The whole network as JSON and arrays, for example::
+
+        import io
+        import json
+        import os
+
+        import numpy as np
+        from amct_core.extensions import DeployBackend
+        from amct_core.file_names import file_under
+        from amct_core.files import read_text
+        from amct_core.graph_document import arrays_of, as_document, from_document
+        from amct_core.hookspecs import hookimpl
+        from amct_core.quantized_graph import quantized_graph
+
+        def names(save_path):
+            return file_under(save_path, "chip.json"), file_under(save_path, "chip.npz")
+
+        def write(model, save_path, files):
+            document, arrays = names(save_path)
+            graph = quantized_graph(model)  # with Quant and DeQuant layers
+            files.add(document, json.dumps(as_document(graph)))
+            stream = io.BytesIO()
+            np.savez(stream, **arrays_of(graph))
+            files.add(arrays, stream.getvalue())
+
+        def recognises(save_path):
+            return os.path.isfile(names(save_path)[0])
+
+        def read(save_path):
+            document, arrays = names(save_path)
+            with np.load(arrays) as found:
+                return from_document(json.loads(read_text(document)), found, document)
+
+        @hookimpl
+        def amct_deploy_backends():
+            return [
+                DeployBackend(
+                    name="chip",
+                    description="network as JSON and arrays",
+                    write=write,
+                    recognises=recognises,
+                    read=read,
+                    without_training_layers=True,
+                )
+            ]
 
     Returns:
         Instances of :class:`~amct_core.extensions.DeployBackend`.
@@ -625,7 +671,9 @@ def amct_report_sections() -> Iterable[ReportSection]:
 def amct_processor_families() -> Iterable[ProcessorFamily]:
     """Register families of processors, and where they depart from what a deployable model says.
 
-    ``amct simulate --soc-version`` and ``Simulator(soc_version=...)`` find one by its pattern.
+    ``--soc-version`` of ``amct simulate``, ``verify``, ``evaluate`` and ``report``, and
+    ``Simulator(soc_version=...)``, find one by its pattern.  That of ``amct lint`` and ``amct atc``
+    takes ATC's own processors only.
 
     Example, a processor that computes the first quantized layer in float16 and all else exactly::
 
