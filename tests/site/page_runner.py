@@ -129,7 +129,9 @@ def run(step: Step, folder: Path, environment: Path, variables: Dict[str, str]) 
 
 def surroundings(environment: Path, variables: Dict[str, str]) -> Dict[str, str]:
     """Return the variables of a shell in which the environment is activated."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    # What other tests have set for Caffe's log is none of the reader's.
+    foreign = ("PYTHON", "GLOG_", "AMCT_LOG")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(foreign)}
     path = os.pathsep.join([str(environment / "bin"), kept.get("PATH", os.defpath)])
     return {**kept, "VIRTUAL_ENV": str(environment), "PATH": path, **variables}
 
