@@ -77,6 +77,7 @@ def test_its_commands_run(tmp_path: Path) -> None:
     text += convolution("conv1", "data", 8, 3) + convolution("conv2", "conv1", 32, 3)
     text += inner_product("fc", "conv2", 5) + layer("prob", "Softmax", ["fc"])
     networks.write(tmp_path, text)
+    (tmp_path / "net.prototxt").rename(tmp_path / "deploy.prototxt")
     data = np.random.default_rng(0).normal(size=(8, 3, 12, 12)).astype(np.float32)
     np.savez(tmp_path / "images.npz", data=data)
     (commands,) = re.findall(r"```sh\n(.*?)```", TEXT, re.S)
