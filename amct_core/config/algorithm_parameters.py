@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Any, Dict, Mapping, Optional, Union
 
 import attrs
 
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
+from amct_core.extensions import (
+    ActivationAlgorithm,
+    Calibrator,
+    ShiftSearch,
+    WeightAlgorithm,
+)
 from amct_core.extensions.parameters import as_json, read_parameters
 from amct_core.plugins import Registries
+
+_Parametrised = Union[ActivationAlgorithm, WeightAlgorithm, Calibrator, ShiftSearch]
 
 
 def with_parameters(config: QatConfig, plugins: Registries, file: Optional[str]) -> QatConfig:
@@ -24,13 +32,7 @@ def with_parameters(config: QatConfig, plugins: Registries, file: Optional[str])
             message names file, layer, key and algorithm.
     """
     search = plugins.shift_searches.get(config.shift_n_algo)
-    found = read_parameters(
-        search.parameters,
-        config.shift_n_algo_parameters,
-        f"shift-N search '{search.name}'",
-        file=file,
-        key="shift_n_algo_parameters",
-    )
+    found = _whole(search, config.shift_n_algo_parameters, file, None, "shift_n_algo_parameters")
     layers: Dict[str, LayerConfig] = {}
     for name, layer in config.layers.items():
         weight = layer.weight
@@ -39,7 +41,7 @@ def with_parameters(config: QatConfig, plugins: Registries, file: Optional[str])
             activation=_activation(layer.activation, plugins, file, name),
             weight=None if weight is None else _weight(weight, plugins, file, name),
         )
-    return attrs.evolve(config, shift_n_algo_parameters=as_json(found), layers=layers)
+    return attrs.evolve(config, shift_n_algo_parameters=found, layers=layers)
 
 
 def _activation(
@@ -47,35 +49,35 @@ def _activation(
 ) -> ActivationConfig:
     algorithm = plugins.activation_algorithms.get(config.algo)
     calibrator = plugins.calibrators.get(config.init_algo)
-    own = read_parameters(
-        algorithm.parameters,
-        config.algo_parameters,
-        f"activation algorithm '{algorithm.name}'",
-        file=file,
-        layer=layer,
-        key="retrain_data_config.algo_parameters",
+    section = "retrain_data_config"
+    return attrs.evolve(
+        config,
+        algo_parameters=_whole(
+            algorithm, config.algo_parameters, file, layer, f"{section}.algo_parameters"
+        ),
+        init_algo_parameters=_whole(
+            calibrator, config.init_algo_parameters, file, layer, f"{section}.init_algo_parameters"
+        ),
     )
-    first = read_parameters(
-        calibrator.parameters,
-        config.init_algo_parameters,
-        f"calibrator '{calibrator.name}'",
-        file=file,
-        layer=layer,
-        key="retrain_data_config.init_algo_parameters",
-    )
-    return attrs.evolve(config, algo_parameters=as_json(own), init_algo_parameters=as_json(first))
 
 
 def _weight(
     config: WeightConfig, plugins: Registries, file: Optional[str], layer: str
 ) -> WeightConfig:
     algorithm = plugins.weight_algorithms.get(config.algo)
-    own = read_parameters(
-        algorithm.parameters,
-        config.algo_parameters,
-        f"weight algorithm '{algorithm.name}'",
-        file=file,
-        layer=layer,
-        key="retrain_weight_config.algo_parameters",
-    )
-    return attrs.evolve(config, algo_parameters=as_json(own))
+    key = "retrain_weight_config.algo_parameters"
+    found = _whole(algorithm, config.algo_parameters, file, layer, key)
+    return attrs.evolve(config, algo_parameters=found)
+
+
+def _whole(
+    extension: _Parametrised,
+    given: Mapping[str, Any],
+    file: Optional[str],
+    layer: Optional[str],
+    key: str,
+) -> Dict[str, Any]:
+    """Return the parameters of ``extension``: those that are given, and defaults of the others."""
+    owner = f"{extension.kind} '{extension.name}'"
+    found = read_parameters(extension.parameters, given, owner, file=file, layer=layer, key=key)
+    return as_json(found)

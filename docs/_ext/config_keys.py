@@ -13,6 +13,7 @@ import attrs
 
 from amct_core.config.model import ActivationConfig, LayerConfig, QatConfig, WeightConfig
 from amct_core.config.ptq import PtqActivation, PtqConfig, PtqLayer, PtqWeight
+from amct_core.extensions.parameters import fields_of
 from amct_core.plugins import KINDS, registries
 
 CLASSES: Mapping[str, Mapping[str, Any]] = {
@@ -129,6 +130,7 @@ def _names(kind: str) -> str:
 
 
 def _parameters(cls: Any) -> str:
-    if cls is None or not attrs.has(cls):
+    if not isinstance(cls, type):  # a layer type's parameters are a field of the prototxt
         return ""
-    return " (" + ", ".join(f"`{field.name}`" for field in attrs.fields(cls)) + ")"
+    names = ", ".join(f"`{field.name}`" for field in fields_of(cls))
+    return f" ({names})" if names else ""
