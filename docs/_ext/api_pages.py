@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 import types
@@ -87,21 +88,25 @@ def public_names(module: types.ModuleType) -> List[str]:
 def _hook(name: str, function: Any) -> str:
     path = returned(function)
     module, _, item = path.rpartition(".")
-    said = inspect.getsource(getattr(importlib.import_module(module), item))
-    lines = [f".. autofunction:: {hookspecs.__name__}.{name}", "", *_class(path)]
+    returns = getattr(importlib.import_module(module), item)
+    said = inspect.getsource(returns)
+    lines = [f".. autofunction:: {hookspecs.__name__}.{name}", "", *_class(path, returns)]
     return f"## {name}\n\n" + _rst([*lines, *protocols.named_in(said)])
 
 
 def _entry(module: str, name: str, value: Any) -> str:
     path = f"{module}.{name}"
     if inspect.isclass(value):
-        return f"## {name}\n\n" + _rst(_class(path))
+        return f"## {name}\n\n" + _rst(_class(path, value))
     kind = "autofunction" if callable(value) else "autodata"
     return f"## {name}\n\n" + _rst([f".. {kind}:: {path}"])
 
 
-def _class(path: str) -> List[str]:
-    return [f".. autoclass:: {path}", "   :members:"]
+def _class(path: str, value: Any) -> List[str]:
+    """Return the directive of a class; an enumeration's members have no docstrings of their own."""
+    lines = [f".. autoclass:: {path}", "   :members:"]
+    is_enum = inspect.isclass(value) and issubclass(value, enum.Enum)
+    return [*lines, "   :undoc-members:"] if is_enum else lines
 
 
 def _rst(lines: List[str]) -> str:
