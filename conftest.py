@@ -18,9 +18,12 @@ settings.load_profile("no-deadline")
 # A test says where records go; importing the package sets nothing up where there is a handler.
 logging.getLogger("amct_caffe").addHandler(logging.NullHandler())
 
-# A shell that starts this in its background has it ignore Ctrl-C, and all that it starts as well.
+# A shell that starts this in its background has it ignore Ctrl-C, and all that it starts as well;
+# nohup does the same with SIGHUP.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # pytest-xdist tells its workers a width; output folds where a test asks for it alone.
 os.environ.pop("COLUMNS", None)
