@@ -217,6 +217,15 @@ def test_a_run_that_was_stopped_goes_on_when_it_is_called_again(digits, data):
     assert iterations == list(range(stopped_at + 10))
     assert solvers_in_log() == 2, "of the run that was stopped, and of the one that went on"
 
+    # All is done; what was saved can be had once more, without a TEST pass.
+    before = {path.name: path.read_bytes() for path in (folder / "q/result").iterdir()}
+    (folder / "q/result/model_deploy_model.prototxt").unlink()
+    finished = run(folder, *arguments)
+    assert "'q' has a finished training with the same inputs; it is saved" in finished.stderr
+    assert {path.name: path.read_bytes() for path in (folder / "q/result").iterdir()} == before
+    assert solvers_in_log() == 2
+    assert [json.loads(line) for line in (folder / "m.jsonl").read_text().splitlines()] == numbers
+
     # A file that the run had made is another one now.
     (folder / "q/modified_model.caffemodel").write_bytes(b"")
     changed = finish(start(folder, *arguments))

@@ -92,6 +92,48 @@ def take(iteration: int, weights: bytes = WHOLE, state: bytes = WHOLE) -> None:
     Path(snapshot.state).write_bytes(state)
 
 
+class TestTrained:
+    """Whether training came to its end, and what it learned is as it was."""
+
+    LEARNED = ("q/s.caffemodel", "q/record.txt")
+
+    def learn(self) -> None:
+        begin()
+        for path in self.LEARNED:
+            Path(path).write_text("learned")
+        run_folder.write_trained("q", self.LEARNED)
+
+    def test_a_run_that_was_interrupted_is_not(self) -> None:
+        begin()
+        assert not run_folder.is_trained("q", self.LEARNED)
+
+    def test_one_that_said_so_is(self) -> None:
+        self.learn()
+        assert run_folder.is_trained("q", self.LEARNED)
+
+    @pytest.mark.parametrize("change", [lambda path: path.unlink(), lambda path: path.touch()])
+    @pytest.mark.parametrize("path", LEARNED)
+    def test_not_where_a_file_is_gone_or_another_one(self, path: str, change) -> None:
+        self.learn()
+        change(Path(path))
+        if Path(path).exists():
+            assert run_folder.is_trained("q", self.LEARNED)  # only touched
+            Path(path).write_text("other")
+        assert not run_folder.is_trained("q", self.LEARNED)
+
+    def test_nor_where_the_run_is_forgotten(self) -> None:
+        self.learn()
+        run_folder.forget_state("q")
+        assert not run_folder.is_trained("q", self.LEARNED)
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"learned": 3}'])
+    def test_what_is_damaged_names_the_way_out(self, text: str) -> None:
+        self.learn()
+        Path("q/trained.json").write_text(text)
+        with pytest.raises(FileFormatError, match=r"trained.json: .*--restart"):
+            run_folder.is_trained("q", self.LEARNED)
+
+
 class TestLastSnapshot:
     def test_without_one_training_begins(self) -> None:
         begin()

@@ -17,6 +17,7 @@ from amct_core.errors import AmctError, ConfigError, FileFormatError, TrainingEr
 from amct_core.files import read_text, write_atomically
 
 STATE_FILE = "run.json"
+TRAINED_FILE = "trained.json"
 LOCK_FILE = "run.lock"
 
 _VERSION = 1
@@ -82,18 +83,49 @@ def read_state(folder: str) -> Optional[RunState]:
 
 def write_state(folder: str, inputs: Mapping[str, Any], made: Sequence[str]) -> None:
     """Say what the run in a folder was begun with, once all of ``made`` are there."""
-    document = {
-        "version": _VERSION,
-        "inputs": dict(inputs),
-        "made": {os.path.relpath(path, folder): digest(path) for path in made},
-    }
-    write_atomically(os.path.join(folder, STATE_FILE), json.dumps(document, indent=2) + "\n")
+    _write(folder, STATE_FILE, {"inputs": dict(inputs), "made": _digests(folder, made)})
 
 
 def forget_state(folder: str) -> None:
     """Have the next run begin from the beginning."""
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(os.path.join(folder, STATE_FILE))
+    for name in (TRAINED_FILE, STATE_FILE):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(folder, name))
+
+
+def write_trained(folder: str, learned: Sequence[str]) -> None:
+    """Say that training in a folder came to its end, the last TEST pass too.
+
+    A file of its own: that of the state tells by its age which snapshots are of this run.
+
+    Args:
+        folder: of the run.
+        learned: what training wrote that saving reads: the last snapshot and the record.
+    """
+    _write(folder, TRAINED_FILE, {"learned": _digests(folder, learned)})
+
+
+def is_trained(folder: str, learned: Sequence[str]) -> bool:
+    """Return whether training came to its end, and ``learned`` are as it left them."""
+    path = os.path.join(folder, TRAINED_FILE)
+    if not os.path.exists(path) or not all(os.path.isfile(each) for each in learned):
+        return False
+    try:
+        found = dict(json.loads(read_text(path))["learned"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FileFormatError(
+            f"it does not say what was learned: {error}.", file=path, remedy=_RESTART
+        ) from error
+    return found == _digests(folder, learned)
+
+
+def _digests(folder: str, paths: Sequence[str]) -> Dict[str, str]:
+    return {os.path.relpath(path, folder): digest(path) for path in paths}
+
+
+def _write(folder: str, name: str, document: Mapping[str, Any]) -> None:
+    text = json.dumps({"version": _VERSION, **document}, indent=2) + "\n"
+    write_atomically(os.path.join(folder, name), text)
 
 
 def require_same(folder: str, state: RunState, inputs: Mapping[str, Any]) -> None:

@@ -244,11 +244,17 @@ def run_all(
             _insert(config, config_file, original, files, solver, input_shapes)
             made = (*files.modified, files.config, files.solver)
             run_folder.write_state(folder, inputs, made)
-        state = None if earlier is None else _state_to_go_on_from(folder, solver)
-        log = os.path.join(folder, "caffe.log")
-        goes_on = earlier is not None
-        start = Start(files.modified.weights, state, metrics, how_to_go_on, log, goes_on)
-        snapshot = train(files.solver, start)
+        snapshot = last_snapshot(solver)
+        learned = (snapshot, files.record)
+        if earlier is not None and run_folder.is_trained(folder, learned):
+            _log.info("'%s' has a finished training with the same inputs; it is saved", folder)
+        else:
+            state = None if earlier is None else _state_to_go_on_from(folder, solver)
+            log = os.path.join(folder, "caffe.log")
+            goes_on = earlier is not None
+            start = Start(files.modified.weights, state, metrics, how_to_go_on, log, goes_on)
+            train(files.solver, start)
+            run_folder.write_trained(folder, learned)
         modified = files.modified.model
         return workflow.save(
             modified, snapshot, files.result, "Both", files.record, files.config, backend
