@@ -19,6 +19,7 @@ from cpu_sim_backend.data.source import Array, Batch, DataSource, batch_count
 _format: Any = np.lib.format  # without types in NumPy 1
 
 _COPIED_AT_ONCE = 1 << 20
+_LARGEST = float(np.finfo(np.float32).max)
 _REMEDY = "Write it with numpy.savez(path, data=array)."
 
 
@@ -82,7 +83,22 @@ class NpzSource(DataSource):
             content = stream.read(size)
         if len(content) != size:
             raise self._unreadable(f"array '{member.name}' is cut off")
-        return np.frombuffer(content, member.dtype).reshape(shape)
+        rows = np.frombuffer(content, member.dtype).reshape(shape)
+        self._check_range(member, rows)
+        return rows
+
+    def _check_range(self, member: _Member, rows: Array) -> None:
+        """Refuse finite numbers that would be infinite in float32, in which networks compute."""
+        if member.dtype.kind != "f" or member.dtype.itemsize <= 4:
+            return
+        beyond = rows[(np.abs(rows) > _LARGEST) & np.isfinite(rows)]
+        if beyond.size:
+            raise FileFormatError(
+                f"array '{member.name}' has {float(beyond[0]):.9g}; networks compute in float32, "
+                f"which ends at {_LARGEST:.9g}.",
+                file=self._path,
+                remedy="Scale the data as in training.",
+            )
 
     def _member(self, archive: zipfile.ZipFile, file: str) -> _Member:
         name = file[: -len(".npy")]

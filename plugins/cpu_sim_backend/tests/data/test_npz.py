@@ -87,6 +87,19 @@ def test_arrays_that_are_no_samples_are_refused(tmp_path: Path, array: np.ndarra
     assert "numpy.ascontiguousarray" in str(caught.value)
 
 
+def test_numbers_that_float32_cannot_hold_are_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, data=np.array([[1.0], [-1e308]]))
+    with pytest.raises(FileFormatError) as caught:
+        list(NpzSource(path).read(2))
+    assert f"{path}: array 'data' has -1e+308; networks compute in float32" in str(caught.value)
+
+
+def test_infinity_and_the_largest_float32_are_read(tmp_path: Path) -> None:
+    data = np.array([[np.inf], [float(np.finfo(np.float32).max)], [np.nan]])
+    (batch,) = NpzSource(saved(tmp_path, data=data)).read(3)
+    np.testing.assert_array_equal(batch["data"], data)
+
+
 def test_arrays_of_different_lengths_are_refused(tmp_path: Path) -> None:
     source = NpzSource(saved(tmp_path, data=np.zeros(3), other=np.zeros(4)))
     with pytest.raises(ModelError, match="expected the same number"):
