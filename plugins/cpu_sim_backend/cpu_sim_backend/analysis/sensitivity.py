@@ -50,15 +50,15 @@ from cpu_sim_backend.ptq.output_errors import (
 
 Array = NDArray[Any]
 
-SAMPLES = 64
-"""How many samples networks run on unless somebody asks for more."""
+SAMPLES = 128
+"""How many samples networks run on unless somebody asks for more: see ``benchmarks/notes.md``."""
 
 MOST_SAMPLES = 256
 """How many are worth it, of many data: see ``benchmarks/sensitivity.py``."""
 
 
 def samples_for(total: int) -> int:
-    """Return on how many of ``total`` samples networks should run: a sixteenth, 64 to 256."""
+    """Return on how many of ``total`` samples networks should run: a sixteenth, 128 to 256."""
     return min(max(total // 16, SAMPLES), MOST_SAMPLES)
 
 
