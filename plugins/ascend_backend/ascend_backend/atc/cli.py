@@ -67,7 +67,7 @@ def command(
     Data, loss and accuracy layers of a model in AMCT's layout are taken out of what atc is given.
     """
     from ascend_backend.atc.cautions import cautions
-    from ascend_backend.atc.command import check
+    from ascend_backend.atc.command import check, check_input_names
     from ascend_backend.atc.convert import SUFFIX
     from ascend_backend.atc.find import find_atc
     from ascend_backend.atc.inference import without_training_layers
@@ -87,6 +87,7 @@ def command(
     for caution in cautions(conversion):
         click.echo(f"Warning: {caution}", err=True)
     with without_training_layers(conversion) as for_atc:
+        check_input_names(conversion, for_atc.inputs)
         if for_atc.taken_out:
             names = ", ".join(f"'{name}'" for name in for_atc.taken_out)
             click.echo(f"Not given to atc, because only training needs them: {names}", err=True)

@@ -69,6 +69,30 @@ def check(conversion: Conversion) -> None:
             )
 
 
+def check_input_names(conversion: Conversion, inputs: Sequence[str]) -> None:
+    """Refuse shapes of what is no input of the model, which ``atc`` does with E10016 or E10017.
+
+    Args:
+        conversion: whose shapes are written as ``atc`` reads them.
+        inputs: the names of the model's Input layers.
+
+    Raises:
+        ConfigError: a shape names something else.
+    """
+    given = [part.rpartition(":")[0] for part in conversion.input_shape.split(";") if part]
+    unknown = [name for name in given if name not in inputs]
+    if unknown:
+        raise ConfigError(
+            f"'{unknown[0]}' is no input of '{conversion.model}'; expected {_listed(inputs)}.",
+            field="--input-shape",
+            remedy="Use the names of the Input layers.",
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(f"'{name}'" for name in names) or "none, as it has no inputs"
+
+
 def arguments(conversion: Conversion, executable: str = "atc") -> Tuple[str, ...]:
     """Return the argument list, the executable first; made to be run without a shell."""
     shape = (f"--input_shape={conversion.input_shape}",) if conversion.input_shape else ()

@@ -13,6 +13,7 @@ from amct_caffe.model.inference_network import inference_network
 from amct_caffe.model.network import read_network
 from amct_core.files import write_atomically
 from ascend_backend.atc.command import Conversion
+from ascend_backend.lint.inputs import INPUT_TYPES
 from ascend_backend.lint.reading import read_model
 
 
@@ -23,10 +24,12 @@ class ForAtc:
     Attributes:
         conversion: of the prototxt that ATC reads.
         taken_out: names of the layers that this prototxt does not have any more.
+        inputs: names of its Input layers.
     """
 
     conversion: Conversion
     taken_out: Tuple[str, ...]
+    inputs: Tuple[str, ...]
 
 
 @contextlib.contextmanager
@@ -39,13 +42,15 @@ def without_training_layers(conversion: Conversion) -> Iterator[ForAtc]:
     Raises:
         AmctError: a file cannot be read.
     """
-    taken_out = read_model(conversion.model, conversion.weights).taken_out
+    model = read_model(conversion.model, conversion.weights)
+    taken_out = model.taken_out
+    inputs = tuple(layer.name for layer in model.layers if layer.type in INPUT_TYPES)
     if not taken_out:
-        yield ForAtc(conversion, ())
+        yield ForAtc(conversion, (), inputs)
         return
     network = inference_network(read_network(conversion.model, conversion.weights))
     with tempfile.TemporaryDirectory(prefix=".amct-atc-") as folder:
-        model = Path(folder) / Path(conversion.model).name
-        write_atomically(model, network.document.format())
+        file = Path(folder) / Path(conversion.model).name
+        write_atomically(file, network.document.format())
         names = tuple(layer.name for layer in taken_out)
-        yield ForAtc(attrs.evolve(conversion, model=str(model)), names)
+        yield ForAtc(attrs.evolve(conversion, model=str(file)), names, inputs)

@@ -9,6 +9,8 @@ from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import ERROR, WARNING, Problem, Rule
 
 _PARAMETERS = {"Input": "input_param", "DummyData": "dummy_data_param"}
+INPUT_TYPES = frozenset(_PARAMETERS)
+"""Types of the layers that ATC makes inputs of."""
 
 
 def input_shapes(layer: Layer) -> List[List[int]]:

@@ -31,6 +31,19 @@ def test_the_om_is_the_only_result_on_standard_output(amct_atc, saved, on_path):
     assert saved.files() == {"net.om", "net.atc.log"}
 
 
+def test_a_shape_of_no_input_is_refused_before_atc_runs(amct_atc, saved, on_path):
+    ended = amct_atc(saved.prefix, *SOC, "--input-shape", "data:1,3;image:1,3", path=on_path)
+    assert (ended.status, ended.out, saved.files()) == (1, "", set())
+    assert f"'--input-shape': 'image' is no input of '{saved.model}'; expected 'data'." in ended.err
+
+
+def test_data_that_training_reads_are_an_input_for_atc(amct_atc, saved, on_path):
+    text = saved.model.read_text().replace('"Input"', '"DummyData"')
+    saved.model.write_text(text.replace("input_param", "dummy_data_param"))
+    ended = amct_atc(saved.prefix, *SOC, "--input-shape", "data:1,3", path=on_path)
+    assert ended.status == 0, ended.err
+
+
 def test_output_and_log_go_where_they_are_told_to(amct_atc, saved, on_path, tmp_path):
     output, log = tmp_path / "other" / "name.om", tmp_path / "log.txt"
     ended = amct_atc(saved.prefix, *SOC, "--output", output, "--log", log, path=on_path)
