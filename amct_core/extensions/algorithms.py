@@ -177,9 +177,7 @@ class ActivationAlgorithm(Provided):
         Raises:
             ConfigError: it has no such parameters.
         """
-        given = read_parameters(
-            self.parameters, values, f"activation algorithm '{self.name}'", **place
-        )
+        given = read_parameters(self.parameters, values, f"{self.kind} '{self.name}'", **place)
         return self if given is None else with_keywords(self, _ACTIVATION, parameters=given)
 
     def named(self, values: Optional[Mapping[str, Array]]) -> Dict[str, Any]:
@@ -253,7 +251,7 @@ class WeightAlgorithm(Provided):
         Raises:
             ConfigError: it has no such parameters.
         """
-        given = read_parameters(self.parameters, values, f"weight algorithm '{self.name}'", **place)
+        given = read_parameters(self.parameters, values, f"{self.kind} '{self.name}'", **place)
         functions = ("scales", "quantize", "fake_quantize_into", "backward")
         return self if given is None else with_keywords(self, functions, parameters=given)
 
@@ -346,7 +344,7 @@ class Calibrator(Provided):
         Raises:
             ConfigError: it has no such parameters.
         """
-        given = read_parameters(self.parameters, values, f"calibrator '{self.name}'", **place)
+        given = read_parameters(self.parameters, values, f"{self.kind} '{self.name}'", **place)
         functions = ("calibrate", "calibrate_shares", "start")
         return self if given is None else with_keywords(self, functions, **keywords(given))
 
@@ -386,7 +384,7 @@ class ShiftSearch(Provided):
         Raises:
             ConfigError: it has no such parameters.
         """
-        given = read_parameters(self.parameters, values, f"shift-N search '{self.name}'", **place)
+        given = read_parameters(self.parameters, values, f"{self.kind} '{self.name}'", **place)
         return self if given is None else with_keywords(self, ("start",), parameters=given)
 
     def searches(self, layer_type: LayerType) -> bool:
