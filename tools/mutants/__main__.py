@@ -31,6 +31,7 @@ from tools.mutants.changes import Change, changes_of, modules
 ROOT = Path(__file__).resolve().parents[2]
 _LIBRARIES = ("numpy", "pytest", "hypothesis", "google.protobuf", "numba", "click", "rich")
 _LEAST_SECONDS = 30.0
+_PROFILE = "mutants"
 Outcome = Tuple[Area, Change, str]
 
 _PASSED, _KILLED, _SLOW = "survived", "killed", "killed by time"
@@ -96,12 +97,17 @@ def _run(change: Optional[Change], files: Tuple[str, ...], limit: Optional[float
 def _tests(files: Tuple[str, ...], change: Optional[Change]) -> int:
     """Run the tests of ``files`` in this process; 0 if they all pass."""
     import pytest
+    from hypothesis import Phase, settings
 
     os.chdir(ROOT)
+    # That an example fails is enough; to find the smallest takes longer than all else.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile(_PROFILE, deadline=None, database=None, phases=phases)
     if change is not None:
         _install(change)
     warnings.simplefilter("ignore")
     arguments = [*files, "-x", "-q", "-p", "no:xdist", "-m", "not slow"]
+    arguments.append(f"--hypothesis-profile={_PROFILE}")
     with open(os.devnull, "w") as nothing:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
