@@ -188,3 +188,17 @@ def test_factors_of_many_are_those_of_each(highs, lows, with_offset):
             assert np.isnan(scale)
         else:
             assert (scale, offset) == expected
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.0001, float("nan")])
+def test_a_percentile_that_is_no_share_is_refused(share):
+    with pytest.raises(QuantizationError, match=r"the percentile is .*; expected above 0, at most"):
+        Percentile(percentile=share)
+
+
+@pytest.mark.parametrize(("share", "largest"), [(0.99, 1.0), (1.0, 100.0)])
+def test_a_percentile_leaves_out_what_is_beyond_its_share(share, largest):
+    x = np.concatenate([np.linspace(0, 1, 1000), [100]])
+    scale, offset = calibrated(Percentile, [x], percentile=share)
+    assert offset == -128
+    assert scale == pytest.approx(largest / 255, rel=0.02)
