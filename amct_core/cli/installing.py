@@ -42,6 +42,15 @@ def ours(distribution: str) -> str:
     return distribution if version is None else f"{distribution}=={version}"
 
 
+def how_to_install(distribution: str) -> str:
+    """Return what a remedy says: the command, and what is meant by the folder in it.
+
+    Args:
+        distribution: one of ours, with extras or without: ``amct[onnx]``.
+    """
+    return f"{pip_install(ours(distribution))} ({ABOUT_FOLDER.rstrip('.')})"
+
+
 def installed_version(distribution: str) -> str | None:
     """Return the version of an installed distribution, or None."""
     try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import attrs
 
-from amct_core.cli.installing import ABOUT_FOLDER, installed_version, ours, pip_install
+from amct_core.cli.installing import how_to_install, installed_version
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.plugins import host
 
@@ -43,10 +43,9 @@ def missing_command(name: str) -> EnvironmentUnsuitableError | None:
 def _told(name: str, provider: Provider) -> EnvironmentUnsuitableError:
     comes_with = f"'amct {name}' comes with {provider.distribution}"
     if installed_version(provider.distribution) is None:
-        command = pip_install(ours(provider.distribution))
         return EnvironmentUnsuitableError(
             f"{comes_with}, which is not installed.",
-            remedy=f"Run: {command} ({ABOUT_FOLDER.rstrip('.')}).",
+            remedy=f"Run: {how_to_install(provider.distribution)}.",
         )
     reasons = [each.reason for each in host().failed if each.name == provider.plugin]
     why = reasons[0] if reasons else "it does not register the command; is it of another version?"

@@ -220,7 +220,7 @@ def test_without_mpi4py_one_rank_says_how_to_get_it_and_all_end(tmp_path):
         for rank in "01"
     ]
     assert [outcome.returncode for outcome in outcomes] == [1, 1]
-    assert "pip install amct-caffe[mpi]" in outcomes[0].stderr
+    assert "pip install --find-links FOLDER 'amct[mpi]==" in outcomes[0].stderr
     assert outcomes[1].stderr == ""
 
 

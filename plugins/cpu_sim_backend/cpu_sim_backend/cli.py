@@ -174,13 +174,14 @@ def _saved(prefix: str, model_file: Optional[str], backend: Optional[str]) -> Sa
 
 
 def _export(saved: SavedModel, onnx_file: str) -> None:
+    from amct_core.cli.installing import how_to_install
     from amct_core.errors import EnvironmentUnsuitableError
     from amct_core.files import FileSet
     from cpu_sim_backend.simulator import Simulator
 
     if importlib.util.find_spec("onnx") is None:
         raise EnvironmentUnsuitableError(
-            "the export needs the onnx package.", remedy="Install amct-cpu-sim-backend[onnx]."
+            "the export needs the onnx package.", remedy=f"Run: {how_to_install('amct[onnx]')}."
         )
     from cpu_sim_backend.onnx_export import export
 

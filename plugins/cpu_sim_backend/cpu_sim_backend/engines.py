@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import List
 
-from amct_core.cli.installing import ABOUT_FOLDER, ours, pip_install
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import ConfigError, EnvironmentUnsuitableError
 
 ENGINES = ("auto", "fast", "reference")
@@ -42,10 +42,9 @@ def require_fast(otherwise: str = "") -> None:
     """
     missing = _missing()
     if missing:
-        about = ABOUT_FOLDER.rstrip(".")
         raise EnvironmentUnsuitableError(
             f"the fast engine needs {' and '.join(missing)}.",
-            remedy=f"Run: {pip_install(ours('amct[fast]'))} ({about}){otherwise}.",
+            remedy=f"Run: {how_to_install('amct[fast]')}{otherwise}.",
         )
 
 

@@ -13,6 +13,7 @@ from amct_caffe.checks.check import Violation
 from amct_caffe.checks.file_sizes import MESSAGE_LIMIT
 from amct_caffe.checks.training_setup import TrainingSetup
 from amct_caffe.model.formats.snapshots import weights_of_state
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import FileFormatError
 
 _COPIES_OF_TWO = ("AdaDelta", "Adam")
@@ -72,7 +73,7 @@ def unusable_format(setup: TrainingSetup) -> Iterator[Violation]:
         yield Violation(
             "snapshot_format",
             "it is HDF5, and h5py, which reads such a snapshot, is not installed.",
-            "Leave snapshot_format out, or pip install h5py.",
+            f"Leave snapshot_format out, or run: {how_to_install('amct[hdf5]')}.",
         )
 
 

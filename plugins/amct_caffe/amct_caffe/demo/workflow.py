@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from amct_caffe.demo import network
 from amct_caffe.training import workflow as training
-from amct_core.cli.installing import ABOUT_FOLDER, ours, pip_install
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.file_names import deploy_files, work_files
 from amct_core.files import write_atomically
@@ -80,7 +80,7 @@ def load_digits_data() -> Tuple[Arrays, Arrays]:
     except ImportError as error:
         raise EnvironmentUnsuitableError(
             "the demonstration's images come with scikit-learn, which is not installed.",
-            remedy="Run: pip install amct-caffe[demo]",
+            remedy=f"Run: {how_to_install('amct[caffe]')}.",
         ) from error
     images, labels = load_digits(return_X_y=True)
     images = (images / 16).astype(np.float32).reshape(-1, 1, 8, 8)
@@ -121,7 +121,7 @@ def _evaluate(
     except ImportError as error:
         raise EnvironmentUnsuitableError(
             "the integer simulation is not installed.",
-            remedy=f"Run: {pip_install(ours('amct-cpu-sim-backend'))}. {ABOUT_FOLDER}",
+            remedy=f"Run: {how_to_install('amct-cpu-sim-backend')}.",
         ) from error
     from amct_caffe.runtime.executor import accuracy_of
 

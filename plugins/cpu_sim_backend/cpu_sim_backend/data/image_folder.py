@@ -12,6 +12,7 @@ from typing import Any, Iterator, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import AmctError, EnvironmentUnsuitableError, FileFormatError, ModelError
 from cpu_sim_backend.data.preprocessing import Preprocessing
 from cpu_sim_backend.data.source import Batch, DataSource
@@ -51,7 +52,7 @@ class ImageFolderSource(DataSource):
     ) -> None:
         if importlib.util.find_spec("PIL") is None:
             raise EnvironmentUnsuitableError(
-                "an image folder needs Pillow.", remedy="Install amct-cpu-sim-backend[images]."
+                "an image folder needs Pillow.", remedy=f"Run: {how_to_install('amct[images]')}."
             )
         self._folder = folder
         self._preprocessing = preprocessing

@@ -8,6 +8,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import EnvironmentUnsuitableError
 from cpu_sim_backend.analysis.model import NetworkReport
 from cpu_sim_backend.report_page import text, words
@@ -51,7 +52,7 @@ def check_installed() -> None:
     if importlib.util.find_spec("jinja2") is None:
         raise EnvironmentUnsuitableError(
             "the page of a report is made with jinja2, which is not installed.",
-            remedy="Run: pip install 'amct-cpu-sim-backend[report]'. The JSON of it needs none.",
+            remedy=f"Run: {how_to_install('amct[report]')}. The JSON of it needs none.",
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_caffe.model.formats.caffemodel.wire import Buffer
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import EnvironmentUnsuitableError, FileFormatError
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -76,6 +77,7 @@ def _library(path: str) -> Any:
     except ImportError as error:
         raise EnvironmentUnsuitableError(
             f"'{path}' is an HDF5 file, and h5py, which reads those, is not installed.",
-            remedy="Install amct-caffe[hdf5], or train with snapshot_format: BINARYPROTO.",
+            remedy=f"Run: {how_to_install('amct[hdf5]')}; or train with snapshot_format: "
+            "BINARYPROTO.",
         ) from error
     return h5py

@@ -13,6 +13,7 @@ from typing import List, NamedTuple, Optional
 
 from amct_caffe.model.formats.caffemodel.wire import LENGTH_DELIMITED, walk
 from amct_caffe.model.formats.prototxt.solver import Solver
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import EnvironmentUnsuitableError, FileFormatError
 from amct_core.files import map_file
 
@@ -75,7 +76,7 @@ def _named_in_hdf5(path: str) -> Optional[str]:
         raise EnvironmentUnsuitableError(
             "the weights of this snapshot are named in it, and h5py, which reads it, is not "
             "installed.",
-            remedy="Give them with --weights, or pip install h5py.",
+            remedy=f"Give them with --weights, or run: {how_to_install('amct[hdf5]')}.",
         ) from error
     try:
         with h5py.File(path, "r") as file:

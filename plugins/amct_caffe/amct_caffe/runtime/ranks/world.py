@@ -18,6 +18,7 @@ from typing import Any, Callable, Iterator, List, NoReturn, Optional, Sequence, 
 import attrs
 
 from amct_caffe.runtime.ranks.launch import Launch, thread_limits
+from amct_core.cli.installing import how_to_install
 from amct_core.errors import AmctError, EnvironmentUnsuitableError, TrainingError
 from amct_core.supervision.stopping import StoppedBetweenIterations
 
@@ -174,8 +175,9 @@ def _mpi(launch: Launch) -> Any:
         raise EnvironmentUnsuitableError(
             f"an MPI launcher started {launch.size} processes, but mpi4py cannot be used: {error}.",
             remedy=(
-                "Run: pip install amct-caffe[mpi] (mpi4py and MPICH); where the machine has an MPI "
-                "of its own: pip install mpi4py. To train in one process, leave out mpiexec."
+                f"Run: {how_to_install('amct[mpi]')}, which brings mpi4py and MPICH; where the "
+                "machine has an MPI of its own: pip install mpi4py. To train in one process, leave "
+                "out mpiexec."
             ),
         ) from error
     return MPI
