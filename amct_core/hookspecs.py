@@ -144,8 +144,10 @@ def amct_layer_types() -> Iterable[LayerType]:
                 )
             ]
 
-    What is checked: ``accumulate`` gives integers of the shape that ``shape`` tells, or, without
-    ``shape``, of the batch size; ``run`` gives as many outputs as the layer has.
+    What is checked: a quantizable type declares ``weights`` if its layers have any, unless it has a
+    ``divisor``; that is when a network is looked through for what can be quantized.  ``accumulate``
+    gives integers of the shape that ``shape`` tells, or, without ``shape``, of the batch size;
+    ``run`` gives as many outputs as the layer has.
 
     Returns:
         Instances of :class:`~amct_core.extensions.LayerType`.
