@@ -230,10 +230,10 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
 
     What is checked, in each pass: how many values come back, the shapes of ``y`` and of the
     gradient of ``x``, ``scale_d`` (finite, above 0), ``offset_d`` (an integer in -128..127), and
-    that the gradients of the bounds are finite numbers.  In a layer's first pass of a process, and
-    in the one whose factors are recorded, also that ``y`` is on the grid of both and that
-    ``factors`` gives them, too; in its first backward, that the gradient of ``x`` is finite where
-    its arguments are.  Saving calls ``factors``, and ``forward`` on some values at the same bounds.
+    that all gradients are finite where ``x`` and ``top_diff`` are.  In a layer's first pass of a
+    process, and in the one whose factors are recorded, also that ``y`` is on the grid of both and
+    that ``factors`` gives them, too.  Saving calls ``factors``, and ``forward`` on some values at
+    the same bounds.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ActivationAlgorithm`.
