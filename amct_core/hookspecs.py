@@ -431,7 +431,7 @@ def amct_sensitivities() -> Iterable[Sensitivity]:
         def amct_sensitivities():
             return [Sensitivity(name="SignalToNoise", compare=signal_to_noise)]
 
-    What is checked: the result is a number.
+    What is checked: the result is a number, and not NaN.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Sensitivity`.
@@ -734,6 +734,10 @@ def amct_cli_commands() -> Iterable[CliCommand]:
         @hookimpl
         def amct_cli_commands():
             return [CliCommand(name="hello", help="Say hello.", load=load)]
+
+    An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user reads,
+    with exit status 1.  Any other exception is told with the names of plugin and command, and exit
+    status 70; its traceback is in a file that is named.
 
     Returns:
         Instances of :class:`~amct_core.extensions.CliCommand`.
