@@ -581,6 +581,9 @@ def amct_lint_rules() -> Iterable[LintRule]:
     The rules see the network that ``read`` of a frontend makes of the files.  Where they cannot be
     read, ``amct lint`` says so, and the built-in rules say why.
 
+    What is checked: ``check`` gives instances of ``LintProblem``.  One that does not, or that
+    raises, is an error among the findings, under the rule's name; the other rules are checked.
+
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
     """
@@ -735,9 +738,9 @@ def amct_cli_commands() -> Iterable[CliCommand]:
         def amct_cli_commands():
             return [CliCommand(name="hello", help="Say hello.", load=load)]
 
-    An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user reads,
-    with exit status 1.  Any other exception is told with the names of plugin and command, and exit
-    status 70; its traceback is in a file that is named.
+    An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user
+    reads, with exit status 1.  Any other exception is told with the names of plugin and command,
+    and exit status 70; its traceback is in a file that is named.
 
     Returns:
         Instances of :class:`~amct_core.extensions.CliCommand`.
