@@ -666,6 +666,9 @@ def amct_report_sections() -> Iterable[ReportSection]:
         def amct_report_sections():
             return [ReportSection(name="memory", title="Memory", build=memory)]
 
+    What is checked: a row has as many cells as there are headings, each text or a number.  Numbers
+    are numbers in the JSON; people read 6 digits of them.
+
     Returns:
         Instances of :class:`~amct_core.extensions.ReportSection`.
     """
