@@ -595,7 +595,9 @@ def amct_passes() -> Iterable[NetworkPass]:
     """Register rewritings of networks in quantization-aware training.
 
     A pass runs before fake quantization is inserted, or when the trained model is saved, in the
-    order of the names.  Post-training quantization runs none.
+    order of the names.  Post-training quantization runs none, and warns of it: each of its steps
+    reads the files anew, and compares int8 with the network that is in them.  For the same effect,
+    change the files themselves before.
 
     Example, slopes of ReLU layers become a power of two before training::
 
