@@ -144,8 +144,10 @@ def amct_layer_types() -> Iterable[LayerType]:
                 )
             ]
 
-    What is checked: ``accumulate`` gives integers of the shape that ``shape`` tells, or, without
-    ``shape``, of the batch size; ``run`` gives as many outputs as the layer has.
+    What is checked: a quantizable type declares ``weights`` if its layers have any, unless it has a
+    ``divisor``; that is when a network is looked through for what can be quantized.  ``accumulate``
+    gives integers of the shape that ``shape`` tells, or, without ``shape``, of the batch size;
+    ``run`` gives as many outputs as the layer has.
 
     Returns:
         Instances of :class:`~amct_core.extensions.LayerType`.
@@ -228,10 +230,10 @@ def amct_activation_algorithms() -> Iterable[ActivationAlgorithm]:
 
     What is checked, in each pass: how many values come back, the shapes of ``y`` and of the
     gradient of ``x``, ``scale_d`` (finite, above 0), ``offset_d`` (an integer in -128..127), and
-    that the gradients of the bounds are finite numbers.  In a layer's first pass of a process, and
-    in the one whose factors are recorded, also that ``y`` is on the grid of both and that
-    ``factors`` gives them, too; in its first backward, that the gradient of ``x`` is finite where
-    its arguments are.  Saving calls ``factors``, and ``forward`` on some values at the same bounds.
+    that all gradients are finite where ``x`` and ``top_diff`` are.  In a layer's first pass of a
+    process, and in the one whose factors are recorded, also that ``y`` is on the grid of both and
+    that ``factors`` gives them, too.  Saving calls ``factors``, and ``forward`` on some values at
+    the same bounds.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ActivationAlgorithm`.
@@ -429,7 +431,7 @@ def amct_sensitivities() -> Iterable[Sensitivity]:
         def amct_sensitivities():
             return [Sensitivity(name="SignalToNoise", compare=signal_to_noise)]
 
-    What is checked: the result is a number.
+    What is checked: the result is a number, and not NaN.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Sensitivity`.
@@ -579,6 +581,9 @@ def amct_lint_rules() -> Iterable[LintRule]:
     The rules see the network that ``read`` of a frontend makes of the files.  Where they cannot be
     read, ``amct lint`` says so, and the built-in rules say why.
 
+    What is checked: ``check`` gives instances of ``LintProblem``.  One that does not, or that
+    raises, is an error among the findings, under the rule's name; the other rules are checked.
+
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
     """
@@ -590,7 +595,9 @@ def amct_passes() -> Iterable[NetworkPass]:
     """Register rewritings of networks in quantization-aware training.
 
     A pass runs before fake quantization is inserted, or when the trained model is saved, in the
-    order of the names.  Post-training quantization runs none.
+    order of the names.  Post-training quantization runs none, and warns of it: each of its steps
+    reads the files anew, and compares int8 with the network that is in them.  For the same effect,
+    change the files themselves before.
 
     Example, slopes of ReLU layers become a power of two before training::
 
@@ -660,6 +667,9 @@ def amct_report_sections() -> Iterable[ReportSection]:
         @hookimpl
         def amct_report_sections():
             return [ReportSection(name="memory", title="Memory", build=memory)]
+
+    What is checked: a row has as many cells as there are headings, each text or a number.  Numbers
+    are numbers in the JSON; people read 6 digits of them.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ReportSection`.
@@ -732,6 +742,10 @@ def amct_cli_commands() -> Iterable[CliCommand]:
         @hookimpl
         def amct_cli_commands():
             return [CliCommand(name="hello", help="Say hello.", load=load)]
+
+    An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user
+    reads, with exit status 1.  Any other exception is told with the names of plugin and command,
+    and exit status 70; its traceback is in a file that is named.
 
     Returns:
         Instances of :class:`~amct_core.extensions.CliCommand`.

@@ -1,8 +1,8 @@
 """Finds plugins, and turns what their hooks return into registries.
 
-A plugin that cannot be imported is a warning that names its entry point: the rest of the product
-keeps working.  Two plugins that claim one name, and a hook that fails or returns something else
-than it promises, are errors that name the plugins.
+A plugin that cannot be imported, or has a hook with arguments, is a warning that names its entry
+point: the rest of the product keeps working.  Two plugins that claim one name, and a hook that
+fails or returns something else than it promises, are errors that name the plugins.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Optional, TypeVar
 import attrs
 import pluggy
 
-from amct_core import hookspecs
+from amct_core import hook_checks, hookspecs
 from amct_core.errors import PluginError
 from amct_core.extensions import (
     ActivationAlgorithm,
@@ -266,7 +266,7 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
         plugin = entry_point.load()
     # A third party's module may do anything when it is imported.
     except (Exception, SystemExit) as error:
-        _leave_out(host, entry_point, error)
+        _leave_out(host, entry_point, described(error))
         return
     known_as = host.manager.get_name(plugin)
     if known_as is not None:
@@ -276,19 +276,17 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
         )
     try:
         host.manager.register(plugin, name)
-    except pluggy.PluginValidationError as error:  # a hook with arguments, for one
+    except pluggy.PluginValidationError as error:
         host.manager.unregister(name=name)
-        _leave_out(host, entry_point, error)
+        wrong = hook_checks.wrong_arguments(host.manager, plugin, name)
+        _leave_out(host, entry_point, described(error) if wrong is None else str(wrong))
         return
     host.entry_points[name] = value
-    _warn_of_unknown_hooks(host, plugin, name)
-    _warn_of_functions_that_are_no_hooks(host, plugin, name)
+    for warning in hook_checks.warnings(host.manager, plugin, f"'{name}' (entry point {value})"):
+        _log.warning("plugin %s", warning)
 
 
-def _leave_out(
-    host: PluginHost, entry_point: importlib.metadata.EntryPoint, error: BaseException
-) -> None:
-    reason = described(error)
+def _leave_out(host: PluginHost, entry_point: importlib.metadata.EntryPoint, reason: str) -> None:
     host.failed.append(FailedPlugin(entry_point.name, entry_point.value, reason))
     _log.warning(
         "plugin '%s' (entry point %s) failed to load and is left out: %s",
@@ -296,50 +294,6 @@ def _leave_out(
         entry_point.value,
         reason,
     )
-
-
-def _warn_of_unknown_hooks(host: PluginHost, plugin: object, name: str) -> None:
-    """A misspelt hook would otherwise be a plugin that does nothing, without a word."""
-    for caller in host.manager.get_hookcallers(plugin) or ():
-        if not caller.has_spec():
-            known = ", ".join(hook for hook in vars(hookspecs) if hook.startswith("amct_"))
-            _log.warning(
-                "plugin '%s' (entry point %s) implements %s, which is no hook of this version and "
-                "is never called; hooks: %s",
-                name,
-                host.entry_points[name],
-                caller.name,
-                known,
-            )
-
-
-def _warn_of_functions_that_are_no_hooks(host: PluginHost, plugin: object, name: str) -> None:
-    """Without its decorator a function is never called; without any hook a plugin does nothing."""
-    entry_point = host.entry_points[name]
-    known = [hook for hook in vars(hookspecs) if hook.startswith("amct_")]
-    forgotten = [
-        hook
-        for hook in known
-        if callable(getattr(plugin, hook, None))
-        and host.manager.parse_hookimpl_opts(plugin, hook) is None
-    ]
-    if forgotten:
-        _log.warning(
-            "plugin '%s' (entry point %s) has %s without @hookimpl, so that it is never called; "
-            "put @hookimpl (from amct_core.hookspecs) before it",
-            name,
-            entry_point,
-            ", ".join(forgotten),
-        )
-    elif not host.manager.get_hookcallers(plugin):
-        _log.warning(
-            "plugin '%s' (entry point %s) has no hook, so that it adds nothing; it has to name the "
-            "module or object with functions marked @hookimpl (from amct_core.hookspecs), such as "
-            "%s",
-            name,
-            entry_point,
-            ", ".join(known),
-        )
 
 
 def installed_entry_points() -> list[importlib.metadata.EntryPoint]:

@@ -6,6 +6,7 @@ from typing import Dict, Iterator, Optional, Tuple
 
 from amct_core.config.model import LayerFacts
 from amct_core.config.network_layers import QuantizableLayers
+from amct_core.contracts.layer_types import require_declared_weights
 from amct_core.contracts.usage import Usage
 from amct_core.extensions import LayerType, Quantization
 from amct_core.extensions.frontend import NetworkViews
@@ -38,6 +39,7 @@ def find_quantizable(views: NetworkViews, post_training: bool = False) -> Quanti
         if reason is not None:
             unsupported[node.name] = reason
             continue
+        require_declared_weights(node)
         supported[node.name] = _facts(node, quantization)
     return QuantizableLayers(supported, unsupported, tuple(others), types)
 

@@ -13,6 +13,8 @@ from amct_core.cli.available import AvailableCommands
 from amct_core.cli.missing_commands import missing_command
 from amct_core.plugins import BUILTIN
 
+_CALLED = f"{__name__}.called"
+
 GROUP_HELP = {
     "ptq": "Post-training quantization, step by step.",
     "qat": "Quantization-aware training, step by step.",
@@ -42,6 +44,7 @@ class CommandGroup(click.Group):
         if described is None:
             return CommandGroup(cmd_name, prefix=cmd_name, help=_group_help(cmd_name))
         command = available.load(described)
+        _note(ctx, available.registry.provider(described.name), described.name)
         if described.writes_log:
             command = _logging(command)
         return supervised(command) if described.runs_framework else command
@@ -83,6 +86,16 @@ def _available(ctx: click.Context) -> AvailableCommands:
             )
     assert isinstance(available, AvailableCommands)
     return available
+
+
+def _note(ctx: click.Context, plugin: str, command: str) -> None:
+    ctx.meta[_CALLED] = None if plugin == BUILTIN else (plugin, command)
+
+
+def called_of_plugin(ctx: click.Context) -> tuple[str, str] | None:
+    """Return the plugin and the name of the command that is called; None for one of the core."""
+    called: tuple[str, str] | None = ctx.meta.get(_CALLED)
+    return called
 
 
 def _group_help(name: str) -> str:

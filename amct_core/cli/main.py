@@ -22,7 +22,7 @@ import click
 
 import amct_core
 from amct_core.cli.apart import Invocation
-from amct_core.cli.group import CommandGroup
+from amct_core.cli.group import CommandGroup, called_of_plugin
 from amct_core.errors import AmctError, PluginError
 from amct_core.logging import leave_to_command
 from amct_core.supervision.stopping import Stopped
@@ -60,7 +60,7 @@ class RootGroup(CommandGroup):
                 raise  # whoever read the output has gone; click ends quietly
             if ctx.params["debug"]:
                 click.echo(traceback.format_exc(), err=True, nl=False)
-            click.echo(_internal_error(error), err=True)
+            click.echo(_internal_error(error, called_of_plugin(ctx)), err=True)
             ctx.exit(INTERNAL_ERROR)
 
 
@@ -91,10 +91,20 @@ def _kept_report(prefix: str) -> tuple[str | None, str]:
     return path, report
 
 
-def _internal_error(error: Exception) -> str:
-    """Write a report about an error that is no AmctError; return what the user is told."""
+def _internal_error(error: Exception, called: tuple[str, str] | None) -> str:
+    """Write a report about an error that is no AmctError; return what the user is told.
+
+    Args:
+        error: it.
+        called: the plugin whose command it ends, and the command.
+    """
     what = f"Internal error: {type(error).__name__}: {error}"
-    ask = "This is a fault of the program, or of a module of yours that it ran."
+    whose = "the program"
+    if called is not None:
+        plugin, command = called
+        what += f" (plugin '{plugin}', command '{command}')"
+        whose = f"plugin '{plugin}'"
+    ask = f"This is a fault of {whose}, or of a module of yours that it ran."
     path, report = _kept_report("amct_internal_error_")
     if path is None:
         return f"{what}\n{report}\n{ask} Send this text to whoever maintains it."

@@ -1,9 +1,12 @@
 """The contract of :class:`~amct_core.extensions.ActivationAlgorithm`.
 
 At each call: how many values come back, their shapes, ``scale_d`` above 0 and finite, ``offset_d``
-in -128..127, and finite gradients of the bounds.  At the first one of a layer, and wherever it is
-asked for: each value of ``y`` is on the grid of ``scale_d`` and ``offset_d``, ``factors`` gives
-what ``forward`` gives, and the gradient of ``x`` is finite.
+in -128..127, and finite gradients.  At the first forward of a layer, and wherever it is asked for:
+each value of ``y`` is on the grid of ``scale_d`` and ``offset_d``, and ``factors`` gives what
+``forward`` gives.
+
+The gradient of ``x`` is looked at in each pass, because NaN in a later one would look like training
+that diverges.  That takes less than 1 % of an iteration (ResNet-20, SqueezeNet).
 """
 
 from __future__ import annotations
@@ -50,7 +53,6 @@ class CheckedActivation:
     layer: Optional[str]
     usage: Usage = attrs.field(init=False)
     _forward_is_checked: bool = attrs.field(default=False, init=False)
-    _backward_is_checked: bool = attrs.field(default=False, init=False)
     _factors_are_checked: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -137,13 +139,12 @@ class CheckedActivation:
         d_clip_max, d_clip_min, *rest = self.usage.several(function, result, names)
         learned = rest[0] if rest else {}
         check_declared(self.usage, function, learned, self.algorithm.learned, all_of_them=True)
-        if not self._backward_is_checked and bottom_diff is not None:
+        if bottom_diff is not None:
             self._require_finite(function, "bottom_diff", bottom_diff, x, top_diff)
         for name, gradient in zip(names, (d_clip_max, d_clip_min)):
             self._check_gradient(function, name, gradient, x, top_diff)
         for name, gradient in learned.items():
             self._require_finite(function, f"the gradient of '{name}'", gradient, x, top_diff)
-        self._backward_is_checked = True
         return d_clip_max, d_clip_min, learned
 
     def new_values(
@@ -247,7 +248,7 @@ class CheckedActivation:
         self, function: str, name: str, gradient: Array, x: Array, top_diff: Array
     ) -> None:
         """Raise if a gradient is not finite, unless that comes from what it is computed from."""
-        if np.isfinite(gradient).all() or not (_is_finite(x) and _is_finite(top_diff)):
+        if _is_finite(gradient) or not (_is_finite(x) and _is_finite(top_diff)):
             return
         worst = gradient[~np.isfinite(gradient)].flat[0]
         raise self.usage.error(
@@ -272,4 +273,12 @@ def _probe(clip_max: float, clip_min: float) -> NDArray[np.float32]:
 
 
 def _is_finite(array: Array) -> bool:
-    return bool(np.isfinite(array).all())
+    """Return whether no value is NaN or infinite.
+
+    NaN and infinity reach the sum of squares, which is one quick pass without a temporary array.
+    Where that is not finite, large values may be the reason, too.
+    """
+    flat = array.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = float(np.dot(flat, flat))
+    return math.isfinite(squares) or bool(np.isfinite(array).all())

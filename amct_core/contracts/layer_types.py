@@ -1,4 +1,4 @@
-"""The contract of the integer rule of a :class:`~amct_core.extensions.LayerType`."""
+"""The contract of a :class:`~amct_core.extensions.LayerType`: its weights and its integer rule."""
 
 from __future__ import annotations
 
@@ -11,6 +11,31 @@ from amct_core.contracts.usage import Usage, shown
 
 if TYPE_CHECKING:
     from amct_core.graph import Node
+
+
+def require_declared_weights(node: Node) -> None:
+    """Check that a type which says how its layers are quantized says so of their weights, too.
+
+    Without ``weights``, those of a layer would stay float32 beside an integer input, which nobody
+    notices before the saved model computes something else than training did.
+
+    Args:
+        node: a layer of a quantizable type, with the weights that it has.
+
+    Raises:
+        PluginError: the layer has weights, and its type does not say which axes count channels.
+    """
+    quantization = node.type.quantization
+    if quantization is None or node.type.weights is not None or not node.weights:
+        return
+    if quantization.divisor is not None:
+        return  # the type says that it has none, so the blobs are a fault of the file
+    shapes = ", ".join(str(tuple(blob.shape)) for blob in node.weights)
+    raise Usage(node.type, node.name).error(
+        f"the layer has weights, of shape {shapes}, and its type declares quantization without "
+        "weights; expected weights=WeightAxes(output=...), which says the axis of the first blob "
+        "that counts output channels."
+    )
 
 
 def checked_accumulators(node: Node, centered: NDArray[np.int32]) -> NDArray[Any]:

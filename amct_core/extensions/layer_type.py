@@ -200,7 +200,7 @@ class LayerType(Provided):
             same factor on that channel, and nowhere else, or ``(node) -> bool``.
         data_inputs: how many of the inputs are data; None: all.
         weights: which axes of the weights count channels; None for a type without.  A quantizable
-            type with weights needs it: without, its weights are not quantized.
+            type with weights needs it: without, a layer that has weights is an error.
         folds_batch_norm: whether BatchNorm and Scale behind such a layer are folded into it.
         quantization: what makes it quantizable; None: nothing does.
         run: ``(node, inputs) -> outputs``: how it is computed in NumPy, float32 in, float32 out.

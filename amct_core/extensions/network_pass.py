@@ -33,6 +33,7 @@ def _is_place(instance: object, attribute: attrs.Attribute[str], value: object) 
 class NetworkPass(Provided):
     """A rewriting that a frontend runs on its networks in quantization-aware training.
 
+    Post-training quantization does not run it, and warns of that.
     It must keep the names of the layers that are quantized.
 
     Attributes:

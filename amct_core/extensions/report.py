@@ -58,7 +58,8 @@ class SectionContent:
     Attributes:
         paragraphs: plain text; or one text alone.
         headings: of the table; empty: there is none.
-        rows: of the table, each as long as the headings: text or numbers.
+        rows: of the table, each as long as the headings: text or numbers.  In JSON numbers stay
+            numbers; people read 6 digits of a float.
     """
 
     paragraphs: Tuple[str, ...] = attrs.field(default=(), converter=_texts)

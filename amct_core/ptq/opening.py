@@ -157,7 +157,19 @@ def inference_views(frontend: Frontend, model_file: str, weights_file: str) -> N
     views = frontend.read_for_inference(model_file, weights_file)
     frontend.check(views)
     check_statistics(views.test)
+    _warn_of_passes(frontend)
     return views
+
+
+def _warn_of_passes(frontend: Frontend) -> None:
+    """Say which passes of plugins do not run: whoever has installed one expects its effect."""
+    left_out = [each for each in registries().passes if each.frontend == frontend.name]
+    if left_out:
+        _log.warning(
+            "passes of plugins run in quantization-aware training only; not in post-training "
+            "quantization, as here: %s",
+            ", ".join(f"'{each.name}' (plugin '{each.provider}')" for each in left_out),
+        )
 
 
 def fused(frontend: Frontend, graph: Graph, do_fusion: bool, skip: Tuple[str, ...]) -> Graph:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterable, List, Tuple
 import numpy as np
 from numpy.typing import NDArray
 
-from amct_core.contracts.usage import Usage
+from amct_core.contracts.usage import Usage, shown
 from amct_core.errors import AutoCalibrationError
 from amct_core.extensions.fallback import Sensitivity
 from amct_core.graph import Graph, Node
@@ -66,13 +66,13 @@ def _score(
     other = _output(quantized.node(name), affine.dequantize(q, offset, scale))
     with Usage(sensitivity, name).running("compare"):
         score = sensitivity.compare(reference, other)
-    if not _is_number(score):
-        raise AutoCalibrationError(
-            f"compare returned {score!r}; expected a number.",
-            layer=name,
-            field="sensitivity",
-            remedy="Correct the sensitivity.",
-        )
+        if not _is_number(score):
+            raise AutoCalibrationError(
+                f"compare returned {shown(score)}; expected a number.",
+                layer=name,
+                field="sensitivity",
+                remedy="Correct the sensitivity.",
+            )
     return float(score)
 
 

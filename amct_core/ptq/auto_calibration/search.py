@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Callable, Collection, FrozenSet, List, Optional
 
 import attrs
 
+from amct_core.contracts.fallbacks import CheckedFallback
 from amct_core.errors import AutoCalibrationError
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def search(
 
     Raises:
         AutoCalibrationError: the strategy proposes other layers, or a candidate a second time.
+        PluginError: the strategy fails.
     """
     best: Optional[RolledBack] = None
     tried: List[RolledBack] = []
@@ -50,12 +53,20 @@ def search(
         proposal = strategy.propose()
         if proposal is None or proposal >= frozenset(layers):
             return best
-        _check(proposal, layers, tried)
+        with _named(strategy):
+            _check(proposal, layers, tried)
         tried.append(proposal)
         verdict = judge(proposal)
         strategy.judge(verdict.satisfied, verdict.loss)
         if verdict.satisfied and (best is None or len(proposal) <= len(best)):
             best = proposal
+
+
+def _named(strategy: FallbackSearch) -> AbstractContextManager[None]:
+    """Return what gives an error the names of the strategy and of its plugin."""
+    if isinstance(strategy, CheckedFallback):
+        return strategy.usage.running("propose")
+    return nullcontext()
 
 
 def _check(proposal: RolledBack, layers: Collection[str], tried: Collection[RolledBack]) -> None:

@@ -52,8 +52,25 @@ def test_a_section_is_in_the_json() -> None:
         "title": "Memory <b>",
         "paragraphs": ["Too much & more."],
         "headings": ["layer", "bytes"],
-        "rows": [["<i>a\x1b", "12"], ["b", "0.25"]],
+        "rows": [["<i>a\x1b", 12], ["b", 0.25]],
     }
+
+
+def test_numbers_are_numbers_in_the_json_and_have_6_digits_for_people() -> None:
+    cells = [np.int64(3), np.float32(0.5), 1 / 3, 10**20, float("inf"), True, "7"]
+    report = built(
+        lambda report, graph: SectionContent((), ("value",), [(cell,) for cell in cells])
+    )
+    (section,) = json.loads(strict_json.dumps(report.as_json()))["sections"]
+    found = [cell for (cell,) in section["rows"]]
+    assert found == [3, 0.5, 1 / 3, 10**20, "inf", True, "7"]
+    assert [type(cell) for cell in found] == [int, float, float, int, str, bool, str]
+    printed = [line.strip() for line in terminal.lines(report, 60)]
+    start = printed.index("value") + 1
+    assert printed[start : start + len(cells)] == [
+        *("3", "0.5", "0.333333", str(10**20), "inf", "True", "7")
+    ]
+    assert "0.<wbr>333333</bdi></td>" in render(report)
 
 
 def test_a_section_is_printed() -> None:

@@ -157,6 +157,30 @@ class TestExitStatus:
         assert "Traceback" in report.read_text()
         report.unlink()
 
+    @pytest.mark.parametrize("name", ["test", "qat own"])
+    def test_a_bug_in_a_command_of_a_plugin_names_both(
+        self, amct: Amct, add_plugin: AddPlugin, tmp_path: Path, name: str
+    ) -> None:
+        add_plugin("mine", command_plugin("1 / 0", name))
+        done = amct(*name.split())
+        assert done.status == 70
+        first, second = done.err.splitlines()
+        assert first == (
+            f"Internal error: ZeroDivisionError: division by zero (plugin 'mine', command '{name}')"
+        )
+        assert second.startswith("This is a fault of plugin 'mine', or of a module of yours")
+        Path(second.split("A report is in ")[1].split(": ")[0]).unlink()
+
+    def test_a_bug_in_a_command_of_the_core_is_nobody_elses(
+        self, amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_plugin("mine", command_plugin("pass"))
+        monkeypatch.setattr("amct_core.cli.plugins.print_json", lambda document: 1 / 0)
+        done = amct("plugins", "--json")
+        assert done.status == 70
+        assert done.err.startswith("Internal error: ZeroDivisionError: division by zero\n")
+        assert "This is a fault of the program, or of" in done.err
+
     def test_an_error_inside_a_plugin_is_one_message_and_a_file_with_its_traceback(
         self, amct: Amct, add_plugin: AddPlugin
     ) -> None:

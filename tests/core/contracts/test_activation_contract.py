@@ -152,6 +152,24 @@ def test_what_costs_nothing_is_looked_at_each_time(registered: Register) -> None
         algorithm.backward(X, TOP_DIFF, np.empty_like(X), *BOUNDS)
 
 
+@pytest.mark.parametrize("name", [name for name in mistakes.BACKWARD if "in place" not in name])
+def test_gradients_are_looked_at_in_each_pass(registered: Register, name: str) -> None:
+    mistake = mistakes.BACKWARD[name]
+    calls = []
+
+    def later(x: Any, top_diff: Any, *arguments: Any) -> Any:
+        calls.append(1)
+        own = ulq.backward if len(calls) < 3 else mistake.extension.backward
+        return own(x, top_diff, *arguments)
+
+    algorithm = checked(registered, attrs.evolve(mistake.extension, backward=later))
+    train(algorithm)
+    train(algorithm)
+    with pytest.raises(PluginError) as caught:
+        train(algorithm)
+    mistakes.message(caught.value, KIND, "conv", mistake.said)
+
+
 def test_of_a_large_tensor_evenly_spread_values_are_compared(
     registered: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:

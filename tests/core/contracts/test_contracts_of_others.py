@@ -12,10 +12,26 @@ from amct_core.contracts.fallbacks import CheckedFallback
 from amct_core.contracts.preparation import prepare
 from amct_core.contracts.shifts import CheckedSearch
 from amct_core.contracts.usage import Usage
-from amct_core.errors import EnvironmentUnsuitableError, PluginError
-from amct_core.extensions import DeployBackend, FallbackStrategy
+from amct_core.errors import (
+    AutoCalibrationError,
+    EnvironmentUnsuitableError,
+    PluginError,
+    QuantizationError,
+)
+from amct_core.extensions import (
+    DeployBackend,
+    FallbackStrategy,
+    LayerType,
+    Quantization,
+    Sensitivity,
+)
+from amct_core.graph import Graph, Node
+from amct_core.numerics import affine
 from amct_core.plugins import Registries
+from amct_core.ptq.auto_calibration.ranking import rank
+from amct_core.ptq.auto_calibration.search import Verdict, search
 from amct_core.ptq.observing import observer_for
+from amct_core.record import LayerRecord, Record
 from tests import mistakes
 
 BATCH = np.ones((2, 3), np.float32)
@@ -76,6 +92,57 @@ def test_n_in_1_to_16_or_all_0_is_taken(shifts: Any) -> None:
     found = search.result()
     assert found.dtype == np.uint8
     assert found.tolist() == list(shifts)
+
+
+SCORES: Dict[str, Any] = {
+    "text": (lambda *outputs: "good", AutoCalibrationError, "compare returned 'good'; expected a"),
+    "NaN": (lambda *outputs: np.nan, AutoCalibrationError, "compare returned nan; expected a"),
+    "an exception": (mistakes._fails, PluginError, "compare failed with ZeroDivisionError: of the"),
+    "an error of ours": (
+        lambda *outputs: affine.quantize(BATCH, 1.0, 300),
+        QuantizationError,
+        "the offset is 300",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_a_mistake_of_a_sensitivity_is_one_message(registered: Register, name: str) -> None:
+    compare, error, said = SCORES[name]
+    given = Sensitivity(name=mistakes.NAME, compare=compare)
+    found = registered("amct_sensitivities", given).sensitivities.get(mistakes.NAME)
+    kind = LayerType("Twice", quantization=Quantization(), run=lambda node, inputs: inputs)
+    graph = Graph("net", [Node("a", "Input", (), ("a",)), Node("conv", kind, ("a",), ("b",))])
+    group = types.SimpleNamespace(name="conv", layers=("conv",))
+    plan: Any = types.SimpleNamespace(graph=graph, groups=[group], fake_quantized=lambda: graph)
+    record = Record({"conv": LayerRecord(scale_d=1.0, offset_d=0)})
+    with pytest.raises(error) as caught:
+        rank(plan, record, lambda group: [BATCH], found)
+    mistakes.message(caught.value, "sensitivity", "conv", (said,))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_strategy_must_not_propose_is_told_with_its_names(
+    registered: Register, known: bool
+) -> None:
+    proposal = frozenset({"conv" if known else "other"})
+    again = types.SimpleNamespace(propose=lambda: proposal, judge=lambda satisfied, loss: None)
+    strategy = FallbackStrategy(name=mistakes.NAME, start=lambda ranking: again)
+    found = registered("amct_fallback_strategies", strategy).fallback_strategies
+    started = CheckedFallback.start(found.get(mistakes.NAME), [("conv", 0.5), ("ip", 0.75)])
+    with pytest.raises(AutoCalibrationError) as caught:
+        search(started, ["conv", "ip"], lambda rolled_back: Verdict(False, 1.0))
+    said = "roll back ['conv'] a second time" if known else "roll back ['other']; expected layers"
+    mistakes.message(caught.value, "fallback strategy", None, (said,))
+
+
+def test_the_metric_of_a_candidate_is_no_fault_of_the_strategy(registered: Register) -> None:
+    once = types.SimpleNamespace(propose=lambda: frozenset({"conv"}))
+    strategy = FallbackStrategy(name=mistakes.NAME, start=lambda ranking: once)
+    found = registered("amct_fallback_strategies", strategy).fallback_strategies
+    started = CheckedFallback.start(found.get(mistakes.NAME), [("conv", 0.5), ("ip", 0.75)])
+    with pytest.raises(ZeroDivisionError, match=r"^of the plugin$"):
+        search(started, ["conv", "ip"], mistakes._fails)
 
 
 PROPOSALS: Dict[str, Any] = {

@@ -197,9 +197,25 @@ class TestPluginsThatDoNotLoad:
             ("def broken(:", "SyntaxError"),
             ("raise RuntimeError('no licence')", "RuntimeError: no licence"),
             ("raise SystemExit('no display')", "SystemExit: no display"),
-            ("@hookimpl\ndef amct_frontends(extra): ...", "amct_frontends"),
+            (
+                "@hookimpl\ndef amct_frontends(extra): ...",
+                "plugin 'broken': hook amct_frontends takes the argument 'extra'; expected no "
+                "argument.",
+            ),
+            (
+                "@hookimpl(specname='amct_passes')\ndef own(a, b=1, *c, **d): ...",
+                "hook amct_passes takes the argument 'a'; expected no argument.",
+            ),
+            (
+                "@hookimpl\ndef amct_calibrators(one, two): ...",
+                "hook amct_calibrators takes the arguments 'one', 'two'; expected no argument.",
+            ),
+            ("@hookimpl(wrapper=True)\ndef amct_passes(): ...", "not a generator function"),
         ],
-        ids=["import", "syntax", "raise", "exit", "hook with an argument"],
+        ids=[
+            *("import", "syntax", "raise", "exit", "hook with an argument"),
+            *("hook of another name with an argument", "arguments", "wrapper"),
+        ],
     )
     def test_they_are_a_warning_that_names_the_entry_point(
         self,
@@ -245,6 +261,26 @@ class TestPluginsThatDoNotLoad:
         message = record.getMessage()
         for word in ("'mine'", "mine_module", "amct_shift_search,", "amct_shift_searches"):
             assert word in message
+
+    @pytest.mark.parametrize(
+        ("hook", "said"),
+        [
+            ("amct_layer_typs", "is never called; did you mean amct_layer_types?"),
+            ("amct_report_section", "is never called; did you mean amct_report_sections?"),
+            ("on_start", "is never called; hooks: amct_frontends, amct_layer_types, "),
+        ],
+    )
+    def test_it_tells_the_nearest_name_or_all(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        hook: str,
+        said: str,
+    ) -> None:
+        create_host([make_plugin("mine", f"@hookimpl\ndef {hook}():\n    return []\n")])
+        (record,) = caplog.records
+        assert f"implements {hook}, which is no hook" in record.getMessage()
+        assert said in record.getMessage()
 
     @pytest.mark.parametrize(
         ("source", "said"),

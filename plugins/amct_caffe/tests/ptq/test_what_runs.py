@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import pytest
@@ -11,8 +12,11 @@ from click.testing import CliRunner
 from amct_caffe.model.formats.caffemodel import writer
 from amct_core.cli.main import cli
 from amct_core.errors import ModelError
+from amct_core.extensions import NetworkPass
 from amct_core.plugins import registries
+from amct_core.ptq import workflow
 from amct_core.workflow import frontend_for
+from tests import mistakes
 
 FILES = "net.prototxt", "net.caffemodel"
 
@@ -156,3 +160,30 @@ def test_a_network_that_only_a_solver_completes_says_so() -> None:
     text = Path(FILES[0]).read_text()
     Path(FILES[0]).write_text('state { stage: "val" }\n' + text)
     assert frontend.read_for_inference(*FILES).test.node("data") is not None
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a function that installs a plugin."""
+    yield from mistakes.installed(monkeypatch)
+
+
+def test_passes_of_plugins_do_not_run_and_that_is_said(
+    install: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    place = "before insertion"
+    install(
+        "amct_passes",
+        NetworkPass("slopes", "caffe", place, mistakes._fails),
+        NetworkPass("narrow", "caffe", "after training", mistakes._fails),
+        NetworkPass("else", "torch", place, mistakes._fails),
+    )
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }'
+    Path(FILES[0]).write_text(data % "dim: 2 dim: 2 dim: 8 dim: 8" + SLICED)
+    assert amct("ptq", "config", *FILES, "-o", "c.json")[0] == 0
+    workflow.start("c.json", *FILES, "record.txt")
+    (warning,) = [each.getMessage() for each in caplog.records if "passes" in each.getMessage()]
+    assert warning == (
+        "passes of plugins run in quantization-aware training only; not in post-training "
+        "quantization, as here: 'narrow' (plugin 'mine'), 'slopes' (plugin 'mine')"
+    )

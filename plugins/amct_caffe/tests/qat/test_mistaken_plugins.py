@@ -8,6 +8,7 @@ from typing import Any, Callable, Dict, Iterator
 import numpy as np
 import pytest
 
+from amct_caffe.runtime.training import run_solver
 from amct_core import workflow
 from amct_core.errors import PluginError
 from amct_core.extensions import DeployBackend
@@ -96,6 +97,31 @@ def test_so_it_does_where_the_values_go_wrong_with_the_factors_that_are_recorded
 
     refused(bench, train, "activation algorithm", mistake)
     assert len(calls) == 2 * BATCH_NUM - 1
+
+
+@pytest.mark.parametrize("iteration", [2, 5])
+def test_a_gradient_that_becomes_nan_later_is_no_divergence(
+    bench: Bench, install: Install, iteration: int
+) -> None:
+    calls = []
+
+    def backward(x: Any, *arguments: Any) -> Any:
+        bottom_diff, high, low = mistakes.ulq.backward(x, *arguments)
+        calls.append(1)
+        if len(calls) == 2 * iteration - 1:  # of two layers in each iteration, the last comes first
+            bottom_diff.reshape(-1)[3] = np.nan
+        return bottom_diff, high, low
+
+    mistake = mistakes.Mistake(
+        mistakes.activation(backward=backward),
+        ("backward gave bottom_diff with nan, although x and top_diff are finite",),
+    )
+    install("amct_activation_algorithms", mistake.extension)
+    modified = network(bench, {"algo": mistakes.NAME})
+    modified.solver(**RUN)  # writes its file
+    with pytest.raises(PluginError) as caught:
+        run_solver(str(bench.folder / "solver.prototxt"), modified.weights)
+    mistakes.message(caught.value, "activation algorithm", "ip", mistake.said)
 
 
 @pytest.mark.parametrize("name", mistakes.CALIBRATORS)

@@ -46,7 +46,7 @@ def command(
     """Find every reason for which ATC refuses the model saved as PREFIX, or changes it.
 
     Any Caffe model will do: give --model and --weights.  The exit status is 1 if there are errors,
-    0 if there are only warnings.
+    or if a rule of a plugin fails, and 0 if there are only warnings.
     """
     from rich.console import Console
 
@@ -74,6 +74,8 @@ def command(
         print_json(document(model, findings, by_plugins.not_checked))
     else:
         print_report(findings, Console(), by_plugins.not_checked)
+    if by_plugins.failed:
+        raise by_plugins.failed[0]  # whose traceback is kept for the author
     sys.exit(1 if count(findings, ERROR) else 0)
 
 

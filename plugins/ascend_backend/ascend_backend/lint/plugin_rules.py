@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Iterator, List, Optional, Tuple
 
 import attrs
@@ -9,11 +10,14 @@ import attrs
 from amct_core.contracts.usage import Usage, shown
 from amct_core.errors import AmctError
 from amct_core.extensions import LintProblem, LintRule
+from amct_core.extensions.lint_rule import ERROR
 from amct_core.graph import Graph
 from amct_core.plugins import Registries, registries
 from amct_core.workflow import frontend_for
 from ascend_backend.lint.model import DeployModel
 from ascend_backend.lint.rule import Finding
+
+_log = logging.getLogger("ascend_backend.lint")
 
 
 @attrs.frozen
@@ -21,12 +25,14 @@ class PluginFindings:
     """What the rules of plugins have found.
 
     Attributes:
-        findings: in the order of the rules' names.
+        findings: in the order of the rules' names; a rule that failed is one, an error.
         not_checked: why the rules could not be checked; None: they were, or there are none.
+        failed: why rules that are among the findings could not be checked.
     """
 
     findings: Tuple[Finding, ...] = ()
     not_checked: Optional[str] = None
+    failed: Tuple[AmctError, ...] = ()
 
 
 def find_by_plugins(model: DeployModel, plugins: Optional[Registries] = None) -> PluginFindings:
@@ -36,8 +42,8 @@ def find_by_plugins(model: DeployModel, plugins: Optional[Registries] = None) ->
         model: what is checked; its files are read once more, as they are for a simulation.
         plugins: have the rules; None: the installed ones.
 
-    Raises:
-        PluginError: a rule failed, or gave something else than problems.
+    A rule that fails, or gives something else than problems, does not keep others from being
+    checked.
     """
     plugins = plugins or registries()
     rules = list(plugins.lint_rules)
@@ -49,8 +55,27 @@ def find_by_plugins(model: DeployModel, plugins: Optional[Registries] = None) ->
     except AmctError as error:
         return PluginFindings(not_checked=str(error))
     soc_version = None if model.target is None else model.target.soc_version
-    found = (_found(rule, graph, soc_version) for rule in rules)
-    return PluginFindings(tuple(finding for each in found for finding in each))
+    findings: List[Finding] = []
+    failed: List[AmctError] = []
+    for rule in rules:
+        try:
+            findings += _found(rule, graph, soc_version)
+        except AmctError as error:
+            _log.debug("lint rule '%s' failed", rule.name, exc_info=error)
+            findings.append(_not_checked(rule, error))
+            failed.append(error)
+    return PluginFindings(tuple(findings), failed=tuple(failed))
+
+
+def _not_checked(rule: LintRule, error: AmctError) -> Finding:
+    """Return what is told of a rule that could not be checked: an error, whatever it looks for."""
+    told = attrs.evolve(
+        rule,
+        severity=ERROR,
+        title=f"The rule '{rule.title}' failed, so it is not known whether the model breaks it",
+        fix=error.remedy or "Tell the author of the plugin.",
+    )
+    return Finding(told, LintProblem(error.problem, error.layer, error.field))
 
 
 def _found(rule: LintRule, graph: Graph, soc_version: Optional[str]) -> Iterator[Finding]:

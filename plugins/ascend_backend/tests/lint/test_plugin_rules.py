@@ -16,6 +16,7 @@ from amct_core import plugins
 from amct_core.cli.main import cli
 from amct_core.errors import PluginError
 from amct_core.extensions import LintRule
+from ascend_backend.lint import lint
 from plugins.ascend_backend.tests.lint.broken_models import Model
 
 PLUGIN = """
@@ -118,6 +119,45 @@ def test_a_rule_that_fails_is_named_with_its_plugin(
     result = amct(prefix)
     assert result.exit_code == 1
     assert f"plugin 'board', lint rule 'board1': {said}" in result.output
+
+
+BROKEN_BESIDE_OTHERS = (
+    "raise KeyError('width')\n\n"
+    "def narrow(graph, soc_version):\n"
+    "    yield LintProblem('too narrow.', graph.nodes[-1].name)\n\n"
+    "@hookimpl(specname='amct_lint_rules')\n"
+    "def more_rules():\n"
+    "    texts = ('warning', 'Too narrow', 'Make it wider.', 'Section 3.')\n"
+    "    return [LintRule(name, *texts, narrow) for name in ('board0', 'board2')]"
+)
+
+
+def test_a_rule_that_fails_keeps_no_other_from_being_checked(install: Install, prefix: str) -> None:
+    install(BROKEN_BESIDE_OTHERS, "warning")
+    own = f"{prefix}_deploy_model.prototxt"
+    Path(own).write_text(Path(own).read_text().replace('name: "prob"', 'name: "prob?"'))
+    result = amct(prefix, "--json")
+    document, _ = json.JSONDecoder().raw_decode(result.output)
+    told = {each["rule"]: each for each in document["findings"]}
+    assert set(told) > {"board0", "board1", "board2"}
+    assert told["board0"]["message"] == told["board2"]["message"] == "too narrow."
+    assert any(rule.startswith("A") for rule in told)
+    assert (told["board1"]["severity"], document["warnings"]) == ("error", 2)
+    assert told["board1"]["message"].startswith("plugin 'board', lint rule 'board1': check failed")
+    assert result.exit_code == 1
+    Path(
+        result.output.split("The traceback, for its author, is in ")[1].strip().rstrip(".")
+    ).unlink()
+
+
+def test_a_rule_that_fails_is_an_error_of_a_call_from_python(install: Install, prefix: str) -> None:
+    install(BROKEN_BESIDE_OTHERS, "warning")
+    findings = lint(f"{prefix}_deploy_model.prototxt", f"{prefix}_deploy_weights.caffemodel")
+    assert [(each.rule.id, each.rule.severity) for each in findings] == [
+        ("board0", "warning"),
+        ("board1", "error"),
+        ("board2", "warning"),
+    ]
 
 
 def test_where_the_files_are_no_network_it_is_said(install: Install, prefix: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any, Dict, Optional, Tuple
 
 import attrs
 
+from amct_core.extensions.report import Cell
+
 
 @attrs.frozen
 class Similarity:
@@ -267,14 +269,22 @@ class Section:
         title: its heading.
         paragraphs: plain text.
         headings: of its table; empty: there is none.
-        rows: of its table.
+        rows: of its table: texts and Python's own numbers, which stay numbers in JSON.
     """
 
     name: str
     title: str
     paragraphs: Tuple[str, ...] = ()
     headings: Tuple[str, ...] = ()
-    rows: Tuple[Tuple[str, ...], ...] = ()
+    rows: Tuple[Tuple[Cell, ...], ...] = ()
+
+    def texts(self) -> Tuple[Tuple[str, ...], ...]:
+        """Return the rows as people read them: floats with 6 digits."""
+        return tuple(tuple(_text(cell) for cell in row) for row in self.rows)
+
+
+def _text(cell: Cell) -> str:
+    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
 
 
 @attrs.frozen

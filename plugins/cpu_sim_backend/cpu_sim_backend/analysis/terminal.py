@@ -120,7 +120,7 @@ def sections(report: NetworkReport, width: int = 0) -> Iterator[str]:
         for paragraph in section.paragraphs:
             yield from _folded(_printable(paragraph), columns, _INDENT, _INDENT)
         if section.headings:
-            rows = [section.headings, *section.rows]
+            rows = [section.headings, *section.texts()]
             yield from (f"{_INDENT}{line}" for line in _aligned(rows))
         yield ""
 

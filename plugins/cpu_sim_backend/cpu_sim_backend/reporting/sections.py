@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Iterator, List, Optional
 
 import attrs
 
 from amct_core.contracts.usage import Usage, shown
 from amct_core.extensions import ReportSection, SectionContent
+from amct_core.extensions.report import Cell
 from amct_core.graph import Graph
 from amct_core.plugins import Registries, registries
 from cpu_sim_backend.analysis.model import NetworkReport, Section
@@ -44,7 +46,7 @@ def _section(section: ReportSection, report: NetworkReport, graph: Graph) -> Opt
         raise usage.error(f"build returned {shown(content)}; expected SectionContent or None.")
     for problem in _problems(content):
         raise usage.error(f"build returned {problem}.")
-    rows = tuple(tuple(_text(cell) for cell in row) for row in content.rows)
+    rows = tuple(tuple(_plain(cell) for cell in row) for row in content.rows)
     return Section(section.name, section.title, content.paragraphs, content.headings, rows)
 
 
@@ -56,9 +58,12 @@ def _problems(content: SectionContent) -> Iterator[str]:
         if len(row) != len(content.headings):
             yield f"a row of {len(row)} cells; expected {len(content.headings)}, one per heading"
         for cell in row:
-            if not isinstance(cell, (str, int, float)):
+            if not isinstance(cell, (str, numbers.Real)):
                 yield f"{shown(cell)} as a cell; expected text or a number"
 
 
-def _text(cell: object) -> str:
-    return f"{cell:.6g}" if isinstance(cell, float) else str(cell)
+def _plain(cell: Cell) -> Cell:
+    """Return numbers of NumPy, and others, as Python's own: JSON knows no others."""
+    if isinstance(cell, (str, bool)):
+        return cell
+    return int(cell) if isinstance(cell, numbers.Integral) else float(cell)
