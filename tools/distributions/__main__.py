@@ -1,12 +1,8 @@
-"""Builds the distributions into ``dist``, installs them into empty environments, and tries them.
-
-Usage::
-
-    python -m tools.distributions [--build-only]
-"""
+"""Builds the distributions into ``dist``, installs them into empty environments, and tries them."""
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import sys
 import tempfile
@@ -21,11 +17,14 @@ FOLDER = ROOT / "dist"
 
 def main(arguments: list[str]) -> int:
     """Build, and try what was built; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tools.distributions", description=__doc__)
+    parser.add_argument("--build-only", action="store_true", help="try nothing")
+    options = parser.parse_args(arguments)
     shutil.rmtree(FOLDER, ignore_errors=True)
     for built in build_all(FOLDER):
         for path in (built.sdist, built.wheel):
             say(f"built {path.relative_to(ROOT)}")
-    if "--build-only" in arguments:
+    if options.build_only:
         return 0
     with tempfile.TemporaryDirectory(prefix="amct_dist_") as folder:
         return try_all(Path(folder))
