@@ -50,7 +50,7 @@ from cpu_sim_backend.ptq.output_errors import (
 
 Array = NDArray[Any]
 
-SAMPLES = 128
+SAMPLES = 112
 """How many samples networks run on unless somebody asks for more: see ``benchmarks/notes.md``."""
 
 MOST_SAMPLES = 256
@@ -58,7 +58,7 @@ MOST_SAMPLES = 256
 
 
 def samples_for(total: int) -> int:
-    """Return on how many of ``total`` samples networks should run: a sixteenth, 128 to 256."""
+    """Return on how many of ``total`` samples networks should run: a sixteenth, 112 to 256."""
     return min(max(total // 16, SAMPLES), MOST_SAMPLES)
 
 

@@ -241,7 +241,7 @@ def test_where_the_sample_is_all_data_nothing_is_scaled() -> None:
 
 
 @pytest.mark.parametrize(
-    ("total", "samples"), [(10, 128), (400, 128), (3200, 200), (5000, 256), (50_000, 256)]
+    ("total", "samples"), [(10, 112), (400, 112), (3200, 200), (5000, 256), (50_000, 256)]
 )
 def test_a_sixteenth_of_the_data_is_the_sample_within_bounds(total: int, samples: int) -> None:
     assert samples_for(total) == samples
