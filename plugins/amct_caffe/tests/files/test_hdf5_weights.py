@@ -162,5 +162,5 @@ def test_without_h5py_the_message_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "h5py", None)
     file = tmp_path / "w.caffemodel.h5"
     file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100))
-    with pytest.raises(EnvironmentUnsuitableError, match=r"amct-caffe\[hdf5\]"):
+    with pytest.raises(EnvironmentUnsuitableError, match=r"pip install .*amct\[hdf5\]=="):
         read_network(model, str(file))

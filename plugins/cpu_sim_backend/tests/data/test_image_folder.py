@@ -194,7 +194,7 @@ def test_without_pillow_the_error_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(EnvironmentUnsuitableError, match=r"amct-cpu-sim-backend\[images\]"):
+    with pytest.raises(EnvironmentUnsuitableError, match=r"pip install .*amct\[images\]=="):
         ImageFolderSource(str(tmp_path), PLAIN, "data")
 
 
