@@ -1,7 +1,7 @@
 """``python -m tools.mutants``: samples changes by seed, and runs the tests of their own area.
 
-Its tests are the files of its area that name the changed module; where none does, or with
-``--whole-area``, all files of the area.  Each mutant runs in a child of this process, which has
+Its tests are the files of its area that name the changed module, and, where these do not notice,
+all other files of the area.  Each mutant runs in a child of this process, which has
 imported NumPy, pytest and other libraries, but nothing of the product: the changed module is
 compiled from memory, and no file changes.  A mutant is killed if a test fails, or if the tests take
 four times as long as without a change.
@@ -19,7 +19,6 @@ import os
 import random
 import re
 import signal
-import sys
 import time
 import warnings
 from pathlib import Path
@@ -33,32 +32,28 @@ _LIBRARIES = ("numpy", "pytest", "hypothesis", "google.protobuf", "numba", "clic
 _LEAST_SECONDS = 30.0
 _PROFILE = "mutants"
 Outcome = Tuple[Area, Change, str]
+Limits = Dict[Tuple[str, ...], float]
 
 _PASSED, _KILLED, _SLOW = "survived", "killed", "killed by time"
 
 
 def main() -> int:
-    """Run; return the exit status: 0 unless the tests fail without a change."""
+    """Run; return the exit status."""
     options = _options()
     chosen = [area for area in AREAS if options.area in (None, area.name)]
     sample = _sample(chosen, options.count, options.seed)
+    if options.again is not None:
+        sample = _survivors(chosen, Path(options.again))
     for library in _LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(library)
-    limits: Dict[Tuple[str, ...], float] = {}
+    limits: Limits = {}
     begin = time.monotonic()
     outcomes: List[Outcome] = []
     for area, change in sample:
         if options.seconds is not None and time.monotonic() - begin > options.seconds:
             break
-        files = _files(change, area, options.whole_area)
-        if files not in limits:
-            start = time.monotonic()
-            if _run(None, files, None) != _PASSED:
-                print(f"without a change there are failures in {files}", file=sys.stderr)
-                return 1
-            limits[files] = max(_LEAST_SECONDS, 4 * (time.monotonic() - start))
-        outcome = _run(change, files, limits[files])
+        outcome = _judged(change, area, limits)
         outcomes.append((area, change, outcome))
         print(f"{outcome:14} {area.name:9} {change}", flush=True)
     _report(outcomes, options, time.monotonic() - begin)
@@ -75,6 +70,36 @@ def _sample(areas: List[Area], count: int, seed: int) -> List[Tuple[Area, Change
         found += [(area, change) for change in source.sample(every, share)]
     random.Random(seed).shuffle(found)
     return found[:count]
+
+
+def _survivors(areas: List[Area], report: Path) -> List[Tuple[Area, Change]]:
+    """Return the changes that nobody noticed in an earlier run, as far as they are still there."""
+    names = json.loads(report.read_text())["survivors"]
+    return [
+        (area, change)
+        for area in areas
+        for path in modules(ROOT, area.modules)
+        for change in changes_of(ROOT, path)
+        if str(change) in names
+    ]
+
+
+def _judged(change: Change, area: Area, limits: Limits) -> str:
+    """Return what becomes of a mutant; ``limits`` keeps the seconds that files may take.
+
+    Raises:
+        SystemExit: tests fail without a change.
+    """
+    for files in _files(change, area):
+        if files not in limits:
+            start = time.monotonic()
+            if _run(None, files, None) != _PASSED:
+                raise SystemExit(f"without a change there are failures in {files}")
+            limits[files] = max(_LEAST_SECONDS, 4 * (time.monotonic() - start))
+        outcome = _run(change, files, limits[files])
+        if outcome != _PASSED:
+            return outcome
+    return _PASSED
 
 
 def _run(change: Optional[Change], files: Tuple[str, ...], limit: Optional[float]) -> str:
@@ -112,11 +137,12 @@ def _tests(files: Tuple[str, ...], change: Optional[Change]) -> int:
         os.dup2(nothing.fileno(), 1)
         os.dup2(nothing.fileno(), 2)
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return int(pytest.main(arguments))
+            status = int(pytest.main(arguments))
+    return 0 if status == pytest.ExitCode.NO_TESTS_COLLECTED else status
 
 
-def _files(change: Change, area: Area, whole: bool) -> Tuple[str, ...]:
-    """Return the files of tests, those that are called like the changed module first."""
+def _files(change: Change, area: Area) -> List[Tuple[str, ...]]:
+    """Return the files of tests: those that name the changed module, then the others, if any."""
     files = [
         path
         for each in (ROOT / name for name in area.tests)
@@ -124,8 +150,9 @@ def _files(change: Change, area: Area, whole: bool) -> Tuple[str, ...]:
     ]
     stem = Path(change.path).stem
     naming = [path for path in files if re.search(rf"\b{stem}\b", path.read_text("utf-8"))]
-    asked = files if whole or not naming else naming
-    return tuple(str(path) for path in sorted(asked, key=lambda path: stem not in path.stem))
+    naming.sort(key=lambda path: stem not in path.stem)
+    others = [path for path in files if path not in naming]
+    return [tuple(map(str, each)) for each in (naming, others) if each]
 
 
 def _install(change: Change) -> None:
@@ -173,7 +200,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="begin no mutant after these; default: none")
     parser.add_argument("--seed", type=int, default=0, help="of the sample; default: 0")
     parser.add_argument("--area", choices=[area.name for area in AREAS], help="default: all")
-    parser.add_argument("--whole-area", action="store_true", help="run all tests of the area")
+    parser.add_argument("--again", metavar="FILE", help="only the survivors in such a JSON file")
     parser.add_argument("--output", help="a JSON file of what came out")
     return parser.parse_args()
 
