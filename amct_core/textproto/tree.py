@@ -231,5 +231,5 @@ def to_value(value: Any) -> Value:
         return Scalar(str(int(value)), "number")
     if isinstance(value, numbers.Real):
         text = float_text(float(value))
-        return Scalar(text, "identifier" if text in ("inf", "nan") else "number")
+        return Scalar(text, "identifier" if text.lstrip("-") in ("inf", "nan") else "number")
     raise TypeError(f"{value!r} cannot be written in text format")

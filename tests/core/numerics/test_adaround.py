@@ -125,3 +125,14 @@ def test_without_data_there_is_nothing_to_learn_from() -> None:
     run.observe(np.full((1, 1, 3), np.inf, np.float32))
     with pytest.raises(QuantizationError, match="NaN or infinity"):
         run.result()
+
+
+def test_adam_goes_against_a_constant_gradient_by_the_learning_rate() -> None:
+    # Both estimates are unbiased (Kingma and Ba, 2014, section 3), so that each step is the first.
+    gradient = np.float32([2.0, -0.5, 1e-3])
+    adam = adaround._Adam(np.zeros(3, np.float32))
+    for count in range(1, 6):
+        adam.step(gradient)
+        np.testing.assert_allclose(
+            adam.values, -count * adaround.RATE * np.sign(gradient), rtol=1e-4
+        )

@@ -195,6 +195,13 @@ def test_process_scale_replaces_small_scales_and_rejects_large_ones() -> None:
             affine.process_scale(unusable)
 
 
+def test_the_largest_scale_is_that_whose_reciprocal_is_the_smallest_scale() -> None:
+    largest = np.float32(1 / affine.FLT_EPSILON)
+    assert affine.process_scales(np.float32([largest])) == [largest]
+    with pytest.raises(QuantizationError, match="at most 8388608"):
+        affine.process_scales(np.float32([np.nextafter(largest, np.float32(np.inf))]))
+
+
 @given(scales)
 def test_quant_scale_is_the_nearest_float32_to_the_reciprocal(scale: float) -> None:
     assert Fraction(float(affine.quant_scale(scale))) == to_float32(1 / Fraction(scale))

@@ -170,6 +170,14 @@ class TestV200:
         m = ascend_v200.multiplier(f32([0.002]), 5, [3])
         assert ascend_v200.requantize_sum(t, m, -128).ravel().tolist() == [-120, -77]
 
+    def test_axis_1_counts_channels_unless_another_one_is_named(self) -> None:
+        acc = np.full((2, 3, 2), 1000, np.int32)
+        shifts, bias = [1, 2, 3], [0, 40, 80]
+        summed = ascend_v200.shifted_sum(acc, bias, shifts)
+        assert summed[0, :, 0].tolist() == [500, 250 + 10, 125 + 10]
+        last = ascend_v200.shifted_sum(np.moveaxis(acc, 1, 2), bias, shifts, channel_axis=2)
+        np.testing.assert_array_equal(np.moveaxis(last, 2, 1), summed)
+
     def test_n_of_0_neither_shifts_nor_saturates(self) -> None:
         acc = column(600000, -600000, 2**31 - 1)
         np.testing.assert_array_equal(ascend_v200.shifted(acc, [0]), acc)

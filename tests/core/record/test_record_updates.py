@@ -85,6 +85,8 @@ def test_a_record_may_be_laid_out_in_any_way_that_protobuf_reads(tmp_path, text)
         ("offset_d: -3", "offset_d: -300", "-128..127"),
         ('"conv0"', '"conv1"', "line 17: a second entry"),
         ('"conv2"', "conv2", "line 34: found conv2"),
+        ('key: "conv0"', "", "line 1: an entry without a layer name"),
+        ('"conv0"', '""', "line 1: an entry without a layer name"),
     ],
 )
 def test_an_error_names_its_line_in_the_whole_file(tmp_path, find, replace, message):

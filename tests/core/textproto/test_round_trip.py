@@ -43,6 +43,14 @@ def test_what_is_written_is_read_again_field_by_field(tree: list[tuple[str, Any]
     assert [field.name for field in again] == [name for name, _ in tree]
 
 
+@given(value=SCALARS | st.sampled_from([float("inf"), float("nan"), float("-inf")]))
+def test_a_value_that_is_added_is_what_is_read_in_its_text(value: Any) -> None:
+    message = Message()
+    message.add("x", value)
+    (field,) = parse(format_message(message))
+    assert field.value == next(iter(message)).value
+
+
 @given(values=st.lists(st.floats(width=32, allow_nan=False), max_size=5))
 def test_floats_keep_every_bit_of_float32(values: list[float]) -> None:
     message = Message()

@@ -190,6 +190,7 @@ def with_one_name_twice() -> Any:
         (one_layer(shape={"dim": [3]}, int8_data=b"ab"), "found 2 elements in int8_data"),
         (b"\xa2\x06\x04\x3a\x02\x28\x01", "does not fit its type"),  # data as one integer
         (b"\xa2\x06\x07\x3a\x05\x2a\x03\x01\x02\x03", "expected a multiple of 4"),
+        (b"\xa2\x06\x04\x3a\x02\x0a\x00", "field 1 is empty; expected a size"),  # packed num
         (b"\xa0\x06\x01", "expected 2"),  # layer as an integer
     ],
 )
