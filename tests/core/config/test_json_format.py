@@ -112,3 +112,29 @@ def test_faults_are_config_errors_that_name_the_file(
         assert caught.value.field == field
     else:
         assert "conv" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "said"),
+    [
+        ({"clip_max": 1.0}, "clip_min", "it is missing; clip_max and clip_min take effect"),
+        ({"clip_min": -1.0}, "clip_max", "it is missing; clip_max and clip_min take effect"),
+        ({"clip_max": 0, "clip_min": -1.0}, "clip_max", "should be larger than 0, but is 0"),
+        ({"clip_max": 1.0, "clip_min": 0}, "clip_min", "should be less than 0, but is 0"),
+        ({"clip_lr_mult": -0.5}, "clip_lr_mult", "it is -0.5; expected a number of at least 0"),
+    ],
+)
+def test_bounds_that_cannot_be_are_refused_by_name(
+    given: dict[str, float], key: str, said: str
+) -> None:
+    layer = {"retrain_enable": True, "retrain_data_config": given}
+    with pytest.raises(ConfigError) as caught:
+        json_format.parse(json.dumps({"version": 1, "conv1": layer}))
+    assert (caught.value.layer, caught.value.field) == ("conv1", f"retrain_data_config.{key}")
+    assert said in str(caught.value)
+
+
+def test_bounds_may_stay_as_they_are() -> None:
+    layer = {"retrain_enable": True, "retrain_data_config": {"clip_lr_mult": 0}}
+    config = json_format.parse(json.dumps({"version": 1, "conv1": layer}))
+    assert config.layers["conv1"].activation.clip_lr_mult == 0

@@ -165,3 +165,10 @@ def test_channels_are_on_axis_1_unless_it_is_said() -> None:
     acc = np.ones((2, 2, 2), np.int32)
     found = dequant.dequantize(acc, np.array([1, 3], np.float32))
     np.testing.assert_array_equal(found, [[[1, 1], [3, 3]]] * 2)
+
+
+@given(row=st.tuples(deq_scales, shifts, st.integers(-128, 127)))
+def test_without_its_shift_a_word_keeps_scale_and_offset(row: Tuple[float, int, int]) -> None:
+    deq_scale, shift_n, offset_w = row
+    found = dequant.without_shift(dequant.pack(deq_scale, shift_n, offset_w))
+    assert int(found) == int(dequant.pack(deq_scale, 0, offset_w))

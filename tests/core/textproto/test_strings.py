@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from google.protobuf import text_format, wrappers_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amct_core.textproto import Message, parse
+from amct_core.textproto import Message, format_message, parse
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,11 @@ def test_what_is_written_is_printable_ascii_and_reads_as_the_same_bytes(data: by
     written = field.value.text  # type: ignore[union-attr]
     assert written.isascii() and written.isprintable()
     assert parse(f"value: {written}").blobs("value") == [data]
+
+
+@given(st.binary(max_size=30))
+def test_bytes_are_written_as_protobuf_writes_them(data: bytes) -> None:
+    message = Message()
+    message.add("value", data)
+    theirs = text_format.MessageToString(wrappers_pb2.BytesValue(value=data))
+    assert format_message(message) == (theirs or 'value: ""\n')  # protobuf leaves defaults out

@@ -27,8 +27,10 @@ def read(tmp_path: Path) -> Any:
 def test_fields_have_their_values(read: Any) -> None:
     solver = read(
         'train_net: "a" test_net: "b" test_net: "c" test_iter: 3 test_iter: 4 max_iter: 10 '
-        'test_interval: 5 test_initialization: false snapshot_prefix: "x/y" type: "Adam"'
+        'test_interval: 5 test_initialization: false snapshot_prefix: "x/y" type: "Adam" '
+        "display: 2 iter_size: 3 average_loss: 4"
     )
+    assert (solver.display, solver.iter_size, solver.average_loss) == (2, 3, 4)
     assert (solver.net, solver.train_net, list(solver.test_nets)) == (None, "a", ["b", "c"])
     assert list(solver.test_iter) == [3, 4]
     assert (solver.max_iter, solver.test_interval) == (10, 5)
@@ -41,6 +43,7 @@ def test_what_is_not_said_is_as_in_caffe(read: Any, tmp_path: Path) -> None:
     assert solver.net == "a"
     assert list(solver.test_nets) == list(solver.test_iter) == []
     assert (solver.max_iter, solver.test_interval, solver.type) == (0, 0, "SGD")
+    assert (solver.display, solver.iter_size, solver.average_loss) == (0, 1, 1)
     assert solver.test_initialization is True
     assert solver.snapshot_prefix == str(tmp_path / "solver")
 
