@@ -83,8 +83,10 @@ def test_frontends(provided: Provided, tmp_path: Path) -> None:
     model = tmp_path / "model.net.txt"
     model.write_text("conv Convolution data conv\nrelu ReLU conv conv\n")
     assert frontend.recognises(str(model)) and not frontend.recognises("model.prototxt")
-    views = frontend.read(str(model))
-    assert [node.op for node in views.train.nodes] == ["Convolution", "ReLU"]
+    np.savez(tmp_path / "weights.npz", conv=np.ones((2, 8), np.float32))
+    views = frontend.read(str(model), str(tmp_path / "weights.npz"))
+    assert [node.op for node in views.train.nodes] == ["Input", "Convolution", "ReLU"]
+    assert [len(node.weights) for node in views.train.nodes] == [0, 1, 0]
     assert [str(value) for value in views.test.outputs] == ["conv#1"]
 
 
