@@ -703,19 +703,26 @@ def amct_passes() -> Iterable[NetworkPass]:
 def amct_evaluators() -> Iterable[Evaluator]:
     """Register metrics; ``--metric`` of ``amct evaluate`` and ``amct ptq auto`` names one.
 
-    Example, how sure the network is, which needs no labels::
+    Example, how sure the network is, from 0 to 1, which needs no labels::
 
         import numpy as np
         from amct_core.extensions import Evaluator
         from amct_core.hookspecs import hookimpl
 
         def margin(outputs, labels):
-            largest = np.sort(next(iter(outputs.values())), axis=1)  # the first output
-            return largest[:, -1] - largest[:, -2]
+            *_, scores = outputs.values()  # the last output
+            largest = np.sort(scores.reshape(len(scores), -1), axis=1)
+            return 1 - np.exp(largest[:, -2] - largest[:, -1])
 
         @hookimpl
         def amct_evaluators():
-            return [Evaluator(name="margin", description="first less second", score=margin)]
+            return [Evaluator(name="margin", description="from first to second", score=margin)]
+
+    Both commands take it.  The outputs that they give differ: see ``score`` below.  Name the blob
+    with ``--scores`` where that matters, as logits and probabilities differ.
+
+    What is checked: ``score`` gives one finite number, or one for each sample; for ``ptq auto``,
+    from 0 to 1.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Evaluator`.

@@ -269,8 +269,9 @@ def test_passes(provided: Provided) -> None:
 
 def test_evaluators(provided: Provided) -> None:
     evaluator = provided("amct_evaluators", "margin")
-    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)
-    assert evaluator.score({"prob": scores}, None) == pytest.approx([0.5, 0.0])
+    logits = np.log(np.array([[0.1, 0.8, 0.2], [0.4, 0.2, 0.4]], np.float32))
+    others = np.zeros_like(logits)
+    assert evaluator.score({"prob": others, "ip": logits}, None) == pytest.approx([0.75, 0.0])
 
 
 def test_report_sections(provided: Provided) -> None:
