@@ -341,7 +341,8 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
     Scales are learned where the algorithm says their gradient: ``scales`` are the first ones then,
     the snapshot has what training made of them, and saving takes them from there.  The distribution
-    in ``examples/lsq_plugin`` is such a one, for activations and weights::
+    in the folder ``examples/lsq_plugin`` of the source repository is such a one, for activations
+    and weights::
 
         from amct_core.extensions import WeightAlgorithm
         from amct_core.hookspecs import hookimpl
