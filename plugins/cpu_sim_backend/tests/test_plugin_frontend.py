@@ -16,6 +16,7 @@ from typing import List
 import numpy as np
 import pytest
 
+from amct_caffe.model.formats.caffemodel import writer
 from amct_core import hookspecs
 from amct_core.errors import EnvironmentUnsuitableError
 
@@ -146,3 +147,29 @@ def test_verify_says_what_works_where_a_framework_does_not_run_the_model(
         module.verify("model", {})
     assert error.value.layer == "gain"
     assert "with --against reference" in error.value.remedy
+
+
+class TestANetworkOfCaffeThatOnlyAPluginsBackendReads:
+    @pytest.fixture(scope="class")
+    def saved(self, folder: Path) -> Path:
+        (folder / "n.prototxt").write_text(
+            'layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 dim: 8 } '
+            '} } layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip" '
+            "inner_product_param { num_output: 4 bias_term: false } }"
+        )
+        weights = np.random.default_rng(8).normal(size=(4, 8)).astype(np.float32)
+        with (folder / "n.caffemodel").open("wb") as stream:
+            writer.write(stream, "n", [("ip", "InnerProduct", [weights])])
+        words = ("--data", "data.npz", "--engine", "simulator", "--batch-num", "1")
+        words += ("--backend", "chip", "--save-type", "Deploy", "-o", "caffe")
+        amct(folder, "ptq", "run", "n.prototxt", "n.caffemodel", *words)
+        assert not (folder / "caffe/result/model_deploy_model.prototxt").exists()
+        return folder
+
+    @pytest.mark.parametrize("command", ["evaluate", "report"])
+    def test_is_judged_beside_its_float_model(self, saved: Path, command: str) -> None:
+        words = ("caffe/result/model", "--data", "data.npz")
+        assert "--float MODEL WEIGHTS" in amct(saved, command, *words, expected=1)
+        said = amct(saved, command, *words, "--float", "n.prototxt", "n.caffemodel")
+        assert "n.prototxt with n.caffemodel" in said or command == "report"
+        assert "ip" in said
