@@ -141,12 +141,13 @@ def amct_frontends() -> Iterable[Frontend]:
                                                     ``without_training_layers``
     ``qat run``, ``qat train``                      Caffe's alone
     ``ptq config``                                  ``read_for_inference``, ``check``
-    ``ptq run``, ``ptq calibrate``, ``ptq auto``    the same, ``rebuilt``, ``input_shapes``,
+    ``ptq run``, ``ptq calibrate``, ``ptq auto``    ``read_for_inference``, ``check``, ``rebuilt``,
+                                                    ``input_shapes``; without ``--engine``
                                                     ``runs_here``
-    the same in the framework                       ``check_calibration``, ``write_calibration``,
+    the first two in the framework                  ``check_calibration``, ``write_calibration``,
                                                     ``run_calibration``
-    ``ptq save``, and the end of ``ptq run``        ``read_for_inference``, ``rebuilt``,
-                                                    ``input_shapes``, ``write_fake_quant``,
+    ``ptq save``, the end of ``ptq run`` and        ``read_for_inference``, ``check``, ``rebuilt``,
+    ``ptq auto``                                    ``input_shapes``, ``write_fake_quant``,
                                                     ``without_training_layers``
     ``verify``                                      ``fake_quant_executor``, ``fake_quant_layers``
     ``simulate``, ``verify``                        ``read_deployed``, ``check_saved_set``, where no

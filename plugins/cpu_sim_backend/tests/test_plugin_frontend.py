@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import SimpleNamespace
-from typing import List
+from typing import List, Set
 
 import numpy as np
 import pytest
@@ -19,10 +19,14 @@ import pytest
 from amct_caffe.model.formats.caffemodel import writer
 from amct_core import hookspecs
 from amct_core.errors import EnvironmentUnsuitableError
+from amct_core.extensions import Frontend
 
 PARTS = ((hookspecs.amct_frontends, 0), (hookspecs.amct_layer_types, 0))
 BACKEND = (hookspecs.amct_deploy_backends, 1)
 FLOAT = ["gain.net.txt", "gain.npz"]
+DATA = ["--data", "data.npz"]
+SAVED = ["out/result/model", *DATA]
+ONE_MODEL = ["--save-type", "Deploy", "-o", "one"]
 
 
 def example(hook: object, number: int) -> str:
@@ -125,6 +129,73 @@ class TestAModelThatOnlyItsBackendReads:
         said = amct(quantized, "lint", "out/result/model", expected=1)
         assert "out/result/model: it was written by the deploy backend 'chip'" in said
         assert "'amct lint' looks at Caffe's files only" in said
+
+
+RECORDED = """
+class Recorded(TextFrontend):
+    def __getattribute__(self, name):
+        if not name.startswith("_"):
+            with open("calls.txt", "a") as stream:
+                stream.write(name + "\\n")
+        return super().__getattribute__(name)
+
+@hookimpl
+def amct_frontends():
+    return [Recorded()]
+"""
+NOT_LISTED = {"name", "recognises", "runs_modules_of_users"}
+OF_DEFAULTS = {"read", "read_for_inference", "read_deployed"}
+"""What the default of another method calls."""
+
+
+def listed(command: str) -> Set[str]:
+    """Return the methods in the rows of the page's table that name ``command``."""
+    page = inspect.getdoc(hookspecs.amct_frontends) or ""
+    table = re.split(r"^=+ +=+$", page, flags=re.MULTILINE)[2]
+    rows = re.split(r"\n(?=``(?!ptq auto``  ))", table)
+    return {
+        method
+        for row in rows
+        if f"``{command}``" in row
+        for method in re.findall(r"``(\w+)``", row)
+        if hasattr(Frontend, method)
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "called"),
+    [
+        (["qat", "config", *FLOAT, "-o", "q.json"], {"read", "check"}),
+        (["ptq", "config", *FLOAT, "-o", "c.json"], {"read_for_inference", "check"}),
+        (
+            ["ptq", "run", *FLOAT, *DATA, "--backend", "chip", *ONE_MODEL],
+            {"read_for_inference", "check", "rebuilt", "input_shapes", "runs_here"}
+            | {"without_training_layers"},
+        ),
+        (
+            ["evaluate", *SAVED, "--float", *FLOAT],
+            {"check_float", "read_for_inference", "runs_here", "read_inference"},
+        ),
+        (["report", *SAVED, "--float", *FLOAT], {"read_float"}),
+    ],
+    ids=lambda value: value[0] + value[1][:6] if isinstance(value, list) else "",
+)
+def test_commands_call_what_the_table_lists(
+    quantized: Path, words: List[str], called: Set[str]
+) -> None:
+    module = quantized / "example_0.py"
+    plain = module.read_text(encoding="utf-8")
+    module.write_text(plain + RECORDED, encoding="utf-8")
+    calls = quantized / "calls.txt"
+    calls.write_text("")
+    try:
+        amct(quantized, *words)
+    finally:
+        module.write_text(plain, encoding="utf-8")
+    found = set(calls.read_text().split()) - NOT_LISTED
+    assert found - OF_DEFAULTS == called - OF_DEFAULTS
+    command = " ".join(words[:2]) if words[0] in ("ptq", "qat") else words[0]
+    assert called <= listed(command)
 
 
 def test_verify_says_what_works_where_a_framework_does_not_run_the_model(
