@@ -52,18 +52,31 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 
 @hookspec
 def amct_frontends() -> Iterable[Frontend]:
-    """Register training frameworks.
+    r"""Register training frameworks.
 
     A frontend reads and writes one framework's model files and puts fake quantization into them.
 
-    Example, networks as text, one ``name type bottom top`` per line, that can be read but not
-    trained::
+    Example, networks as text, one ``name type bottom top`` per line, with weights in a NumPy file
+    and inputs of 8 channels.  They can be quantized after training, and not be trained::
 
+        import numpy as np
         from amct_core.errors import EnvironmentUnsuitableError
-        from amct_core.extensions import Frontend
+        from amct_core.extensions import Frontend, LayerType, Role
         from amct_core.extensions.frontend import NetworkViews
         from amct_core.graph import Graph, Node
+        from amct_core.graph.attributes import Input
         from amct_core.hookspecs import hookimpl
+
+        SHAPE = (1, 8)  # batch size first
+
+        def nodes(model_file, weights):
+            kind = LayerType("Input", role=Role.INPUT)
+            yield Node("input", kind, (), ("data",), Input(shapes=(SHAPE,)))
+            with open(model_file, encoding="utf-8") as lines:
+                for line in lines:
+                    name, op, bottom, top = line.split()
+                    blobs = [weights[name]] if name in weights else []
+                    yield Node(name, op, (bottom,), (top,), weights=blobs)
 
         class TextFrontend(Frontend):
             name = "text"
@@ -72,11 +85,18 @@ def amct_frontends() -> Iterable[Frontend]:
                 return model_file.endswith(".net.txt")
 
             def read(self, model_file, weights_file=None, states=None):
-                with open(model_file, encoding="utf-8") as lines:
-                    layers = [line.split() for line in lines]
-                nodes = [Node(name, op, (bottom,), (top,)) for name, op, bottom, top in layers]
-                graph = Graph("text", nodes, model_file)
+                weights = {}
+                if weights_file is not None:
+                    with np.load(weights_file) as found:
+                        weights = dict(found)
+                graph = Graph("text", nodes(model_file, weights), model_file)
                 return NetworkViews(train=graph, test=graph)
+
+            def rebuilt(self, graph):
+                return graph  # the nodes have no source that could be out of date
+
+            def input_shapes(self, graph):
+                return {"data": SHAPE}
 
             def insert(self, request):
                 raise EnvironmentUnsuitableError("text networks cannot be trained.")
@@ -93,6 +113,62 @@ def amct_frontends() -> Iterable[Frontend]:
         @hookimpl
         def amct_frontends():
             return [TextFrontend()]
+
+    With the example of ``amct_layer_types`` and the second one of ``amct_deploy_backends``, these
+    run.  ``gain.net.txt`` holds one line, ``gain Gain data out``, and ``gain.npz`` an array
+    ``gain`` of 8 float32 numbers:
+
+    .. code-block:: sh
+
+        amct ptq run gain.net.txt gain.npz --data data.npz --engine simulator \
+            --backend chip --save-type Deploy -o out
+        amct verify out/result/model --data data.npz --against reference
+        amct evaluate out/result/model --data data.npz --float gain.net.txt gain.npz
+
+    Layer types come from the hook ``amct_layer_types``: a node whose type is given by name gets
+    what plugins declare of it after the frontend has read the network.  If nobody declares it,
+    nothing is known of it, and the layer is neither quantized nor simulated.
+
+    Each input is a node without bottoms, of a type whose role is ``Role.INPUT``, with attributes
+    :class:`~amct_core.graph.attributes.Input`.  What each command calls:
+
+    ==============================================  =============================================
+    command                                         methods, beside ``recognises``
+    ==============================================  =============================================
+    ``qat config``                                  ``states_of`` with a solver, ``read``, ``check``
+    ``qat insert``                                  the same, and ``insert``
+    ``qat save``                                    ``read_retrained``, ``write_fake_quant``,
+                                                    ``without_training_layers``
+    ``qat run``, ``qat train``                      Caffe's alone
+    ``ptq config``                                  ``read_for_inference``, ``check``
+    ``ptq run``, ``ptq calibrate``, ``ptq auto``    ``read_for_inference``, ``check``, ``rebuilt``,
+                                                    ``input_shapes``; without ``--engine``
+                                                    ``runs_here``
+    the first two in the framework                  ``check_calibration``, ``write_calibration``,
+                                                    ``run_calibration``
+    ``ptq save``, the end of ``ptq run`` and        ``read_for_inference``, ``check``, ``rebuilt``,
+    ``ptq auto``                                    ``input_shapes``, ``write_fake_quant``,
+                                                    ``without_training_layers``
+    ``verify``                                      ``fake_quant_executor``, ``fake_quant_layers``
+    ``simulate``, ``verify``                        ``read_deployed``, ``check_saved_set``, where no
+                                                    backend reads the model
+    ``evaluate``                                    ``float_model``, ``check_float``,
+                                                    ``read_for_inference``, ``runs_here``,
+                                                    ``executor`` or ``read_inference``
+    ``report``                                      ``made_from``, ``read_float``
+    data without ``--data``                         ``network_data``, ``image_transform``
+    ``doctor``, a framework that ends               ``capabilities``, ``fault``
+    ``lint``, ``atc``                               Caffe's alone
+    ==============================================  =============================================
+
+    ``write_fake_quant`` is called with ``--save-type Both`` or ``Fakequant``, and
+    ``without_training_layers`` where the backend asks for it.  All have defaults except those of
+    the example; that of ``read_for_inference``, ``read_float``, ``read_deployed`` and
+    ``read_inference`` calls ``read``, that of ``rebuilt`` refuses post-training quantization.
+
+    What is checked: the methods that read give instances of ``NetworkViews``, ``Graph`` or
+    ``RetrainedNetwork``.  An exception in a method is told with the names of plugin, frontend and
+    method; one in an ``Executor`` is not.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Frontend`.
@@ -266,7 +342,8 @@ def amct_weight_algorithms() -> Iterable[WeightAlgorithm]:
 
     Scales are learned where the algorithm says their gradient: ``scales`` are the first ones then,
     the snapshot has what training made of them, and saving takes them from there.  The distribution
-    in ``examples/lsq_plugin`` is such a one, for activations and weights::
+    in the folder ``examples/lsq_plugin`` of the source repository is such a one, for activations
+    and weights::
 
         from amct_core.extensions import WeightAlgorithm
         from amct_core.hookspecs import hookimpl
@@ -628,19 +705,26 @@ def amct_passes() -> Iterable[NetworkPass]:
 def amct_evaluators() -> Iterable[Evaluator]:
     """Register metrics; ``--metric`` of ``amct evaluate`` and ``amct ptq auto`` names one.
 
-    Example, how sure the network is, which needs no labels::
+    Example, how sure the network is, from 0 to 1, which needs no labels::
 
         import numpy as np
         from amct_core.extensions import Evaluator
         from amct_core.hookspecs import hookimpl
 
         def margin(outputs, labels):
-            largest = np.sort(next(iter(outputs.values())), axis=1)  # the first output
-            return largest[:, -1] - largest[:, -2]
+            *_, scores = outputs.values()  # the last output
+            largest = np.sort(scores.reshape(len(scores), -1), axis=1)
+            return 1 - np.exp(largest[:, -2] - largest[:, -1])
 
         @hookimpl
         def amct_evaluators():
-            return [Evaluator(name="margin", description="first less second", score=margin)]
+            return [Evaluator(name="margin", description="from first to second", score=margin)]
+
+    Both commands take it.  The outputs that they give differ: see ``score`` below.  Name the blob
+    with ``--scores`` where that matters, as logits and probabilities differ.
+
+    What is checked: ``score`` gives one finite number, or one for each sample; for ``ptq auto``,
+    from 0 to 1.
 
     Returns:
         Instances of :class:`~amct_core.extensions.Evaluator`.

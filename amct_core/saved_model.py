@@ -13,10 +13,11 @@ import attrs
 
 from amct_core.contracts.usage import Usage, shown
 from amct_core.errors import ConfigError
-from amct_core.extensions import DeployBackend, Frontend, LayerType
-from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files
+from amct_core.extensions import DeployBackend, Frontend
+from amct_core.file_names import ModelFiles, deploy_files, fake_quant_files, name_map_file
 from amct_core.graph import Graph
 from amct_core.plugins import Registries
+from amct_core.watched_frontend import with_declared_types
 from amct_core.workflow import frontend_for
 
 
@@ -43,10 +44,46 @@ class SavedModel:
         Raises:
             ModelError: neither a prototxt nor a fake-quant model is there, or no frontend knows it.
         """
+        return self.frontend_beside(None)
+
+    def frontend_beside(self, float_model: Optional[str]) -> Frontend:
+        """Return the frontend that knows the network.
+
+        Args:
+            float_model: file of the float network, by which the frontend is known where a backend
+                alone has written the model; None: it is not given.
+
+        Raises:
+            ModelError: no file of a framework is there, or no frontend knows it.
+        """
         model = self.files.model
         if self.backend is not None and not os.path.isfile(model):
-            model = fake_quant_files(self.save_path).model
+            fake_quant = fake_quant_files(self.save_path).model
+            model = fake_quant if float_model is None or os.path.isfile(fake_quant) else float_model
         return frontend_for(model, self.plugins)
+
+    @property
+    def is_backends_alone(self) -> bool:
+        """Whether a backend reads it, and nothing of a framework is saved beside it."""
+        files = (self.files.model, fake_quant_files(self.save_path).model)
+        return self.backend is not None and not any(map(os.path.isfile, files))
+
+    def unknown_float(self, otherwise: str, remedy: str) -> ConfigError:
+        """Return the error that it does not tell of which float model it was made.
+
+        Args:
+            otherwise: what is wrong if a file that tells it is expected.
+            remedy: what to do.
+        """
+        name_map = name_map_file(self.save_path)
+        if self.backend is None or os.path.isfile(name_map):
+            return ConfigError(otherwise, file=name_map, remedy=remedy)
+        return ConfigError(
+            f"the deploy backend '{self.backend.name}' does not note of which float32 model it "
+            "has written a quantized one.",
+            file=self.save_path,
+            remedy=remedy,
+        )
 
     def read(self) -> Graph:
         """Return the graph, with Quant, integer layers and DeQuant, as it is fed with arrays.
@@ -62,7 +99,7 @@ class SavedModel:
             graph: Any = None if self.backend.read is None else self.backend.read(self.save_path)
         if not isinstance(graph, Graph):
             raise usage.error(f"read returned {shown(graph)}; expected a Graph.")
-        return _with_declared_types(graph, self.plugins)
+        return with_declared_types(graph, self.plugins)
 
     def read_structure(self) -> Graph:
         """Return the graph, with weights only where reading cannot leave them out."""
@@ -139,13 +176,3 @@ def _recognised(save_path: str, plugins: Registries) -> List[DeployBackend]:
             if each.recognises(save_path):
                 found.append(each)
     return found
-
-
-def _with_declared_types(graph: Graph, plugins: Registries) -> Graph:
-    """Return ``graph`` with what plugins know of the types that its reader has only named."""
-    return graph.replace(
-        attrs.evolve(node, type=plugins.layer_type(node.op))
-        if node.type == LayerType(node.op)
-        else node
-        for node in graph.nodes
-    )

@@ -37,6 +37,7 @@ from amct_core.quantizable import QuantizableLayers, find_quantizable
 from amct_core.quantized_model import QuantizedModel
 from amct_core.record import Record
 from amct_core.retrained import RetrainedNetwork
+from amct_core.watched_frontend import watched
 
 _log = logging.getLogger("amct_core.workflow")
 
@@ -70,10 +71,12 @@ def frontend_for(model_file: str, plugins: Registries) -> Frontend:
 
     Raises:
         ModelError: the file does not exist, or no frontend knows it.
+        PluginError: a frontend failed.
     """
     if not os.path.isfile(model_file):
         raise ModelError("there is no such file.", file=model_file, remedy="Check the path.")
-    for frontend in plugins.frontends:
+    for each in plugins.frontends:
+        frontend = watched(each, plugins)
         if frontend.recognises(model_file):
             return frontend
     known = ", ".join(plugins.frontends.names())

@@ -151,7 +151,7 @@ def _activation(section: Section, errors: ErrorList) -> PtqActivation:
     if algo is not None and algo not in PARAMETERS:
         foreign = _refuse_keys_of_others(section, errors)
         return PtqActivation(algo, others=_parameters(section, algo, foreign, errors))
-    _check_keys(section, _ACTIVATION, errors)
+    _check_keys(section, _ACTIVATION, errors, remedy=_of_another(algo))
     values = given(
         act_algo=_act_algo(section, algo, errors),
         max_percentile=errors.value(section.number, "max_percentile"),
@@ -165,6 +165,15 @@ def _activation(section: Section, errors: ErrorList) -> PtqActivation:
     with errors.collecting():
         check_activation(config, section, unreadable)
     return config
+
+
+def _of_another(algo: Optional[str]) -> str:
+    """Return what to do with a parameter that AMCT's calibrator ``algo`` does not take."""
+    named = f"is '{algo}'" if algo is not None else f"is not given, so it is '{IFMR}'"
+    return (
+        "Remove the key. If it is a parameter of a plugin's calibrator, name that one: act_algo "
+        f"{named}."
+    )
 
 
 def _parameters(
@@ -228,6 +237,7 @@ def _check_keys(
     known: Collection[str],
     errors: ErrorList,
     offered: Collection[str] = (),
+    remedy: str = "Remove the key.",
 ) -> None:
     """Refuse each key that is not ``known``; ``offered`` are those to name, if not all."""
     foreign = _refuse_keys_of_others(section, errors)
@@ -236,7 +246,7 @@ def _check_keys(
         if key not in known and key not in foreign:
             with errors.collecting():
                 alone = attrs.evolve(section, data={key: value})
-                alone.check_keys(offered or known, f"Unknown parameter {key}{inside}")
+                alone.check_keys(offered or known, f"Unknown parameter {key}{inside}", remedy)
 
 
 def _refuse_keys_of_others(section: Section, errors: ErrorList) -> Tuple[str, ...]:

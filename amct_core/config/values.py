@@ -132,14 +132,25 @@ class Section:
             remedy="Correct the value.",
         )
 
-    def check_keys(self, known: Collection[str], fault: str = "unknown key") -> None:
-        """Raise if there is a key that is not in ``known``; ``fault`` says what is wrong then."""
+    def check_keys(
+        self,
+        known: Collection[str],
+        fault: str = "unknown key",
+        remedy: str = "Remove the key.",
+    ) -> None:
+        """Raise if there is a key that is not in ``known``.
+
+        Args:
+            known: the keys that there are.
+            fault: says what is wrong with another.
+            remedy: what to do where it resembles none of ``known``.
+        """
         for key in self.data:
             if key not in known:
                 raise self.error(
                     key,
                     f"{fault}; expected one of {', '.join(sorted(known))}.",
-                    suggestion(key, known, "Remove the key."),
+                    suggestion(key, known, remedy),
                 )
 
     def section(self, key: str, layer: Optional[str] = None) -> Section:

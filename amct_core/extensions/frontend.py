@@ -6,6 +6,7 @@ import abc
 from typing import (
     TYPE_CHECKING,
     Any,
+    ClassVar,
     FrozenSet,
     Iterable,
     Iterator,
@@ -186,9 +187,19 @@ class Frontend(abc.ABC):
     """Everything that knows one framework's files and training.
 
     A frontend subclasses this and returns an instance from the hook ``amct_frontends``.
+
+    Of a network that it reads, a node whose type is given by name gets what plugins declare of that
+    type (:class:`~amct_core.extensions.LayerType`).  An exception in a method is told with the
+    names of plugin and frontend.
+
+    Attributes:
+        name: for messages, and what :attr:`NetworkPass.frontend` says.
+        runs_modules_of_users: whether its framework runs Python modules of users; their exceptions
+            are told as such then, and so are the frontend's own.
     """
 
     name: str
+    runs_modules_of_users: ClassVar[bool] = False
 
     @abc.abstractmethod
     def recognises(self, model_file: str) -> bool:
@@ -280,7 +291,9 @@ class Frontend(abc.ABC):
             EnvironmentUnsuitableError: this frontend knows no solvers.
         """
         raise EnvironmentUnsuitableError(
-            f"the frontend '{self.name}' reads no solvers.", remedy="Leave the solver out."
+            f"the frontend '{self.name}' reads no solvers.",
+            file=solver_file,
+            remedy="Leave the solver out; commands that train need a frontend that reads one.",
         )
 
     def check(self, views: NetworkViews) -> None:  # noqa: B027 - a frontend need not check anything

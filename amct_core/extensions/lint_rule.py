@@ -14,9 +14,11 @@ from amct_core.extensions.validation import is_callable, is_text, plugin_name
 if TYPE_CHECKING:
     from amct_core.graph import Graph
 
-ERROR, WARNING = "error", "warning"
-"""``error``: the model cannot be used, or it computes something else than it says.  ``warning``: it
-can be used, and the user should know."""
+ERROR = "error"
+"""The model cannot be used, or it computes something else than it says."""
+
+WARNING = "warning"
+"""The model can be used, and the user should know."""
 
 _OURS = re.compile(r"A\d{3}", re.IGNORECASE)
 
@@ -59,7 +61,8 @@ class LintRule(Provided):
 
     Attributes:
         name: the id, which ``--explain`` takes; not an ``A`` and three digits.
-        severity: :data:`ERROR` or :data:`WARNING`.
+        severity: :data:`~amct_core.extensions.lint_rule.ERROR` or
+            :data:`~amct_core.extensions.lint_rule.WARNING`.
         title: one line.
         fix: what the user can do, one or two sentences.
         explanation: its page in Markdown, below the title: why, and where it is written.

@@ -40,7 +40,8 @@ class NetworkPass(Provided):
         name: for the log and for messages; passes of one place run in the order of their names.
         frontend: the frontend whose networks it rewrites, such as ``caffe``; those of others never
             reach it.
-        place: :data:`BEFORE_INSERTION` or :data:`AFTER_TRAINING`.
+        place: :data:`~amct_core.extensions.network_pass.BEFORE_INSERTION` or
+            :data:`~amct_core.extensions.network_pass.AFTER_TRAINING`.
         create: ``() -> Pass``: the rewriting; its state is the frontend's own network, for Caffe
             :class:`amct_caffe.model.network.CaffeNetwork`.
     """

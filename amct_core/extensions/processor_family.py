@@ -27,8 +27,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-VERIFIED, INFERRED, UNKNOWN = "verified", "inferred", "unknown"
-"""How well a fact is known."""
+VERIFIED = "verified"
+"""A fact that was read in the source."""
+
+INFERRED = "inferred"
+"""A fact that follows from the source."""
+
+UNKNOWN = "unknown"
+"""A fact of which nothing is known; its value is None."""
 
 
 @attrs.frozen
@@ -37,7 +43,9 @@ class Fact(Generic[T]):
 
     Attributes:
         value: None where nothing is known.
-        status: ``verified`` (read in the source), ``inferred`` (follows from it) or ``unknown``.
+        status: :data:`~amct_core.extensions.processor_family.VERIFIED`,
+            :data:`~amct_core.extensions.processor_family.INFERRED` or
+            :data:`~amct_core.extensions.processor_family.UNKNOWN`.
         source: where it is written.
     """
 
@@ -83,15 +91,26 @@ class Merged:
     keeps_relu: bool = False
 
 
-FLOAT32, FLOAT16, FLOAT16_SCALE = "float32", "float16", "float16 scale"
-"""What DeQuant gives: float32; float16; or float16 with a deq_scale in float16, too."""
+FLOAT32 = "float32"
+"""For ``dequantizes_to``: DeQuant gives float32."""
+
+FLOAT16 = "float16"
+"""For ``dequantizes_to``: DeQuant gives float16."""
+
+FLOAT16_SCALE = "float16 scale"
+"""For ``dequantizes_to``: DeQuant gives float16, and its deq_scale is float16, too."""
 
 INTEGERS = "integers"
-"""What a DeQuant that is requantized gives: ``q - offset`` of the Quants behind it."""
+"""No fact of a family: what a DeQuant that is requantized gives, ``q - offset`` of its Quants."""
 
-SEPARATE, MERGED, REQUANTIZED = "separate", "merged", "requantized"
-"""What becomes of a DeQuant and the Quants behind it: nothing; the scale of the Quants moves into
-deq_scale; or one operation from int32 to int8."""
+SEPARATE = "separate"
+"""For ``merges``: a DeQuant and the Quants behind it are computed one after the other."""
+
+MERGED = "merged"
+"""For ``merges``: the scale of the Quants moves into the deq_scale of the DeQuant before them."""
+
+REQUANTIZED = "requantized"
+"""For ``merges``: a DeQuant and the Quants behind it are one operation from int32 to int8."""
 
 
 def _is_pattern(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
@@ -162,12 +181,16 @@ class ProcessorFamily(Provided):
         rolls_back: some quantized layers are computed in float16.
         rolled_back: ``(graph) -> [RolledBack, ...]``: which ones, of a deployable model; called
             only if ``rolls_back`` is True.
-        dequantizes_to: what DeQuant gives: :data:`FLOAT32`, :data:`FLOAT16`, or
-            :data:`FLOAT16_SCALE`.
-        merges: what becomes of a DeQuant and the Quants behind it: :data:`SEPARATE`,
-            :data:`MERGED` or :data:`REQUANTIZED`.
+        dequantizes_to: what DeQuant gives: :data:`~amct_core.extensions.processor_family.FLOAT32`,
+            :data:`~amct_core.extensions.processor_family.FLOAT16`, or
+            :data:`~amct_core.extensions.processor_family.FLOAT16_SCALE`.
+        merges: what becomes of a DeQuant and the Quants behind it:
+            :data:`~amct_core.extensions.processor_family.SEPARATE`,
+            :data:`~amct_core.extensions.processor_family.MERGED` or
+            :data:`~amct_core.extensions.processor_family.REQUANTIZED`.
         merged: ``(graph) -> [Merged, ...]``: which ones, of a deployable model without the layers
-            that are rolled back; called only if ``merges`` is not :data:`SEPARATE` or None.
+            that are rolled back; called only if ``merges`` is neither
+            :data:`~amct_core.extensions.processor_family.SEPARATE` nor None.
         floats_in_fp16: float layers compute in float16.
         not_simulated: differences that no simulation knows of, a sentence each.
     """

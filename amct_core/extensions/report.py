@@ -27,10 +27,19 @@ class Evaluator(Provided):
         name: what ``--metric`` says.
         description: one line for people.
         score: ``(outputs, labels) -> float or array``: float32 arrays by blob, with the samples on
-            axis 0: the outputs of the network in their order and, behind them, the blob that the
-            Accuracy layer or ``--scores`` names; and labels (None where there are none).  Returns
-            one finite number, or one for each sample, of which the mean counts.  For
-            ``amct ptq auto``, 1 is 100 % and 0 is 0 %.
+            axis 0; and labels (None where there are none).  Returns one finite number, or one for
+            each sample, of which the mean counts.  For ``amct ptq auto``, 1 is 100 % and 0 is 0 %.
+
+    The outputs that ``score`` gets are not the same in both commands:
+
+    * ``amct evaluate``: those of the deployable network, in which a SoftmaxWithLoss has become a
+      Softmax, in their order; behind them, unless it is one of them, the blob that ``--scores``
+      names or the Accuracy layer reads.
+    * ``amct ptq auto``: with ``--scores``, that blob alone; else the outputs of the TEST network,
+      and in place of a loss or an Accuracy what it judges.
+
+    With ``--scores BLOB``, the last one is that blob in both, unless the deployable network has it
+    among several outputs.
     """
 
     kind: ClassVar[str] = "evaluator"

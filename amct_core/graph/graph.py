@@ -53,7 +53,9 @@ class Node:
 
     Attributes:
         name: the layer's name, unique among the nodes of a graph that have weights.
-        type: what is known of the layer type; a name stands for a type that nobody declares.
+        type: what is known of the layer type; a name stands for one of which nothing is known.
+            When a plugin's frontend or backend has read the network, what is declared of the type
+            takes its place.
         bottoms, tops: the blob names it reads and writes, in order.
         attributes: the typed parameters of the layer; :class:`Opaque` for types core does not know.
         weights: float32 (or, in deployed models, integer) arrays in the framework's own layout.

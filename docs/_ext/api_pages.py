@@ -9,6 +9,7 @@ import types
 from pathlib import Path
 from typing import Any, List
 
+import constants
 import protocols
 
 from amct_core import extensions, hookspecs
@@ -72,17 +73,21 @@ def returned(function: Any) -> str:
 
 
 def public_names(module: types.ModuleType) -> List[str]:
-    """Return ``__all__``, or else what the module itself defines, without modules."""
+    """Return ``__all__``, or else what the module itself defines, without modules.
+
+    Constants stand in front.
+    """
     listed = getattr(module, "__all__", None)
     if listed is not None:
         return [name for name in listed if not inspect.ismodule(getattr(module, name))]
-    return [
+    defined = [
         name
         for name, value in vars(module).items()
         if not name.startswith("_")
         and getattr(value, "__module__", None) == module.__name__
         and (inspect.isclass(value) or inspect.isfunction(value))
     ]
+    return [each.name for each in constants.constants_of(module.__name__)] + defined
 
 
 def _hook(name: str, function: Any) -> str:
@@ -91,7 +96,9 @@ def _hook(name: str, function: Any) -> str:
     returns = getattr(importlib.import_module(module), item)
     said = inspect.getsource(returns)
     lines = [f".. autofunction:: {hookspecs.__name__}.{name}", "", *_class(path, returns)]
-    return f"## {name}\n\n" + _rst([*lines, *protocols.named_in(said)])
+    section = f"## {name}\n\n" + _rst([*lines, *protocols.named_in(said)])
+    table = constants.table(returns.__module__)
+    return f"{section}\n\n{table}" if table else section
 
 
 def _entry(module: str, name: str, value: Any) -> str:

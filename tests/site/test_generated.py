@@ -65,6 +65,33 @@ def test_what_only_type_checkers_see_is_told_too(load: Load) -> None:
     assert ".. py:method:: observe(batch: Array) -> None" in page
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "value"),
+    [
+        ("network_pass", "AFTER_TRAINING", "after training"),
+        ("lint_rule", "WARNING", "warning"),
+        ("processor_family", "FLOAT16_SCALE", "float16 scale"),
+        ("processor_family", "REQUANTIZED", "requantized"),
+        ("processor_family", "INFERRED", "inferred"),
+    ],
+)
+def test_constants_stand_with_value_and_module(
+    load: Load, module: str, name: str, value: str
+) -> None:
+    pages, path = load("api_pages"), f"amct_core.extensions.{module}"
+    hooks = pages.hooks(DOCS, "")
+    assert hooks.count(f"Constants, from `{path}`") == 1
+    assert hooks.count(f"| `{name}` | `'{value}'` | ") == 1
+    assert f".. autodata:: {path}.{name}\n" in pages.api(DOCS, path)
+
+
+def test_constants_are_upper_case_names_with_a_docstring(load: Load) -> None:
+    found = load("constants").constants_of("amct_core.extensions.network_pass")
+    assert [each.name for each in found] == ["BEFORE_INSERTION", "AFTER_TRAINING"]
+    assert found[0].meaning.startswith("Before fake quantization is inserted: ")
+    assert load("constants").table("amct_core.extensions.report") == ""
+
+
 def test_every_rule_of_lint_has_a_section(load: Load) -> None:
     page = load("lint_pages").rules(DOCS, "")
     assert re.findall(r"^## (A\d+): ", page, re.MULTILINE) == sorted(rule.id for rule in RULES)

@@ -87,6 +87,7 @@ class CaffeFrontend(Frontend):
     """Reads, rewrites and runs Caffe models."""
 
     name = "caffe"
+    runs_modules_of_users = True
 
     def recognises(self, model_file: str) -> bool:
         """Return whether the file is called ``*.prototxt`` (or ``.pt``, ``.pbtxt``)."""

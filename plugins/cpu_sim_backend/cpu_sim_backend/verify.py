@@ -98,9 +98,13 @@ def verify(
     mixed = mixed_files(saved)
     fake_quant = fake_quant_files(save_path).model
     if against != "reference":
+        if against is None and saved.is_backends_alone:
+            raise _no_fake_quant(fake_quant)
         frontend = saved.frontend if against is None else frontend_for(fake_quant, registries())
         try:
             executor = frontend.fake_quant_executor(save_path)
+        except ModelError as error:
+            raise error if os.path.isfile(fake_quant) else _no_fake_quant(fake_quant) from error
         except EnvironmentUnsuitableError as error:
             if against == "framework":
                 raise
@@ -114,7 +118,10 @@ def verify(
             name = frontend.name.capitalize()
             layers = frontend.fake_quant_layers(save_path)
             other = _in_framework(executor, simulator, layers, name)
-            report = compare(other, simulator, data, batch_size, layers)
+            try:
+                report = compare(other, simulator, data, batch_size, layers)
+            except EnvironmentUnsuitableError as error:
+                raise _with_other_way(error) from error
             return attrs.evolve(report, mixed_files=mixed)
     fast = "fast" if engine == "auto" else engine
     if fast == "fast":
@@ -128,6 +135,27 @@ def verify(
         layers = frontend_for(fake_quant, registries()).fake_quant_layers(save_path)
     report = compare(engines, simulator, data, batch_size, layers)
     return attrs.evolve(report, mixed_files=mixed)
+
+
+def _no_fake_quant(file: str) -> ModelError:
+    return ModelError(
+        "there is no such file: no fake-quant model was saved, which the deployable one could be "
+        "compared with.",
+        file=file,
+        remedy="Save both, or compare the engines of the simulator with --against reference.",
+    )
+
+
+def _with_other_way(error: EnvironmentUnsuitableError) -> EnvironmentUnsuitableError:
+    """Return the error of a framework that does not run the model, with what works without it."""
+    other = "Or compare the engines of the simulator with --against reference."
+    return EnvironmentUnsuitableError(
+        error.problem,
+        file=error.file,
+        layer=error.layer,
+        field=error.field,
+        remedy=f"{error.remedy} {other}".strip(),
+    )
 
 
 def compare(

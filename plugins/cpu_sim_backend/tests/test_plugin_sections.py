@@ -159,7 +159,7 @@ def test_an_evaluator_is_a_metric(metric: Metric, given: Any) -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("good", "score gave 'good'; expected one finite number, or one for each sample."),
+        ("good", "score gave 'good'; expected one finite number, or one for each of 2 samples."),
         (float("nan"), "score gave nan; expected one finite number"),
         ([1, 2, 3], "score gave [1, 2, 3]; expected one finite number"),
         (np.zeros((2, 1)), "score gave float64 (2, 1); expected one finite number"),

@@ -154,6 +154,20 @@ def test_another_calibrator_has_its_own_parameters_and_none_by_default() -> None
     assert PtqActivation("mine").parameters == {}
 
 
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [({}, "act_algo is not given, so it is 'ifmr'."), ({"act_algo": "hfmg"}, "is 'hfmg'.")],
+)
+def test_a_parameter_of_a_plugins_calibrator_needs_its_name(
+    named: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        entry(json.dumps({"activation_quant_params": {"shrink": 0.9, **named}}))
+    assert "Unknown parameter shrink in activation_quant_params;" in str(error.value)
+    assert "If it is a parameter of a plugin's calibrator, name that one: " in error.value.remedy
+    assert error.value.remedy.endswith(said)
+
+
 ACTIVATION, WEIGHT = "activation_quant_params", "weight_quant_params"
 
 

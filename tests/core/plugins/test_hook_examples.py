@@ -83,8 +83,10 @@ def test_frontends(provided: Provided, tmp_path: Path) -> None:
     model = tmp_path / "model.net.txt"
     model.write_text("conv Convolution data conv\nrelu ReLU conv conv\n")
     assert frontend.recognises(str(model)) and not frontend.recognises("model.prototxt")
-    views = frontend.read(str(model))
-    assert [node.op for node in views.train.nodes] == ["Convolution", "ReLU"]
+    np.savez(tmp_path / "weights.npz", conv=np.ones((2, 8), np.float32))
+    views = frontend.read(str(model), str(tmp_path / "weights.npz"))
+    assert [node.op for node in views.train.nodes] == ["Input", "Convolution", "ReLU"]
+    assert [len(node.weights) for node in views.train.nodes] == [0, 1, 0]
     assert [str(value) for value in views.test.outputs] == ["conv#1"]
 
 
@@ -267,8 +269,9 @@ def test_passes(provided: Provided) -> None:
 
 def test_evaluators(provided: Provided) -> None:
     evaluator = provided("amct_evaluators", "margin")
-    scores = np.array([[0.1, 0.7, 0.2], [0.4, 0.2, 0.4]], np.float32)
-    assert evaluator.score({"prob": scores}, None) == pytest.approx([0.5, 0.0])
+    logits = np.log(np.array([[0.1, 0.8, 0.2], [0.4, 0.2, 0.4]], np.float32))
+    others = np.zeros_like(logits)
+    assert evaluator.score({"prob": others, "ip": logits}, None) == pytest.approx([0.75, 0.0])
 
 
 def test_report_sections(provided: Provided) -> None:

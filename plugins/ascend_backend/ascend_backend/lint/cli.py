@@ -51,6 +51,7 @@ def command(
     from rich.console import Console
 
     from ascend_backend.lint import find, find_by_plugins, read_model, with_type_names
+    from ascend_backend.lint.others import require_caffe
     from ascend_backend.lint.report import as_json as document
     from ascend_backend.lint.report import count, print_report
     from ascend_backend.lint.rule import ERROR
@@ -65,7 +66,9 @@ def command(
         target = None if soc_version is None else find_target(soc_version)
     except AmctError as error:
         raise click.UsageError(str(error)) from error
-    model = read_model(*_files(prefix, model_file, weights_file), target)
+    files = _files(prefix, model_file, weights_file)
+    require_caffe(None if model_file is not None else prefix, files[0])
+    model = read_model(*files, target)
     by_plugins = find_by_plugins(model)
     if op_name_map is not None:
         model = with_type_names(model, OpNameMap.read(op_name_map))

@@ -11,9 +11,8 @@ import attrs
 from amct_core import record as records
 from amct_core.deploy_choice import COMMANDS_DEFAULT
 from amct_core.derive import derive_possible
-from amct_core.errors import AmctError, ConfigError, QuantizationError
+from amct_core.errors import AmctError, QuantizationError
 from amct_core.extensions import Frontend
-from amct_core.file_names import name_map_file
 from amct_core.files import FileSet
 from amct_core.graph import Graph
 from amct_core.plugins import registries
@@ -61,15 +60,14 @@ class Unsaved:
     config: Optional[str] = None
 
 
-def float_pair(frontend: Frontend, prefix: str, given: Optional[Pair]) -> Pair:
-    """Return the files of the float network that the model saved as ``prefix`` was made from.
+def float_pair(saved: SavedModel, given: Optional[Pair]) -> Pair:
+    """Return the files of the float network that a saved model was made from.
 
     After training that is the modified model and its snapshot, whose weights were quantized; the
     model from before training would show what training has changed.
 
     Args:
-        frontend: of the saved model.
-        prefix: of the saved model.
+        saved: the model.
         given: what the user gave; it counts more than what is known of the saved model.
 
     Raises:
@@ -77,12 +75,12 @@ def float_pair(frontend: Frontend, prefix: str, given: Optional[Pair]) -> Pair:
     """
     if given is not None:
         return given
-    found = frontend.made_from(prefix)
+    alone = saved.is_backends_alone
+    found = None if alone else saved.frontend.made_from(saved.save_path)
     if found is None:
-        raise ConfigError(
+        raise saved.unknown_float(
             "it does not tell what this model was saved from: an earlier version saved it.",
-            file=name_map_file(prefix),
-            remedy="Give the pair that was quantized with --float MODEL WEIGHTS; after training, "
+            "Give the pair that was quantized with --float MODEL WEIGHTS; after training, "
             "the modified model and its snapshot.",
         )
     found.check()
@@ -106,7 +104,7 @@ def saved_networks(
     saved = saved or saved_model(prefix, registries())
     deployed = saved.read()
     saved.check_set()
-    pair = float_pair(saved.frontend, prefix, given)
+    pair = float_pair(saved, given)
     return Networks(deployed, read_float(pair), float_files=pair)
 
 

@@ -9,7 +9,7 @@ import attrs
 
 from amct_core.errors import ConfigError
 from amct_core.extensions import Frontend
-from amct_core.file_names import ModelFiles, fake_quant_files, name_map_file
+from amct_core.file_names import ModelFiles, fake_quant_files
 from amct_core.graph import Graph
 from amct_core.plugins import registries
 from amct_core.saved_model import SavedModel, saved_model
@@ -72,9 +72,12 @@ class Prepared:
 def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     """Return what is run; see :func:`cpu_sim_backend.evaluation.evaluate` for errors."""
     saved = saved_model(save_path, registries(), options.model_file, options.backend)
-    frontend = saved.frontend
+    if options.float_files is None and saved.is_backends_alone:
+        raise _unknown_float(saved)
+    given = None if options.float_files is None else options.float_files.model
+    frontend = saved.frontend_beside(given)
     simulator = open_simulator(saved, options.engine, None, frontend)
-    model = _float_files(frontend, save_path, options.float_files)
+    model = _float_files(frontend, saved, options.float_files)
     own = own_labels(_tested_graph(frontend, save_path, model))
     batches, labels = _data(saved, options, simulator, own)
     scores = _scores(simulator.graph, simulator.outputs, own, options)
@@ -99,21 +102,24 @@ def prepare(save_path: str, options: EvaluationOptions) -> Prepared:
     )
 
 
-def _float_files(frontend: Frontend, save_path: str, given: Optional[ModelFiles]) -> FloatFiles:
+def _float_files(frontend: Frontend, saved: SavedModel, given: Optional[ModelFiles]) -> FloatFiles:
     """Return the float32 model that the user gives, else the one that saving has noted."""
     if given is not None:
         frontend.check_float(*given, remedy=_FLOAT_REMEDY)
         return FloatFiles(given)
-    found = frontend.float_model(save_path)
+    found = frontend.float_model(saved.save_path)
     if found is None:
-        raise ConfigError(
-            "it does not tell which float32 model this was made of: only the fake-quant model was "
-            "saved, or an earlier version saved or inserted it.",
-            file=name_map_file(save_path),
-            remedy="Give the float32 model with --float MODEL WEIGHTS.",
-        )
+        raise _unknown_float(saved)
     found.check()
     return FloatFiles(ModelFiles(found.model.path, found.weights.path), found.test_state)
+
+
+def _unknown_float(saved: SavedModel) -> ConfigError:
+    return saved.unknown_float(
+        "it does not tell which float32 model this was made of: only the fake-quant model was "
+        "saved, or an earlier version saved or inserted it.",
+        "Give the float32 model with --float MODEL WEIGHTS.",
+    )
 
 
 def _tested_graph(frontend: Frontend, save_path: str, model: FloatFiles) -> Graph:

@@ -69,11 +69,14 @@ class _PluginMetric:
 
     evaluator: Evaluator
 
+    def __str__(self) -> str:
+        return f"plugin '{self.evaluator.provider}', evaluator '{self.evaluator.name}'"
+
     def __call__(self, outputs: Mapping[str, Array], labels: Optional[Array]) -> Any:
         usage = Usage(self.evaluator)
         with usage.running("score"):
             found = self.evaluator.score(outputs, labels)
-        samples = {len(array) for array in outputs.values()}
+        samples = sorted({len(array) for array in outputs.values()})
         try:
             scores = np.asarray(found, np.float64)
         except (TypeError, ValueError):
@@ -81,7 +84,8 @@ class _PluginMetric:
         fits = scores.shape == () or (scores.ndim == 1 and len(scores) in samples)
         if not fits or not np.isfinite(scores).all():
             raise usage.error(
-                f"score gave {shown(found)}; expected one finite number, or one for each sample."
+                f"score gave {shown(found)}; expected one finite number, or one for each of "
+                f"{' or '.join(map(str, samples))} samples."
             )
         return scores
 
@@ -98,6 +102,9 @@ class _UserMetric:
     name: str
     function: Metric
 
+    def __str__(self) -> str:
+        return f"'{self.name}'"
+
     def __call__(self, outputs: Mapping[str, Array], labels: Optional[Array]) -> Any:
         try:
             return self.function(outputs, labels)
@@ -113,8 +120,13 @@ class _UserMetric:
             ) from error
 
 
-def checked_scores(found: Any, samples: int) -> Array:
+def checked_scores(found: Any, samples: int, metric: object = "it") -> Array:
     """Return what a metric gave as float64.
+
+    Args:
+        found: what it gave.
+        samples: how many were judged.
+        metric: who gave it, for messages.
 
     Raises:
         ConfigError: it is neither one number from 0 to 1 nor one per sample.
@@ -122,14 +134,14 @@ def checked_scores(found: Any, samples: int) -> Array:
     try:
         scores = np.asarray(found, np.float64)
     except (TypeError, ValueError) as error:
-        raise _no_scores(repr(found), samples) from error
+        raise _no_scores(metric, _shortened(repr(found)), samples) from error
     if scores.ndim > 1 or (scores.ndim == 1 and len(scores) != samples):
-        raise _no_scores(f"an array of shape {scores.shape}", samples)
+        raise _no_scores(metric, f"an array of shape {scores.shape}", samples)
     if not np.isfinite(scores).all():
-        raise _no_scores("not finite", samples)
+        raise _no_scores(metric, "numbers that are not finite", samples)
     # A mean in float32 may be a little above 1.
     if scores.min(initial=0) < 0 or scores.max(initial=0) > 1 + _ROUNDING:
-        raise _no_scores(f"{scores.min():g} to {scores.max():g}", samples)
+        raise _no_scores(metric, f"{scores.min():g} to {scores.max():g}", samples)
     return scores
 
 
@@ -157,10 +169,10 @@ def _shortened(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _no_scores(what: str, samples: int) -> ConfigError:
+def _no_scores(metric: object, what: str, samples: int) -> ConfigError:
     return ConfigError(
-        f"it gave {what}; expected one number, or one for each of {samples} samples, where 1 is "
-        "100 % and 0 is 0 %.",
+        f"{metric} gave {what}; expected one number, or one for each of {samples} samples, where "
+        "1 is 100 % and 0 is 0 %.",
         field="metric",
         remedy="Scale what the function returns to 0..1: points are hundredths of that.",
     )

@@ -172,9 +172,8 @@ class SearchedNetwork:
 
     def _scores(self, network: Any) -> Array:
         outputs = self._outputs(network, self.evaluation)
-        return checked_scores(
-            self.scoring.score(outputs, self.evaluation.labels), len(self.evaluation)
-        )
+        found = self.scoring.score(outputs, self.evaluation.labels)
+        return checked_scores(found, len(self.evaluation), self.scoring.score)
 
     def _outputs(self, network: Any, samples: Samples) -> Mapping[str, Array]:
         wanted: Tuple[Value, ...] = tuple(self.scoring.values.values())
