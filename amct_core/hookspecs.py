@@ -618,6 +618,9 @@ def amct_passes() -> Iterable[NetworkPass]:
         def amct_passes():
             return [NetworkPass("even_slopes", "caffe", "before insertion", EvenSlopes)]
 
+    What is checked: ``run`` returns a network of the frontend that still has every layer which is
+    to be quantized, and in which every blob that a layer reads is made by a layer before it.
+
     Returns:
         Instances of :class:`~amct_core.extensions.NetworkPass`.
     """
