@@ -1,8 +1,10 @@
 """Finds plugins, and turns what their hooks return into registries.
 
-A plugin that cannot be imported, or has a hook with arguments, is a warning that names its entry
-point: the rest of the product keeps working.  Two plugins that claim one name, and a hook that
-fails or returns something else than it promises, are errors that name the plugins.
+A plugin that cannot be imported, has a hook with arguments, or is called as another one, is a
+warning that names its entry point: the rest of the product keeps working.  Two plugins that provide
+one name, and a hook that fails or returns something else than it promises, are errors that name the
+plugins.  Of the kinds that nobody chooses from by name alone, such as commands, only what that
+plugin provides is left out then, and the registry tells why.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, Optional, TypeVar
 import attrs
 import pluggy
 
+from amct_core import entry_points as points
 from amct_core import hook_checks, hookspecs
 from amct_core.errors import PluginError
 from amct_core.extensions import (
@@ -36,6 +39,7 @@ from amct_core.extensions import (
     WeightAlgorithm,
     WeightRounding,
 )
+from amct_core.extensions.command import check_groups
 from amct_core.registry import Named, Registry
 
 _log = logging.getLogger("amct_core.plugins")
@@ -48,11 +52,12 @@ Item = TypeVar("Item", bound=Named)
 
 @attrs.frozen
 class FailedPlugin:
-    """A plugin that could not be loaded, and why."""
+    """A plugin that could not be loaded, why, and what to do."""
 
     name: str
     entry_point: str
     reason: str
+    remedy: str
 
 
 @attrs.define
@@ -81,14 +86,52 @@ class PluginHost:
         Raises:
             PluginError: a name is claimed twice, or a hook fails or returns something unexpected.
         """
-        failed = tuple(plugin.name for plugin in self.failed)
-        registry: Registry[Item] = Registry(kind, failed, join)
-        # One implementation at a time: calling the hook as a whole would lose who returned what.
-        for implementation in getattr(self.manager.hook, hook).get_hookimpls():
-            provider = implementation.plugin_name
-            for item in _call(implementation.function, provider, hook):
+        registry: Registry[Item] = Registry(kind, self._failed_names(), join)
+        for provider, function in self._implementations(hook):
+            for item in _call(function, provider, hook):
                 registry.add(_checked(item, provider, hook, item_type), provider)
         return registry
+
+    def collect_working(
+        self,
+        hook: str,
+        item_type: type[Item],
+        kind: str,
+        check: Callable[[Registry[Item]], None] = lambda registry: None,
+    ) -> Registry[Item]:
+        """Do the same, and leave out what a plugin provides if there is an error.
+
+        The plugins of the core and of the project come first: they keep a name that others claim.
+
+        Args:
+            hook, item_type, kind: as above.
+            check: raises a PluginError about the plugin that was added last.
+        """
+        registry: Registry[Item] = Registry(kind, self._failed_names())
+        for provider, function in sorted(self._implementations(hook), key=self._rank):
+            extended = registry.copy()
+            try:
+                for item in _call(function, provider, hook):
+                    extended.add(_checked(item, provider, hook, item_type), provider)
+                check(extended)
+            except PluginError as error:
+                registry.left_out[provider] = error
+            else:
+                registry = extended
+        return registry
+
+    def _implementations(self, hook: str) -> list[tuple[str, Callable[[], Any]]]:
+        # One implementation at a time: calling the hook as a whole would lose who returned what.
+        found = getattr(self.manager.hook, hook).get_hookimpls()
+        return [(each.plugin_name, each.function) for each in found]
+
+    def _rank(self, implementation: tuple[str, object]) -> int:
+        provider = implementation[0]
+        own = points.is_own(provider, self.entry_points.get(provider, ""))
+        return 0 if provider == BUILTIN else 1 if own else 2
+
+    def _failed_names(self) -> tuple[str, ...]:
+        return tuple(plugin.name for plugin in self.failed)
 
 
 _TELL_THE_AUTHOR = "Uninstall the plugin, or tell its author."
@@ -228,8 +271,8 @@ class Registries:
 
     @functools.cached_property
     def cli_commands(self) -> Registry[CliCommand]:
-        """Sub-commands of ``amct``."""
-        return self._host.collect("amct_cli_commands", CliCommand, "command")
+        """Sub-commands of ``amct``; those of a plugin that breaks the list are left out."""
+        return self._host.collect_working("amct_cli_commands", CliCommand, "command", check_groups)
 
 
 KINDS = tuple(
@@ -241,8 +284,7 @@ KINDS = tuple(
 def create_host(entry_points: Iterable[importlib.metadata.EntryPoint]) -> PluginHost:
     """Return a host with the built-in plugin and those behind ``entry_points``.
 
-    Raises:
-        PluginError: two entry points have one name, or one plugin has two names.
+    Of two that have one name, and of two names of one plugin, the first stays.
     """
     from amct_core import builtin
 
@@ -258,10 +300,10 @@ def create_host(entry_points: Iterable[importlib.metadata.EntryPoint]) -> Plugin
 def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
     name, value = entry_point.name, entry_point.value
     if name in host.entry_points:
-        raise PluginError(
-            f"two plugins are called '{name}': {host.entry_points[name]} and {value}.",
-            remedy="Uninstall the distribution that provides one of them.",
-        )
+        first = points.told(name, host.entry_points[name])
+        reason = f"two plugins are called '{name}': {first} and {points.told(name, value)}."
+        _leave_out(host, entry_point, reason, _ONE_OF_TWO)
+        return
     try:
         plugin = entry_point.load()
     # A third party's module may do anything when it is imported.
@@ -270,10 +312,12 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
         return
     known_as = host.manager.get_name(plugin)
     if known_as is not None:
-        raise PluginError(
-            f"plugins '{known_as}' and '{name}' are the same, {value}.",
-            remedy="Remove one of the two entry points.",
+        first = points.told(known_as, host.entry_points[known_as])
+        reason = (
+            f"plugins '{known_as}' and '{name}' are the same: {first}, {points.told(name, value)}."
         )
+        _leave_out(host, entry_point, reason, _ONE_OF_TWO)
+        return
     try:
         host.manager.register(plugin, name)
     except pluggy.PluginValidationError as error:
@@ -286,8 +330,16 @@ def _load(host: PluginHost, entry_point: importlib.metadata.EntryPoint) -> None:
         _log.warning("plugin %s", warning)
 
 
-def _leave_out(host: PluginHost, entry_point: importlib.metadata.EntryPoint, reason: str) -> None:
-    host.failed.append(FailedPlugin(entry_point.name, entry_point.value, reason))
+_ONE_OF_TWO = "Uninstall one of the two, or ask its author for another name."
+
+
+def _leave_out(
+    host: PluginHost,
+    entry_point: importlib.metadata.EntryPoint,
+    reason: str,
+    remedy: str = "Install what it misses, or uninstall it.",
+) -> None:
+    host.failed.append(FailedPlugin(entry_point.name, entry_point.value, reason, remedy))
     _log.warning(
         "plugin '%s' (entry point %s) failed to load and is left out: %s",
         entry_point.name,
@@ -298,14 +350,7 @@ def _leave_out(host: PluginHost, entry_point: importlib.metadata.EntryPoint, rea
 
 def installed_entry_points() -> list[importlib.metadata.EntryPoint]:
     """Return the entry points of all installed plugins, each once, in order of their names."""
-    found: Any = importlib.metadata.entry_points()
-    if hasattr(found, "select"):
-        group = found.select(group=hookspecs.PROJECT)
-    else:  # CPython 3.9
-        group = found.get(hookspecs.PROJECT, ())
-    # A distribution that is on the path twice (editable and built) shows up twice.
-    unique = {(point.name, point.value): point for point in group}
-    return [unique[key] for key in sorted(unique)]
+    return points.installed()
 
 
 @functools.cache

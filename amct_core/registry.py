@@ -32,6 +32,7 @@ class Registry(Generic[Item]):
         failed_plugins: names of plugins that could not be loaded; an unknown name may be theirs.
         join: for a kind whose items may come in parts, ``(first, second) -> whole``, or None if
             the two contradict each other.
+        left_out: why what a plugin provides of this kind is left out, by plugin.
     """
 
     kind: str
@@ -39,6 +40,16 @@ class Registry(Generic[Item]):
     join: Optional[Callable[[Item, Item], Optional[Item]]] = None
     _items: dict[str, Item] = attrs.field(factory=dict)
     _providers: dict[str, str] = attrs.field(factory=dict)
+    left_out: dict[str, PluginError] = attrs.field(factory=dict, kw_only=True)
+
+    def copy(self) -> Registry[Item]:
+        """Return one that can be added to, while this one stays as it is."""
+        return attrs.evolve(
+            self,
+            items=dict(self._items),
+            providers=dict(self._providers),
+            left_out=dict(self.left_out),
+        )
 
     def add(self, item: Item, provider: str) -> None:
         """Register ``item`` as coming from ``provider``.
@@ -98,8 +109,9 @@ class Registry(Generic[Item]):
         message = f"there is no {self.kind} '{name}'; known: {known}."
         if near:
             message += f" Did you mean '{near[0]}'?"
-        if self.failed_plugins:
-            failed = ", ".join(f"'{plugin}'" for plugin in self.failed_plugins)
+        suspects = (*self.failed_plugins, *self.left_out)
+        if suspects:
+            failed = ", ".join(f"'{plugin}'" for plugin in suspects)
             message += f" These plugins failed to load and may have provided it: {failed}."
         return message
 

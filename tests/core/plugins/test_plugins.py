@@ -170,23 +170,49 @@ class TestConflicts:
         with pytest.raises(PluginError, match="layer type 'Gain': 'first' and 'second'"):
             _ = Registries(host).layer_types
 
-    def test_two_entry_points_of_one_name_are_named(self, make_plugin: PluginFactory) -> None:
-        entry_points = [
-            make_plugin("same", SHIFT_SEARCH.format(name="one"), module="first_module"),
-            make_plugin("same", SHIFT_SEARCH.format(name="two"), module="second_module"),
-        ]
-        with pytest.raises(PluginError, match="'same': first_module and second_module"):
-            create_host(entry_points)
+    def test_of_two_entry_points_of_one_name_the_first_stays(
+        self, make_plugin: PluginFactory, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        host = create_host(
+            [
+                make_plugin("same", SHIFT_SEARCH.format(name="one"), module="first_module"),
+                make_plugin("same", SHIFT_SEARCH.format(name="two"), module="second_module"),
+            ]
+        )
+        (failed,) = host.failed
+        assert failed.entry_point == "second_module"
+        assert failed.reason == "two plugins are called 'same': first_module and second_module."
+        assert "Uninstall one of the two" in failed.remedy
+        (record,) = caplog.records
+        assert failed.reason in record.getMessage()
+        assert Registries(host).shift_searches.provider("one") == "same"
+        assert "two" not in Registries(host).shift_searches
 
-    def test_one_plugin_under_two_names_is_named(self, make_plugin: PluginFactory) -> None:
+    def test_two_of_one_name_are_told_with_what_pip_calls_them(
+        self, make_plugin: PluginFactory, tmp_path: Path
+    ) -> None:
+        points = [make_plugin("same", "", module=each) for each in ("first", "second")]
+        for point, distribution in zip(points, ("pkg-one", "pkg-two")):
+            metadata = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
+            metadata.mkdir()
+            text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+            (metadata / "METADATA").write_text(text)
+            (metadata / "entry_points.txt").write_text(f"[amct]\nsame = {point.value}\n")
+        (failed,) = create_host(points).failed
+        assert "first (from pkg-one) and second (from pkg-two)." in failed.reason
+
+    def test_of_two_names_of_one_plugin_the_first_stays(self, make_plugin: PluginFactory) -> None:
         entry_point = make_plugin("one", SHIFT_SEARCH.format(name="fixed"))
         again = EntryPoint("other", entry_point.value, "amct")
-        with pytest.raises(PluginError, match="'one' and 'other' are the same, one_module"):
-            create_host([entry_point, again])
+        host = create_host([entry_point, again])
+        (failed,) = host.failed
+        assert "'one' and 'other' are the same: one_module, one_module." in failed.reason
+        assert Registries(host).shift_searches.provider("fixed") == "one"
 
     def test_nobody_takes_the_name_of_the_core(self, make_plugin: PluginFactory) -> None:
-        with pytest.raises(PluginError, match=f"'{BUILTIN}': amct_core.builtin and mine"):
-            create_host([make_plugin(BUILTIN, "", module="mine")])
+        host = create_host([make_plugin(BUILTIN, "", module="mine")])
+        (failed,) = host.failed
+        assert f"'{BUILTIN}': amct_core.builtin" in failed.reason and "and mine" in failed.reason
 
 
 class TestPluginsThatDoNotLoad:
@@ -383,6 +409,14 @@ class TestInstalledEntryPoints:
     def test_other_groups_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.found(monkeypatch, EntryPoint("a", "module", "console_scripts")) == []
 
+    def test_the_projects_own_comes_before_another_of_its_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        points = [
+            EntryPoint("caffe", value, "amct") for value in ("aaa.hooks", "amct_caffe.plugin")
+        ]
+        assert self.found(monkeypatch, *points) == points[::-1]
+
     def test_the_order_is_that_of_the_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
         points = [EntryPoint(name, "module_" + name, "amct") for name in "cab"]
         assert [point.name for point in self.found(monkeypatch, *points)] == ["a", "b", "c"]
@@ -396,6 +430,9 @@ def test_every_hook_has_a_registry() -> None:
         def collect(self, hook: str, item_type: type, kind: str, join: object = None) -> str:
             collected.append(hook)
             return kind
+
+        def collect_working(self, hook: str, item_type: type, kind: str, *check: object) -> str:
+            return self.collect(hook, item_type, kind)
 
     registries = Registries(Host())  # type: ignore[arg-type]
     for name in vars(Registries):
