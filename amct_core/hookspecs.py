@@ -655,6 +655,8 @@ def amct_evaluators() -> Iterable[Evaluator]:
 def amct_report_sections() -> Iterable[ReportSection]:
     """Register sections of ``amct report``: text and a table, for terminal, JSON and page.
 
+    A section that fails says so in the report; the others stay, and the exit status is 1.
+
     Example, how much memory the weights of each layer take::
 
         from amct_core.extensions import ReportSection, SectionContent
@@ -749,6 +751,9 @@ def amct_cli_commands() -> Iterable[CliCommand]:
     An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user
     reads, with exit status 1.  Any other exception is told with the names of plugin and command,
     and exit status 70; its traceback is in a file that is named.
+
+    If the hook fails, or a name is that of another command or group, this plugin's commands are
+    left out, with a warning.
 
     Returns:
         Instances of :class:`~amct_core.extensions.CliCommand`.

@@ -259,8 +259,8 @@ class Registries:
 
     @functools.cached_property
     def report_sections(self) -> Registry[ReportSection]:
-        """Sections of ``amct report`` beside the built-in ones."""
-        return self._host.collect("amct_report_sections", ReportSection, "report section")
+        """Sections of ``amct report`` beside our own; a broken hook leaves out its own."""
+        return self._host.collect_working("amct_report_sections", ReportSection, "report section")
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:

@@ -232,6 +232,7 @@ class LayerType(Provided):
     """
 
     kind: ClassVar[str] = "layer type"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=attrs.validators.instance_of(str))
     parameters: str = ""

@@ -69,6 +69,7 @@ class LintRule(Provided):
     """
 
     kind: ClassVar[str] = "lint rule"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=_is_free)
     severity: str = attrs.field(validator=_is_severity)

@@ -46,6 +46,7 @@ class NetworkPass(Provided):
     """
 
     kind: ClassVar[str] = "pass"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=plugin_name)
     frontend: str = attrs.field(validator=plugin_name)

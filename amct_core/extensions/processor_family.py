@@ -173,6 +173,7 @@ class ProcessorFamily(Provided):
     """
 
     kind: ClassVar[str] = "family of processors"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=plugin_name)
     description: str
