@@ -244,8 +244,8 @@ class Registries:
 
     @functools.cached_property
     def lint_rules(self) -> Registry[LintRule]:
-        """Rules of ``amct lint`` beside the built-in ones."""
-        return self._host.collect("amct_lint_rules", LintRule, "lint rule")
+        """Rules of ``amct lint`` beside our own; a broken hook leaves out its own."""
+        return self._host.collect_working("amct_lint_rules", LintRule, "lint rule")
 
     @functools.cached_property
     def passes(self) -> Registry[NetworkPass]:
