@@ -582,7 +582,8 @@ def amct_lint_rules() -> Iterable[LintRule]:
     read, ``amct lint`` says so, and the built-in rules say why.
 
     What is checked: ``check`` gives instances of ``LintProblem``.  One that does not, or that
-    raises, is an error among the findings, under the rule's name; the other rules are checked.
+    raises, is an error among the findings, under the rule's name; the other rules are checked.  So
+    is a hook that fails, for all rules of its plugin.
 
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
@@ -718,7 +719,8 @@ def amct_processor_families() -> Iterable[ProcessorFamily]:
             ]
 
     Checked: ``rolled_back`` and ``merged`` give instances of ``RolledBack`` and ``Merged``, and the
-    layers that are rolled back are in the model.
+    layers that are rolled back are in the model.  No pattern matches examples of another family.  A
+    plugin with such a pattern, or whose hook fails, is left out with its families, with a warning.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ProcessorFamily`.

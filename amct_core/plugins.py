@@ -40,6 +40,7 @@ from amct_core.extensions import (
     WeightRounding,
 )
 from amct_core.extensions.command import check_groups
+from amct_core.processor_families import check_patterns
 from amct_core.registry import Named, Registry
 
 _log = logging.getLogger("amct_core.plugins")
@@ -264,10 +265,13 @@ class Registries:
 
     @functools.cached_property
     def processor_families(self) -> Registry[ProcessorFamily]:
-        """Families of processors that ``--soc-version`` names."""
-        return self._host.collect(
-            "amct_processor_families", ProcessorFamily, "family of processors"
+        """Families of processors that ``--soc-version`` names; a broken hook leaves out its own."""
+        found = self._host.collect_working(
+            "amct_processor_families", ProcessorFamily, ProcessorFamily.kind, check_patterns
         )
+        for plugin, error in found.left_out.items():
+            _log.warning("families of processors of plugin '%s' are left out: %s", plugin, error)
+        return found
 
     @functools.cached_property
     def cli_commands(self) -> Registry[CliCommand]:

@@ -385,6 +385,48 @@ class TestNonsense:
             _ = Registries(host).frontends
 
 
+FAMILY = """
+@hookimpl
+def amct_processor_families():
+    facts = [Fact(False, "verified", "the manual")] * 4
+    yield ProcessorFamily("{name}", "a toy", "{pattern}", ["{example}"], *facts, lambda graph: [])
+    {more}
+"""
+
+
+class TestFamiliesOfProcessors:
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"more": "1 / 0"}, "hook amct_processor_families failed with ZeroDivisionError"),
+            ({"more": "yield 3"}, "returned 3 among its items"),
+            ({"pattern": "T.*", "example": "Two"}, "'Toy1' belongs to two families of processors"),
+            ({"name": "Toy"}, "two plugins provide the family of processors 'Toy'"),
+        ],
+    )
+    def test_a_broken_one_costs_those_of_its_plugin_alone(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        changed: dict[str, str],
+        said: str,
+    ) -> None:
+        toy = {"name": "Toy", "pattern": "Toy[0-9]", "example": "Toy1", "more": ""}
+        mine = {"name": "Mine", "pattern": "Mine", "example": "Mine", "more": "", **changed}
+        if "name" in changed or "more" in changed:
+            mine["pattern"] = mine["example"] = "Mine"
+        points = [
+            make_plugin("able", FAMILY.format(**toy)),
+            make_plugin("broken", FAMILY.format(**mine)),
+        ]
+        families = Registries(create_host(points)).processor_families
+        assert families.names() == ["Toy"]
+        assert said in str(families.left_out["broken"])
+        (record,) = caplog.records
+        assert "families of processors of plugin 'broken' are left out: " in record.getMessage()
+        assert said in record.getMessage()
+
+
 class TestInstalledEntryPoints:
     def found(self, monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> list[EntryPoint]:
         class Selectable(list[EntryPoint]):
@@ -427,12 +469,11 @@ def test_every_hook_has_a_registry() -> None:
     collected = []
 
     class Host:
-        def collect(self, hook: str, item_type: type, kind: str, join: object = None) -> str:
+        def collect(self, hook: str, *arguments: object, join: object = None) -> Registry[Any]:
             collected.append(hook)
-            return kind
+            return Registry(hook)
 
-        def collect_working(self, hook: str, item_type: type, kind: str, *check: object) -> str:
-            return self.collect(hook, item_type, kind)
+        collect_working = collect
 
     registries = Registries(Host())  # type: ignore[arg-type]
     for name in vars(Registries):
