@@ -13,7 +13,7 @@ import functools
 import importlib.metadata
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Optional, TypeVar
+from typing import Any, Optional, TypeVar, Union
 
 import attrs
 import pluggy
@@ -80,7 +80,7 @@ class PluginHost:
         hook: str,
         item_type: type[Item],
         kind: str,
-        join: Optional[Callable[[Item, Item], Optional[Item]]] = None,
+        join: Optional[Callable[[Item, Item], Union[Item, tuple[str, ...]]]] = None,
     ) -> Registry[Item]:
         """Call ``hook`` of every plugin and register what comes back; ``join`` as in Registry.
 

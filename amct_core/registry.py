@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
-from typing import Generic, Optional, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Optional, Protocol, TypeVar, Union
 
 import attrs
 
@@ -30,14 +30,14 @@ class Registry(Generic[Item]):
     Attributes:
         kind: what an item is, in words, for messages ("shift-N search").
         failed_plugins: names of plugins that could not be loaded; an unknown name may be theirs.
-        join: for a kind whose items may come in parts, ``(first, second) -> whole``, or None if
-            the two contradict each other.
+        join: for a kind whose items may come in parts, ``(first, second) -> whole``, or the names
+            of the parts that both declare.
         left_out: why what a plugin provides of this kind is left out, by plugin.
     """
 
     kind: str
     failed_plugins: tuple[str, ...] = ()
-    join: Optional[Callable[[Item, Item], Optional[Item]]] = None
+    join: Optional[Callable[[Item, Item], Union[Item, tuple[str, ...]]]] = None
     _items: dict[str, Item] = attrs.field(factory=dict)
     _providers: dict[str, str] = attrs.field(factory=dict)
     left_out: dict[str, PluginError] = attrs.field(factory=dict, kw_only=True)
@@ -60,22 +60,34 @@ class Registry(Generic[Item]):
         """
         name = item.name
         if name in self._items:
-            joined = self.join(self._items[name], item) if self.join is not None else None
-            if joined is None:
-                if self.join is not None:
-                    raise PluginError(
-                        f"two plugins declare one part of the {self.kind} '{name}': "
-                        f"'{self._providers[name]}' and '{provider}'.",
-                        remedy="Uninstall one of them, or leave to the other what it declares.",
-                    )
-                raise PluginError(
-                    f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
-                    f"'{provider}'.",
-                    remedy="Uninstall one of them, or ask its author for another name.",
-                )
-            item, provider = joined, f"{self._providers[name]}, {provider}"
+            joined = () if self.join is None else self.join(self._items[name], item)
+            if isinstance(joined, tuple):
+                raise self._taken(name, provider, joined)
+            item, known = joined, self._providers[name]
+            provider = known if provider in known.split(", ") else f"{known}, {provider}"
         self._items[name] = _with_provider(item, provider)
         self._providers[name] = provider
+
+    def _taken(self, name: str, provider: str, parts: Sequence[str]) -> PluginError:
+        """Return the error that a name is taken, or that ``parts`` of an item are."""
+        what = f"the {self.kind} '{name}'"
+        if parts:
+            what = f"{', '.join(parts)} of {what}"
+        first = self._providers[name]
+        if provider == first:
+            return PluginError(
+                f"plugin '{provider}' {'declares' if parts else 'returns'} {what} twice.",
+                remedy="Uninstall the plugin, or tell its author.",
+            )
+        if parts:
+            return PluginError(
+                f"two plugins declare {what}: '{first}' and '{provider}'.",
+                remedy="Uninstall one of them, or leave to the other what it declares.",
+            )
+        return PluginError(
+            f"two plugins provide {what}: '{first}' and '{provider}'.",
+            remedy="Uninstall one of them, or ask its author for another name.",
+        )
 
     def get(self, name: str) -> Item:
         """Return the item called ``name``.

@@ -344,15 +344,16 @@ class LayerType(Provided):
         same = self.homogeneous
         return (same(node) if callable(same) else same) or (self.identity and self.keeps_shape)
 
-    def joined(self, other: LayerType) -> Optional[LayerType]:
-        """Return the type with the parts of both; None if both declare one part."""
+    def joined(self, other: LayerType) -> Union[LayerType, Tuple[str, ...]]:
+        """Return the type with the parts of both, or the names of those that both declare."""
         plain = LayerType(self.name)
         parts = {}
+        twice = []
         # Who provides the type is no part of it.
         for name in (field.name for field in attrs.fields(LayerType) if field.eq):
             values = [getattr(each, name) for each in (self, other)]
             declared = [value for value in values if value != getattr(plain, name)]
             if len(declared) > 1:
-                return None
+                twice.append(name)
             parts[name] = declared[0] if declared else getattr(plain, name)
-        return LayerType(**parts)
+        return tuple(twice) or LayerType(**parts)

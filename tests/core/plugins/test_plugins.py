@@ -167,7 +167,8 @@ class TestConflicts:
     ) -> None:
         source = LAYER_TYPE.format(half=half)
         host = create_host([make_plugin("first", source), make_plugin("second", source)])
-        with pytest.raises(PluginError, match="layer type 'Gain': 'first' and 'second'"):
+        said = f"declare {half}.* of the layer type 'Gain': 'first' and 'second'"
+        with pytest.raises(PluginError, match=said):
             _ = Registries(host).layer_types
 
     def test_of_two_entry_points_of_one_name_the_first_stays(
