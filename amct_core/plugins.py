@@ -9,6 +9,7 @@ plugin provides is left out then, and the registry tells why.
 
 from __future__ import annotations
 
+import difflib
 import functools
 import importlib.metadata
 import logging
@@ -251,7 +252,31 @@ class Registries:
     @functools.cached_property
     def passes(self) -> Registry[NetworkPass]:
         """Rewritings of networks in quantization-aware training, beside the built-in ones."""
-        return self._host.collect("amct_passes", NetworkPass, "pass")
+        found = self._host.collect("amct_passes", NetworkPass, "pass")
+        for each in found:
+            unknown = self._unknown_frontend(each.frontend)
+            if unknown:
+                _log.warning(
+                    "pass '%s' of plugin '%s' never runs: there is no frontend '%s'; %s",
+                    each.name,
+                    each.provider,
+                    each.frontend,
+                    unknown,
+                )
+        return found
+
+    def _unknown_frontend(self, name: str) -> str:
+        """Return which frontends there are, if ``name`` is none of them."""
+        try:
+            known = self.frontends.names()
+        except PluginError:  # whoever needs a frontend is told
+            return ""
+        if name in known:
+            return ""
+        near = difflib.get_close_matches(name, known, n=1)
+        if near:
+            return f"did you mean '{near[0]}'?"
+        return f"known: {', '.join(map(repr, known)) or 'none'}"
 
     @functools.cached_property
     def evaluators(self) -> Registry[Evaluator]:

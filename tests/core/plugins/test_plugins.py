@@ -386,6 +386,33 @@ class TestNonsense:
             _ = Registries(host).frontends
 
 
+PASS = """
+@hookimpl
+def amct_passes():
+    return [NetworkPass("narrow", "{frontend}", "before insertion", len)]
+"""
+
+
+class TestPasses:
+    @pytest.mark.parametrize(
+        ("frontend", "said"),
+        [("cafe", "did you mean 'caffe'?"), ("torch", "known: 'caffe'"), ("caffe", None)],
+    )
+    def test_one_for_no_frontend_is_a_warning(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        frontend: str,
+        said: str | None,
+    ) -> None:
+        others = plugins.installed_entry_points()
+        host = create_host([*others, make_plugin("mine", PASS.format(frontend=frontend))])
+        _ = Registries(host).passes
+        told = f"pass 'narrow' of plugin 'mine' never runs: there is no frontend '{frontend}'; "
+        expected = [] if said is None else [told + said]
+        assert [record.getMessage() for record in caplog.records] == expected
+
+
 FAMILY = """
 @hookimpl
 def amct_processor_families():
