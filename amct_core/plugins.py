@@ -141,7 +141,10 @@ _TELL_THE_AUTHOR = "Uninstall the plugin, or tell its author."
 
 def described(error: BaseException) -> str:
     """Return type and message of somebody else's error as the end of a sentence."""
-    return f"{type(error).__name__}: {str(error).rstrip('.')}."
+    # Validators of attrs add the field's description, which says nothing to a reader.
+    of_attrs = any(isinstance(each, attrs.Attribute) for each in error.args)
+    text = str(error.args[0] if of_attrs else error)
+    return f"{type(error).__name__}: {text.rstrip('.')}."
 
 
 def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, ...]:
@@ -164,9 +167,10 @@ def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, .
 
 def _checked(item: object, provider: str, hook: str, item_type: type[Item]) -> Item:
     if not isinstance(item, item_type):
+        found = "which is a class" if isinstance(item, type) else f"of type {type(item).__name__}"
         raise PluginError(
-            f"plugin '{provider}': hook {hook} returned {item!r} among its items, of type "
-            f"{type(item).__name__}; expected instances of {item_type.__name__}.",
+            f"plugin '{provider}': hook {hook} returned {item!r} among its items, {found}; "
+            f"expected instances of {item_type.__name__}.",
             remedy=_TELL_THE_AUTHOR,
         )
     # A subclass, such as a frontend, chooses its name without being checked by us.

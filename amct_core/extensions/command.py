@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Constructed
 from amct_core.extensions.validation import is_callable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def _command_path(instance: object, attribute: attrs.Attribute[str], value: obje
 
 
 @attrs.frozen
-class CliCommand:
+class CliCommand(metaclass=Constructed):
     """A sub-command, described cheaply and loaded only when it is called.
 
     Attributes:

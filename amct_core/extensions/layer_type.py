@@ -21,8 +21,8 @@ from typing import (
 
 import attrs
 
-from amct_core.extensions.provided import Provided
-from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable
+from amct_core.extensions.provided import Constructed, Provided
+from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable, is_text
 
 if TYPE_CHECKING:
     from amct_core.graph import Graph, Node, Value
@@ -92,7 +92,7 @@ def _no_obstacle(node: Node, graph: Graph) -> Optional[str]:
 
 
 @attrs.frozen
-class Quantization:
+class Quantization(metaclass=Constructed):
     """What makes a layer type quantizable.
 
     A quantized layer must be linear in its input with weights fixed: the integer layer is the same
@@ -234,7 +234,7 @@ class LayerType(Provided):
     kind: ClassVar[str] = "layer type"
     is_chosen: ClassVar[bool] = False
 
-    name: str = attrs.field(validator=attrs.validators.instance_of(str))
+    name: str = attrs.field(validator=is_text)
     parameters: str = ""
     holds_for: Optional[Callable[[Any], bool]] = None
     attributes: Optional[Callable[[Any], Attributes]] = None

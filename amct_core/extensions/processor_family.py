@@ -19,7 +19,7 @@ from typing import (
 import attrs
 
 from amct_core.errors import PluginError
-from amct_core.extensions.provided import Provided
+from amct_core.extensions.provided import Constructed, Provided
 from amct_core.extensions.validation import is_callable, plugin_name
 
 if TYPE_CHECKING:
@@ -31,8 +31,15 @@ VERIFIED, INFERRED, UNKNOWN = "verified", "inferred", "unknown"
 """How well a fact is known."""
 
 
+def _is_status(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in (VERIFIED, INFERRED, UNKNOWN):
+        raise PluginError(
+            f"Fact: status is {value!r}; expected '{VERIFIED}', '{INFERRED}' or '{UNKNOWN}'."
+        )
+
+
 @attrs.frozen
-class Fact(Generic[T]):
+class Fact(Generic[T], metaclass=Constructed):
     """One thing known about a processor.
 
     Attributes:
@@ -42,7 +49,7 @@ class Fact(Generic[T]):
     """
 
     value: Optional[T]
-    status: str = attrs.field(validator=attrs.validators.in_((VERIFIED, INFERRED, UNKNOWN)))
+    status: str = attrs.field(validator=_is_status)
     source: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import sys
@@ -11,9 +12,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from amct_core import hookspecs, plugins
+from amct_core import extensions, hookspecs, plugins
 from amct_core.errors import PluginError
 from amct_core.plugins import BUILTIN, Registries, create_host
 from amct_core.registry import Registry
@@ -355,12 +357,30 @@ class TestNonsense:
             ("'search'", "returned 'search'", "an iterable"),
             ("ShiftSearch(name='alone')", "name='alone'", "an iterable"),
             ("['search']", "'search' among its items, of type str", "instances of ShiftSearch"),
-            ("[ShiftSearch]", "of type type", "instances of ShiftSearch"),
+            ("[ShiftSearch]", "which is a class; expected", "instances of ShiftSearch"),
             ("[Calibrator(name='c', calibrate=len)]", "of type Calibrator", "ShiftSearch"),
             ("1 / 0", "ZeroDivisionError: division by zero", ""),
             ("(1 / zero for zero in [0])", "ZeroDivisionError: division by zero", ""),
             ("[ShiftSearch(name=3)]", "ShiftSearch.name is 3", "letters, digits"),
             ("[ShiftSearch(name='s', start=3)]", "'s': start is 3", "a callable"),
+            (
+                "[Evaluator(name='e', score=len)]",
+                "Evaluator 'e': missing a required argument: 'description'",
+                "expected name, description, score.",
+            ),
+            (
+                "[CliCommand('c', 'Test.', len, hidden=True)]",
+                "CliCommand 'c': got an unexpected keyword argument 'hidden'",
+                "expected name, help, load, writes_log, runs_framework.",
+            ),
+            (
+                "[Fact(True)]",
+                "Fact: missing a required argument: 'status'",
+                "value, status, source",
+            ),
+            ("[LayerType()]", "LayerType: missing a required argument: 'name'", "parameters"),
+            ("[Fact(True, 'sure', 's')]", "Fact: status is 'sure'", "'verified', 'inferred' or"),
+            ("[LayerType(3)]", "LayerType '3': name is 3", "a text"),
         ],
     )
     def test_it_is_an_error_that_names_plugin_hook_found_and_expected(
@@ -508,3 +528,36 @@ def test_every_hook_has_a_registry() -> None:
         if not name.startswith("_"):
             getattr(registries, name)
     assert sorted(collected) == sorted(name for name in vars(hookspecs) if name.startswith("amct_"))
+
+
+class TestWhatIsSaidOfErrors:
+    def test_a_validator_of_attrs_is_told_without_its_field(self) -> None:
+        @attrs.frozen
+        class Settings:
+            steps: int = attrs.field(validator=attrs.validators.in_((1, 2)))
+
+        with pytest.raises(ValueError, match="steps") as caught:
+            Settings(3)
+        told = plugins.described(caught.value)
+        assert told.startswith("ValueError: 'steps' must be in (1, 2)")
+        assert "Attribute" not in told
+
+    def test_a_type_error_inside_a_constructor_stays_what_it_is(self) -> None:
+        with pytest.raises(TypeError, match="not iterable"):
+            extensions.SectionContent(rows=3)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="not iterable"):
+            extensions.ProcessorFamily("n", "d", "p", 3, *[None] * 5)  # type: ignore[arg-type]
+
+    def test_what_plugins_construct_can_still_be_copied_and_extended(self) -> None:
+        search = extensions.ShiftSearch("mine")
+        assert copy.deepcopy(search) == search == attrs.evolve(search)
+
+        class Own(extensions.DeployBackend):
+            """A subclass with arguments of its own."""
+
+            def __init__(self, size: int) -> None:
+                super().__init__("own", "description", lambda *each: None)
+                object.__setattr__(self, "size", size)
+
+        with pytest.raises(PluginError, match="Own: missing a required argument: 'size'"):
+            Own()  # type: ignore[call-arg]
