@@ -40,6 +40,11 @@ def is_own(name: str, value: str) -> bool:
     return OWN.get(name) == value
 
 
+def are_own(providers: str) -> bool:
+    """Return whether all of one or more plugins, as a registry names them, are the project's."""
+    return set(providers.split(", ")) <= set(OWN)
+
+
 def told(name: str, value: str) -> str:
     """Return an entry point and what to give to ``pip uninstall``: ``pkg.hooks (from my-pkg)``."""
     names = distributions(name, value)

@@ -7,7 +7,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import attrs
 
-from amct_core.entry_points import OWN
+from amct_core.entry_points import are_own
 from amct_core.errors import AmctError, PluginError
 from amct_core.extensions.provided import Provided
 from amct_core.plugins import BUILTIN, described
@@ -36,7 +36,7 @@ class Usage:
     def _remedy(self) -> str:
         if self.extension.is_chosen:
             return f"Tell the author of the plugin, or use another {self.extension.kind}."
-        if self.extension.provider in (BUILTIN, *OWN):
+        if self.extension.provider == BUILTIN or are_own(self.extension.provider):
             return "Tell the author of the plugin."
         return "Uninstall the plugin, or tell its author."
 

@@ -21,6 +21,7 @@ from typing import (
 
 import attrs
 
+from amct_core.errors import PluginError
 from amct_core.extensions.provided import Constructed, Provided
 from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable, is_text
 
@@ -152,6 +153,15 @@ class OnnxWriter(Protocol):
         """Return the shape of an input or output of ``node``, batch size first."""
 
 
+def _is_quantization(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, Quantization):
+        name = getattr(instance, "name", "?")
+        raise PluginError(
+            f"LayerType '{name}': quantization is {value!r}; expected a Quantization, or None for "
+            "a type that is not quantized."
+        )
+
+
 OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
 
 
@@ -255,7 +265,7 @@ class LayerType(Provided):
     data_inputs: Optional[int] = None
     weights: Optional[WeightAxes] = None
     folds_batch_norm: bool = False
-    quantization: Optional[Quantization] = None
+    quantization: Optional[Quantization] = attrs.field(default=None, validator=_is_quantization)
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     cannot_run: Optional[Callable[[Node], Optional[str]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True

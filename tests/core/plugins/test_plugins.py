@@ -381,6 +381,7 @@ class TestNonsense:
             ("[LayerType()]", "LayerType: missing a required argument: 'name'", "parameters"),
             ("[Fact(True, 'sure', 's')]", "Fact: status is 'sure'", "'verified', 'inferred' or"),
             ("[LayerType(3)]", "LayerType '3': name is 3", "a text"),
+            ("[LayerType('G', quantization=True)]", "quantization is True", "a Quantization"),
         ],
     )
     def test_it_is_an_error_that_names_plugin_hook_found_and_expected(
