@@ -167,10 +167,10 @@ def _call(function: Callable[[], Any], provider: str, hook: str) -> tuple[Any, .
 
 def _checked(item: object, provider: str, hook: str, item_type: type[Item]) -> Item:
     if not isinstance(item, item_type):
-        found = "which is a class" if isinstance(item, type) else f"of type {type(item).__name__}"
+        of_type = "type" if isinstance(item, type) else type(item).__name__
         raise PluginError(
-            f"plugin '{provider}': hook {hook} returned {item!r} among its items, {found}; "
-            f"expected instances of {item_type.__name__}.",
+            f"plugin '{provider}': hook {hook} returned {item!r} among its items, of type "
+            f"{of_type}; expected instances of {item_type.__name__}.",
             remedy=_TELL_THE_AUTHOR,
         )
     # A subclass, such as a frontend, chooses its name without being checked by us.

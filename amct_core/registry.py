@@ -70,22 +70,22 @@ class Registry(Generic[Item]):
 
     def _taken(self, name: str, provider: str, parts: Sequence[str]) -> PluginError:
         """Return the error that a name is taken, or that ``parts`` of an item are."""
-        what = f"the {self.kind} '{name}'"
-        if parts:
-            what = f"{', '.join(parts)} of {what}"
         first = self._providers[name]
+        which = f" ({', '.join(parts)})" if parts else ""
         if provider == first:
+            twice = "declares one part of" if parts else "returns"
             return PluginError(
-                f"plugin '{provider}' {'declares' if parts else 'returns'} {what} twice.",
+                f"plugin '{provider}' {twice} the {self.kind} '{name}'{which} twice.",
                 remedy="Uninstall the plugin, or tell its author.",
             )
         if parts:
             return PluginError(
-                f"two plugins declare {what}: '{first}' and '{provider}'.",
+                f"two plugins declare one part of the {self.kind} '{name}'{which}: '{first}' and "
+                f"'{provider}'.",
                 remedy="Uninstall one of them, or leave to the other what it declares.",
             )
         return PluginError(
-            f"two plugins provide {what}: '{first}' and '{provider}'.",
+            f"two plugins provide the {self.kind} '{name}': '{first}' and '{provider}'.",
             remedy="Uninstall one of them, or ask its author for another name.",
         )
 

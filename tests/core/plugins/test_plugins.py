@@ -169,7 +169,7 @@ class TestConflicts:
     ) -> None:
         source = LAYER_TYPE.format(half=half)
         host = create_host([make_plugin("first", source), make_plugin("second", source)])
-        said = f"declare {half}.* of the layer type 'Gain': 'first' and 'second'"
+        said = rf"one part of the layer type 'Gain' \({half}.*\): 'first' and 'second'"
         with pytest.raises(PluginError, match=said):
             _ = Registries(host).layer_types
 
@@ -357,7 +357,7 @@ class TestNonsense:
             ("'search'", "returned 'search'", "an iterable"),
             ("ShiftSearch(name='alone')", "name='alone'", "an iterable"),
             ("['search']", "'search' among its items, of type str", "instances of ShiftSearch"),
-            ("[ShiftSearch]", "which is a class; expected", "instances of ShiftSearch"),
+            ("[ShiftSearch]", "of type type;", "instances of ShiftSearch"),
             ("[Calibrator(name='c', calibrate=len)]", "of type Calibrator", "ShiftSearch"),
             ("1 / 0", "ZeroDivisionError: division by zero", ""),
             ("(1 / zero for zero in [0])", "ZeroDivisionError: division by zero", ""),

@@ -54,10 +54,10 @@ def test_parts_that_one_plugin_gives_have_one_provider() -> None:
 def test_two_that_declare_one_part_of_an_item_are_named() -> None:
     registry: Registry[Colour] = Registry("colour", join=lambda first, second: ("shade", "name"))
     registry.add(Colour("red"), "warm")
-    said = "plugin 'warm' declares shade, name of the colour 'red' twice"
+    said = r"plugin 'warm' declares one part of the colour 'red' \(shade, name\) twice"
     with pytest.raises(PluginError, match=said):
         registry.add(Colour("red"), "warm")
-    said = "two plugins declare shade, name of the colour 'red': 'warm' and 'hot'"
+    said = r"two plugins declare one part of the colour 'red' \(shade, name\): 'warm' and 'hot'"
     with pytest.raises(PluginError, match=said):
         registry.add(Colour("red"), "hot")
 
