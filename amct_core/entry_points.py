@@ -58,7 +58,7 @@ def distributions(name: str, value: str) -> list[str]:
     """
     return sorted(
         {
-            each.metadata["Name"]
+            str(each.metadata["Name"])
             for each in importlib.metadata.distributions()
             if _has(each.entry_points, name, value)
         }
