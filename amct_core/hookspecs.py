@@ -659,7 +659,8 @@ def amct_lint_rules() -> Iterable[LintRule]:
     read, ``amct lint`` says so, and the built-in rules say why.
 
     What is checked: ``check`` gives instances of ``LintProblem``.  One that does not, or that
-    raises, is an error among the findings, under the rule's name; the other rules are checked.
+    raises, is an error among the findings, under the rule's name; the other rules are checked.  So
+    is a hook that fails, for all rules of its plugin.
 
     Returns:
         Instances of :class:`~amct_core.extensions.LintRule`.
@@ -694,6 +695,9 @@ def amct_passes() -> Iterable[NetworkPass]:
         @hookimpl
         def amct_passes():
             return [NetworkPass("even_slopes", "caffe", "before insertion", EvenSlopes)]
+
+    What is checked: ``run`` returns a network of the frontend that still has every layer which is
+    to be quantized, and in which every blob that a layer reads is made by a layer before it.
 
     Returns:
         Instances of :class:`~amct_core.extensions.NetworkPass`.
@@ -735,6 +739,8 @@ def amct_evaluators() -> Iterable[Evaluator]:
 @hookspec
 def amct_report_sections() -> Iterable[ReportSection]:
     """Register sections of ``amct report``: text and a table, for terminal, JSON and page.
+
+    A section that fails says so in the report; the others stay, and the exit status is 1.
 
     Example, how much memory the weights of each layer take::
 
@@ -797,7 +803,8 @@ def amct_processor_families() -> Iterable[ProcessorFamily]:
             ]
 
     Checked: ``rolled_back`` and ``merged`` give instances of ``RolledBack`` and ``Merged``, and the
-    layers that are rolled back are in the model.
+    layers that are rolled back are in the model.  No pattern matches examples of another family.  A
+    plugin with such a pattern, or whose hook fails, is left out with its families, with a warning.
 
     Returns:
         Instances of :class:`~amct_core.extensions.ProcessorFamily`.
@@ -830,6 +837,9 @@ def amct_cli_commands() -> Iterable[CliCommand]:
     An :class:`~amct_core.errors.AmctError` that a command raises is the message that the user
     reads, with exit status 1.  Any other exception is told with the names of plugin and command,
     and exit status 70; its traceback is in a file that is named.
+
+    If the hook fails, or a name is that of another command or group, this plugin's commands are
+    left out, with a warning.
 
     Returns:
         Instances of :class:`~amct_core.extensions.CliCommand`.

@@ -30,6 +30,17 @@ def find_family(families: Registry[ProcessorFamily], soc_version: str) -> Proces
     return found[0]
 
 
+def check_patterns(families: Registry[ProcessorFamily]) -> None:
+    """Refuse families of which one claims a processor that another knows by name.
+
+    Raises:
+        PluginError: naming both, their plugins and the processor.
+    """
+    for family in families:
+        for name in family.examples:
+            find_family(families, name)
+
+
 def families_of(families: Iterable[F], soc_version: str, remedy: str = "") -> Tuple[F, ...]:
     """Return the families that ``soc_version`` belongs to: at least one.
 

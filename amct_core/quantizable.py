@@ -6,8 +6,7 @@ from typing import Dict, Iterator, Optional, Tuple
 
 from amct_core.config.model import LayerFacts
 from amct_core.config.network_layers import QuantizableLayers
-from amct_core.contracts.layer_types import require_declared_weights
-from amct_core.contracts.usage import Usage
+from amct_core.contracts.layer_types import obstacle, require_declared_weights
 from amct_core.extensions import LayerType, Quantization
 from amct_core.extensions.frontend import NetworkViews
 from amct_core.graph import Graph, Node
@@ -34,8 +33,7 @@ def find_quantizable(views: NetworkViews, post_training: bool = False) -> Quanti
             continue
         reason = _obstacle(views, node, post_training)
         if reason is None:
-            with Usage(node.type, node.name).running("check", tells_itself=True):
-                reason = quantization.obstacle(node, graph, post_training)
+            reason = obstacle(node, graph, post_training)
         if reason is not None:
             unsupported[node.name] = reason
             continue

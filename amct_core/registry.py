@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
-from typing import Generic, Optional, Protocol, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, Optional, Protocol, TypeVar, Union
 
 import attrs
 
@@ -30,15 +30,26 @@ class Registry(Generic[Item]):
     Attributes:
         kind: what an item is, in words, for messages ("shift-N search").
         failed_plugins: names of plugins that could not be loaded; an unknown name may be theirs.
-        join: for a kind whose items may come in parts, ``(first, second) -> whole``, or None if
-            the two contradict each other.
+        join: for a kind whose items may come in parts, ``(first, second) -> whole``, or the names
+            of the parts that both declare.
+        left_out: why what a plugin provides of this kind is left out, by plugin.
     """
 
     kind: str
     failed_plugins: tuple[str, ...] = ()
-    join: Optional[Callable[[Item, Item], Optional[Item]]] = None
+    join: Optional[Callable[[Item, Item], Union[Item, tuple[str, ...]]]] = None
     _items: dict[str, Item] = attrs.field(factory=dict)
     _providers: dict[str, str] = attrs.field(factory=dict)
+    left_out: dict[str, PluginError] = attrs.field(factory=dict, kw_only=True)
+
+    def copy(self) -> Registry[Item]:
+        """Return one that can be added to, while this one stays as it is."""
+        return attrs.evolve(
+            self,
+            items=dict(self._items),
+            providers=dict(self._providers),
+            left_out=dict(self.left_out),
+        )
 
     def add(self, item: Item, provider: str) -> None:
         """Register ``item`` as coming from ``provider``.
@@ -49,22 +60,34 @@ class Registry(Generic[Item]):
         """
         name = item.name
         if name in self._items:
-            joined = self.join(self._items[name], item) if self.join is not None else None
-            if joined is None:
-                if self.join is not None:
-                    raise PluginError(
-                        f"two plugins declare one part of the {self.kind} '{name}': "
-                        f"'{self._providers[name]}' and '{provider}'.",
-                        remedy="Uninstall one of them, or leave to the other what it declares.",
-                    )
-                raise PluginError(
-                    f"two plugins provide the {self.kind} '{name}': '{self._providers[name]}' and "
-                    f"'{provider}'.",
-                    remedy="Uninstall one of them, or ask its author for another name.",
-                )
-            item, provider = joined, f"{self._providers[name]}, {provider}"
+            joined = () if self.join is None else self.join(self._items[name], item)
+            if isinstance(joined, tuple):
+                raise self._taken(name, provider, joined)
+            item, known = joined, self._providers[name]
+            provider = known if provider in known.split(", ") else f"{known}, {provider}"
         self._items[name] = _with_provider(item, provider)
         self._providers[name] = provider
+
+    def _taken(self, name: str, provider: str, parts: Sequence[str]) -> PluginError:
+        """Return the error that a name is taken, or that ``parts`` of an item are."""
+        first = self._providers[name]
+        which = f" ({', '.join(parts)})" if parts else ""
+        if provider == first:
+            twice = "declares one part of" if parts else "returns"
+            return PluginError(
+                f"plugin '{provider}' {twice} the {self.kind} '{name}'{which} twice.",
+                remedy="Uninstall the plugin, or tell its author.",
+            )
+        if parts:
+            return PluginError(
+                f"two plugins declare one part of the {self.kind} '{name}'{which}: '{first}' and "
+                f"'{provider}'.",
+                remedy="Uninstall one of them, or leave to the other what it declares.",
+            )
+        return PluginError(
+            f"two plugins provide the {self.kind} '{name}': '{first}' and '{provider}'.",
+            remedy="Uninstall one of them, or ask its author for another name.",
+        )
 
     def get(self, name: str) -> Item:
         """Return the item called ``name``.
@@ -98,8 +121,9 @@ class Registry(Generic[Item]):
         message = f"there is no {self.kind} '{name}'; known: {known}."
         if near:
             message += f" Did you mean '{near[0]}'?"
-        if self.failed_plugins:
-            failed = ", ".join(f"'{plugin}'" for plugin in self.failed_plugins)
+        suspects = (*self.failed_plugins, *self.left_out)
+        if suspects:
+            failed = ", ".join(f"'{plugin}'" for plugin in suspects)
             message += f" These plugins failed to load and may have provided it: {failed}."
         return message
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import attrs
 
 from amct_core.errors import AmctError, PluginError
 from amct_core.extensions import CliCommand
-from amct_core.plugins import BUILTIN, described, registries
+from amct_core.plugins import described, registries
 from amct_core.registry import Registry
 
 if TYPE_CHECKING:
@@ -21,22 +22,19 @@ class AvailableCommands:
 
     Attributes:
         registry: the commands by their full name.
-        error: why these are only the commands of the core, or None.  A plugin that breaks the list
-            of commands must not take away those that diagnose it.
     """
 
     registry: Registry[CliCommand]
-    error: PluginError | None = None
 
     @classmethod
     def collect(cls) -> AvailableCommands:
         """Ask the installed plugins."""
-        try:
-            registry = registries().cli_commands
-            _check_groups(registry)
-        except PluginError as error:
-            return cls(_core_commands(), error)
-        return cls(registry)
+        return cls(registries().cli_commands)
+
+    def warnings(self) -> Iterator[str]:
+        """Yield why commands of plugins are left out."""
+        for plugin, error in self.registry.left_out.items():
+            yield f"{error} The commands of plugin '{plugin}' are left out."
 
     def below(self, prefix: str) -> dict[str, CliCommand | None]:
         """Return what may follow ``prefix`` ("" for ``amct`` itself); None stands for a group."""
@@ -72,24 +70,3 @@ class AvailableCommands:
                 remedy="Uninstall the plugin, or tell its author.",
             )
         return command
-
-
-def _core_commands() -> Registry[CliCommand]:
-    from amct_core.cli.commands import COMMANDS
-
-    registry: Registry[CliCommand] = Registry("command")
-    for command in COMMANDS:
-        registry.add(command, BUILTIN)
-    return registry
-
-
-def _check_groups(registry: Registry[CliCommand]) -> None:
-    """Refuse a command that has the name of a group."""
-    for command in registry:
-        if command.group is not None and command.group in registry:
-            raise PluginError(
-                f"plugin '{registry.provider(command.group)}' provides the command "
-                f"'{command.group}', which is the group of '{command.name}' from plugin "
-                f"'{registry.provider(command.name)}'.",
-                remedy="Uninstall one of them, or ask its author for another name.",
-            )

@@ -193,18 +193,16 @@ def check_caffe_wheel() -> Iterator[Check]:
 
 def check_plugins() -> Iterator[Check]:
     """Every plugin loads, and every kind of extension can be listed."""
-    try:
-        plugin_host = host()
-    except PluginError as error:
-        yield Check("plugins", False, error.problem, error.remedy)
-        return
+    plugin_host = host()
     yield Check("plugins", True, ", ".join(plugin_host.entry_points))
     for failed in plugin_host.failed:
+        # Of two plugins with one name, the other one works.
+        works = failed.name in plugin_host.entry_points
         yield Check(
-            f"plugin {failed.name}",
+            f"plugin {failed.name}{f' ({failed.entry_point})' if works else ''}",
             False,
             f"{failed.entry_point}: {failed.reason}",
-            "Install what it misses, or uninstall it.",
+            failed.remedy,
         )
     for kind in KINDS:
         name = kind.replace("_", " ")
@@ -213,6 +211,8 @@ def check_plugins() -> Iterator[Check]:
         except PluginError as error:
             yield Check(name, False, error.problem, error.remedy)
             continue
+        for plugin, why in registry.left_out.items():
+            yield Check(f"plugin {plugin}", False, why.problem, why.remedy)
         if kind in ("frontends", "deploy_backends") and not registry.names():
             yield Check(name, False, "none", "Install a plugin that provides one.", absent=True)
 

@@ -37,8 +37,6 @@ class CommandGroup(click.Group):
         available = _available(ctx)
         listing = available.below(self.prefix)
         if cmd_name not in listing:
-            if available.error is not None:
-                raise available.error
             return None
         described = listing[cmd_name]
         if described is None:
@@ -60,7 +58,7 @@ class CommandGroup(click.Group):
         name = args[0]
         if name not in _available(ctx).below(self.prefix):
             error = missing_command(f"{self.prefix} {name}".strip())
-            if error is not None and _available(ctx).error is None:
+            if error is not None:
                 raise error
         return super().resolve_command(ctx, args)
 
@@ -79,11 +77,8 @@ def _available(ctx: click.Context) -> AvailableCommands:
     available = ctx.meta.get(__name__)
     if available is None:
         available = ctx.meta[__name__] = AvailableCommands.collect()
-        if available.error is not None:
-            click.echo(
-                f"Warning: {available.error} Until then, only the commands of {BUILTIN} are there.",
-                err=True,
-            )
+        for warning in available.warnings():
+            click.echo(f"Warning: {warning}", err=True)
     assert isinstance(available, AvailableCommands)
     return available
 

@@ -9,7 +9,7 @@ import attrs
 
 from amct_core.cli.installing import how_to_install, installed_version
 from amct_core.errors import EnvironmentUnsuitableError
-from amct_core.plugins import host
+from amct_core.plugins import host, registries
 
 
 @attrs.frozen
@@ -47,7 +47,10 @@ def _told(name: str, provider: Provider) -> EnvironmentUnsuitableError:
             f"{comes_with}, which is not installed.",
             remedy=f"Run: {how_to_install(provider.distribution)}.",
         )
+    left_out = registries().cli_commands.left_out.get(provider.plugin)
     reasons = [each.reason for each in host().failed if each.name == provider.plugin]
+    if left_out is not None:
+        reasons = [left_out.problem]
     why = reasons[0] if reasons else "it does not register the command; is it of another version?"
     return EnvironmentUnsuitableError(
         f"{comes_with}, which is installed, and whose plugin '{provider.plugin}' is of no use: "

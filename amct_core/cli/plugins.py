@@ -18,7 +18,7 @@ from amct_core.registry import Registry
 
 @attrs.frozen
 class Kind:
-    """What is provided of one kind: (name, provider) each, or why the kind cannot be listed.
+    """What is provided of one kind: (name, provider) each, and why something cannot be listed.
 
     ``parameters``: those of its own that an item has, by its name.
     """
@@ -43,7 +43,8 @@ def _kind(found: Registries, kind: str) -> Kind:
     classes = {each.name: getattr(each, "parameters", None) for each in registry}
     # Those of a layer type are the name of a message.
     parameters = {name: fields_of(each) for name, each in classes.items() if isinstance(each, type)}
-    return Kind(kind, items, parameters=parameters)
+    left_out = " ".join(map(str, registry.left_out.values()))
+    return Kind(kind, items, left_out, parameters)
 
 
 @click.command("plugins")
@@ -96,9 +97,9 @@ def _print(plugin_host: PluginHost, listed: Sequence[Kind]) -> None:
         click.echo(f"\n{kind.name.replace('_', ' ')}")
         if kind.error:
             click.echo(f"  ERROR: {kind.error}")
-        elif kind.items:
+        if kind.items:
             _print_by_provider(kind)
-        else:
+        elif not kind.error:
             click.echo("  none")
     if plugin_host.failed:
         click.echo("\nfailed to load")

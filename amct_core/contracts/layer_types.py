@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Tuple
+from typing import TYPE_CHECKING, Any, Optional, Tuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from amct_core.contracts.usage import Usage, shown
 
 if TYPE_CHECKING:
-    from amct_core.graph import Node
+    from amct_core.graph import Graph, Node
 
 
 def require_declared_weights(node: Node) -> None:
@@ -35,6 +35,31 @@ def require_declared_weights(node: Node) -> None:
         f"the layer has weights, of shape {shapes}, and its type declares quantization without "
         "weights; expected weights=WeightAxes(output=...), which says the axis of the first blob "
         "that counts output channels."
+    )
+
+
+def obstacle(node: Node, graph: Graph, post_training: bool) -> Optional[str]:
+    """Return why the type of a layer keeps it from being quantized; None: nothing does.
+
+    Args:
+        node: a layer of a quantizable type.
+        graph: its network.
+        post_training: whether it is not going to be trained.
+
+    Raises:
+        PluginError: the check of a plugin fails, or gives something else than a reason.
+    """
+    quantization = node.type.quantization
+    assert quantization is not None
+    usage = Usage(node.type, node.name)
+    with usage.running("check", tells_itself=True):
+        reason: object = quantization.obstacle(node, graph, post_training)
+    if reason is None or isinstance(reason, str):
+        return reason
+    own = post_training and quantization.check_post_training is not None
+    raise usage.error(
+        f"{'check_post_training' if own else 'check'} returned {shown(reason)}; expected None, or "
+        "the reason for which the layer is not quantized, as a text."
     )
 
 

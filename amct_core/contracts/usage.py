@@ -7,6 +7,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple
 
 import attrs
 
+from amct_core.entry_points import are_own
 from amct_core.errors import AmctError, PluginError
 from amct_core.extensions.provided import Provided
 from amct_core.plugins import BUILTIN, described
@@ -29,8 +30,15 @@ class Usage:
         return PluginError(
             f"{self._who}: {problem}",
             layer=self.layer,
-            remedy=f"Tell the author of the plugin, or use another {self.extension.kind}.",
+            remedy=self._remedy(),
         )
+
+    def _remedy(self) -> str:
+        if self.extension.is_chosen:
+            return f"Tell the author of the plugin, or use another {self.extension.kind}."
+        if self.extension.provider == BUILTIN or are_own(self.extension.provider):
+            return "Tell the author of the plugin."
+        return "Uninstall the plugin, or tell its author."
 
     @contextmanager
     def running(self, function: str, tells_itself: bool = False) -> Iterator[None]:

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Callable, Optional
 import attrs
 
 from amct_core.errors import PluginError
+from amct_core.extensions.provided import Constructed
 from amct_core.extensions.validation import is_callable
 
 if TYPE_CHECKING:
     import click
+
+    from amct_core.registry import Registry
 
 _PATH = re.compile(r"[a-z][a-z0-9-]*( [a-z][a-z0-9-]*)?")
 
@@ -24,7 +27,7 @@ def _command_path(instance: object, attribute: attrs.Attribute[str], value: obje
 
 
 @attrs.frozen
-class CliCommand:
+class CliCommand(metaclass=Constructed):
     """A sub-command, described cheaply and loaded only when it is called.
 
     Attributes:
@@ -46,3 +49,19 @@ class CliCommand:
     def group(self) -> Optional[str]:
         """The group the command belongs to, or None."""
         return self.name.split(" ")[0] if " " in self.name else None
+
+
+def check_groups(registry: Registry[CliCommand]) -> None:
+    """Refuse a command that has the name of a group.
+
+    Raises:
+        PluginError: naming both plugins.
+    """
+    for command in registry:
+        if command.group is not None and command.group in registry:
+            raise PluginError(
+                f"plugin '{registry.provider(command.group)}' provides the command "
+                f"'{command.group}', which is the group of '{command.name}' from plugin "
+                f"'{registry.provider(command.name)}'.",
+                remedy="Uninstall one of them, or ask its author for another name.",
+            )

@@ -21,8 +21,9 @@ from typing import (
 
 import attrs
 
-from amct_core.extensions.provided import Provided
-from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable
+from amct_core.errors import PluginError
+from amct_core.extensions.provided import Constructed, Provided
+from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable, is_text
 
 if TYPE_CHECKING:
     from amct_core.graph import Graph, Node, Value
@@ -92,7 +93,7 @@ def _no_obstacle(node: Node, graph: Graph) -> Optional[str]:
 
 
 @attrs.frozen
-class Quantization:
+class Quantization(metaclass=Constructed):
     """What makes a layer type quantizable.
 
     A quantized layer must be linear in its input with weights fixed: the integer layer is the same
@@ -150,6 +151,15 @@ class OnnxWriter(Protocol):
 
     def shape(self, node: Node, value: Value) -> Tuple[int, ...]:
         """Return the shape of an input or output of ``node``, batch size first."""
+
+
+def _is_quantization(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not isinstance(value, Quantization):
+        name = getattr(instance, "name", "?")
+        raise PluginError(
+            f"LayerType '{name}': quantization is {value!r}; expected a Quantization, or None for "
+            "a type that is not quantized."
+        )
 
 
 OnnxForm = Callable[[OnnxWriter, "Node", Sequence[str], Sequence[str]], None]
@@ -232,8 +242,9 @@ class LayerType(Provided):
     """
 
     kind: ClassVar[str] = "layer type"
+    is_chosen: ClassVar[bool] = False
 
-    name: str = attrs.field(validator=attrs.validators.instance_of(str))
+    name: str = attrs.field(validator=is_text)
     parameters: str = ""
     holds_for: Optional[Callable[[Any], bool]] = None
     attributes: Optional[Callable[[Any], Attributes]] = None
@@ -254,7 +265,7 @@ class LayerType(Provided):
     data_inputs: Optional[int] = None
     weights: Optional[WeightAxes] = None
     folds_batch_norm: bool = False
-    quantization: Optional[Quantization] = None
+    quantization: Optional[Quantization] = attrs.field(default=None, validator=_is_quantization)
     run: Optional[Callable[[Node, Sequence[Any]], Sequence[Any]]] = None
     cannot_run: Optional[Callable[[Node], Optional[str]]] = None
     exact: Union[bool, Callable[[Node], bool]] = True
@@ -343,15 +354,16 @@ class LayerType(Provided):
         same = self.homogeneous
         return (same(node) if callable(same) else same) or (self.identity and self.keeps_shape)
 
-    def joined(self, other: LayerType) -> Optional[LayerType]:
-        """Return the type with the parts of both; None if both declare one part."""
+    def joined(self, other: LayerType) -> Union[LayerType, Tuple[str, ...]]:
+        """Return the type with the parts of both, or the names of those that both declare."""
         plain = LayerType(self.name)
         parts = {}
+        twice = []
         # Who provides the type is no part of it.
         for name in (field.name for field in attrs.fields(LayerType) if field.eq):
             values = [getattr(each, name) for each in (self, other)]
             declared = [value for value in values if value != getattr(plain, name)]
             if len(declared) > 1:
-                return None
+                twice.append(name)
             parts[name] = declared[0] if declared else getattr(plain, name)
-        return LayerType(**parts)
+        return tuple(twice) or LayerType(**parts)

@@ -72,6 +72,7 @@ class LintRule(Provided):
     """
 
     kind: ClassVar[str] = "lint rule"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=_is_free)
     severity: str = attrs.field(validator=_is_severity)

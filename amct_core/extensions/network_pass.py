@@ -47,6 +47,7 @@ class NetworkPass(Provided):
     """
 
     kind: ClassVar[str] = "pass"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=plugin_name)
     frontend: str = attrs.field(validator=plugin_name)

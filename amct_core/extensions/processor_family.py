@@ -19,7 +19,7 @@ from typing import (
 import attrs
 
 from amct_core.errors import PluginError
-from amct_core.extensions.provided import Provided
+from amct_core.extensions.provided import Constructed, Provided
 from amct_core.extensions.validation import is_callable, plugin_name
 
 if TYPE_CHECKING:
@@ -37,8 +37,15 @@ UNKNOWN = "unknown"
 """A fact of which nothing is known; its value is None."""
 
 
+def _is_status(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
+    if value not in (VERIFIED, INFERRED, UNKNOWN):
+        raise PluginError(
+            f"Fact: status is {value!r}; expected '{VERIFIED}', '{INFERRED}' or '{UNKNOWN}'."
+        )
+
+
 @attrs.frozen
-class Fact(Generic[T]):
+class Fact(Generic[T], metaclass=Constructed):
     """One thing known about a processor.
 
     Attributes:
@@ -50,7 +57,7 @@ class Fact(Generic[T]):
     """
 
     value: Optional[T]
-    status: str = attrs.field(validator=attrs.validators.in_((VERIFIED, INFERRED, UNKNOWN)))
+    status: str = attrs.field(validator=_is_status)
     source: str
 
 
@@ -196,6 +203,7 @@ class ProcessorFamily(Provided):
     """
 
     kind: ClassVar[str] = "family of processors"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=plugin_name)
     description: str

@@ -89,6 +89,7 @@ class ReportSection(Provided):
     """
 
     kind: ClassVar[str] = "report section"
+    is_chosen: ClassVar[bool] = False
 
     name: str = attrs.field(validator=plugin_name)
     title: str = attrs.field(validator=is_text)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from amct_core.contracts.layer_types import checked_accumulators
-from amct_core.contracts.usage import Usage
+from amct_core.contracts.usage import Usage, shown
+from amct_core.entry_points import are_own
 from amct_core.errors import (
     AmctError,
     EnvironmentUnsuitableError,
@@ -156,17 +157,29 @@ def float_layer(node: Node, inputs: Sequence[Array]) -> Sequence[Array]:
     """Return the outputs of a layer in float32.
 
     Raises:
-        ModelError: they are not as many as the network gives it.
+        ModelError: the type is the project's own, and computes less than the network asks for.
+        PluginError: ``run`` of a plugin fails, or returns something else than an output for each.
     """
     assert node.type.run is not None
-    with Usage(node.type, node.name).running("run", tells_itself=True):
-        outputs = node.type.run(node, inputs)
-    if len(outputs) != len(node.outputs):
+    usage = Usage(node.type, node.name)
+    with usage.running("run", tells_itself=True):
+        outputs: object = node.type.run(node, inputs)
+    if not isinstance(outputs, (list, tuple)):
+        raise usage.error(
+            f"run returned {shown(outputs)}; expected a list of {len(node.outputs)} arrays, one "
+            "for each output of the layer."
+        )
+    if len(outputs) == len(node.outputs):
+        return outputs
+    if are_own(node.type.provider):
         raise ModelError(
             f"it has {len(node.outputs)} outputs; {len(outputs)} can be simulated.",
             layer=node.name,
         )
-    return outputs
+    raise usage.error(
+        f"run returned {len(outputs)} outputs; expected {len(node.outputs)}, one for each output "
+        "of the layer."
+    )
 
 
 def _integer_layer(node: Node, tensor: QuantizedTensor) -> Tensor:

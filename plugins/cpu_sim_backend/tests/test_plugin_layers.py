@@ -213,7 +213,7 @@ class TestParts:
     @pytest.mark.parametrize("part", ["run", "accumulate", "onnx", "onnx_accumulate"])
     def test_a_part_that_comes_twice_is_a_conflict(self, part: str) -> None:
         one, two = (LayerType("Gain", **{part: lambda *_: None}) for _ in range(2))
-        assert one.joined(two) is None
+        assert one.joined(two) == (part,)
 
 
 WRONG_RULES = {
@@ -253,3 +253,24 @@ def test_an_exception_in_float_numbers_is_one_message(
         simulator.run({"data": data}, ["out"])
     assert "layer 'turn': plugin 'turn_and_gain', layer type 'Turn': " in str(caught.value)
     assert isinstance(caught.value.__cause__, IndexError)
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("[x]", "run returned 1 outputs; expected 2, one for each output of the layer."),
+        ("[]", "run returned 0 outputs; expected 2, one for each output of the layer."),
+        ("x", "run returned float32 (5, 3, 4, 4); expected a list of 2 arrays, one for each"),
+        ("None", "run returned None; expected a list of 2 arrays"),
+    ],
+)
+def test_a_plugin_that_computes_too_few_outputs_is_named(
+    install: Callable[[str], None], data: np.ndarray, returned: str, said: str
+) -> None:
+    kept = "return [x[:, ::-1] * np.float32(2), x + np.float32(1)]"
+    install(SIMULATED.replace(kept, f"return {returned}"))
+    with pytest.raises(PluginError) as caught:
+        Simulator.from_graph(graph(), "reference").run({"data": data}, BLOBS)
+    text = str(caught.value)
+    assert text.startswith(f"layer 'turn': plugin 'turn_and_gain', layer type 'Turn': {said}")
+    assert "Uninstall the plugin, or tell its author." in text

@@ -18,7 +18,7 @@ from amct_core.registry import Registry
 from cpu_sim_backend.analysis import strict_json, terminal
 from cpu_sim_backend.analysis.model import NetworkReport
 from cpu_sim_backend.report_page import render
-from cpu_sim_backend.reporting.sections import with_sections
+from cpu_sim_backend.reporting.sections import PluginSections, sections_of_plugins
 from cpu_sim_backend.scoring import metrics
 
 REPORT = NetworkReport("p", "x.npz", 3, "All is well.", (), (), (), ())
@@ -32,10 +32,16 @@ def provided(kind: str, *items: Any) -> Any:
     return registry
 
 
-def built(build: Callable[..., Any], *more: ReportSection) -> NetworkReport:
+def added(build: Callable[..., Any], *more: ReportSection, **broken: PluginError) -> PluginSections:
     section = ReportSection("memory", "Memory <b>", build)
-    plugins: Any = SimpleNamespace(report_sections=provided("report section", section, *more))
-    return with_sections(REPORT, GRAPH, plugins)
+    sections = provided("report section", section, *more)
+    sections.left_out.update(broken)
+    plugins: Any = SimpleNamespace(report_sections=sections)
+    return sections_of_plugins(REPORT, GRAPH, plugins)
+
+
+def built(build: Callable[..., Any], *more: ReportSection, **broken: PluginError) -> NetworkReport:
+    return attrs.evolve(REPORT, sections=added(build, *more, **broken).sections)
 
 
 def content(report: Any, graph: Graph) -> SectionContent:
@@ -118,12 +124,39 @@ def test_sections_stand_in_the_order_of_their_names() -> None:
         ),
     ],
 )
-def test_a_section_that_fails_is_named_with_its_plugin(
+def test_a_section_that_fails_says_so_and_stops_no_other(
     build: Callable[..., Any], said: str
 ) -> None:
-    with pytest.raises(PluginError) as caught:
-        built(build)
-    assert str(caught.value).startswith(f"plugin 'mine', report section 'memory': {said}")
+    other = ReportSection("other", "Other", lambda report, graph: SectionContent("Here."))
+    found = added(build, other)
+    failed, kept = found.sections
+    assert (failed.name, failed.title) == ("memory", "Memory <b>")
+    (paragraph,) = failed.paragraphs
+    assert paragraph.startswith(
+        f"It could not be made: plugin 'mine', report section 'memory': {said}"
+    )
+    assert paragraph.endswith("Uninstall the plugin, or tell its author.")
+    assert kept.paragraphs == ("Here.",)
+    with pytest.raises(PluginError, match="section 'memory' of plugin 'mine'") as caught:
+        found.require_all()
+    assert said not in str(caught.value)  # it has been said
+    assert said in str(caught.value.__cause__)
+
+
+def test_a_hook_that_fails_takes_away_the_sections_of_its_plugin_alone() -> None:
+    report = built(content, broken=PluginError("hook failed."))
+    kept, failed = report.sections
+    assert kept.name == "memory"
+    assert failed.title == "Sections of plugin 'broken'"
+    assert failed.paragraphs == ("It could not be made: hook failed.",)
+    assert "It could not be made: hook failed." in render(report)
+    found = added(content, broken=PluginError("hook failed."))
+    with pytest.raises(PluginError, match="the sections of plugin 'broken'"):
+        found.require_all()
+
+
+def test_nothing_is_raised_where_nothing_failed() -> None:
+    added(content).require_all()
 
 
 Metric = Callable[[Callable[..., Any]], metrics.Metric]

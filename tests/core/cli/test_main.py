@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import amct_core
+from amct_core import entry_points, plugins
 
 Amct = Callable[..., Any]
 AddPlugin = Callable[[str, str], None]
@@ -237,25 +239,67 @@ class TestBrokenPlugins:
         assert amct("--help").status == 0
 
     @pytest.mark.parametrize(
-        "source",
+        ("source", "said"),
         [
-            "@hookimpl\ndef amct_cli_commands():\n    return None\n",
-            command_plugin("pass", name="doctor"),
-            command_plugin("pass", name="qat"),
+            ("@hookimpl\ndef amct_cli_commands():\n    return None\n", "returned None"),
+            ("@hookimpl\ndef amct_cli_commands():\n    1 / 0\n", "failed with ZeroDivisionError"),
+            (command_plugin("pass", name="a b c"), "CliCommand.name is 'a b c'"),
+            (command_plugin("pass", name="doctor"), "provide the command 'doctor'"),
+            (command_plugin("pass", name="lint"), "provide the command 'lint'"),
+            (command_plugin("pass", name="lint x"), "which is the group of 'lint x'"),
+            (command_plugin("pass", name="qat"), "the command 'qat', which is the group of 'qat "),
         ],
-        ids=["nonsense", "name taken", "name of a group"],
+        ids=["nonsense", "raises", "3 words", "of the core", "taken", "below one", "of a group"],
     )
-    def test_one_that_breaks_the_list_leaves_the_commands_of_the_core(
-        self, amct: Amct, add_plugin: AddPlugin, source: str
+    def test_one_that_breaks_the_list_loses_its_own_commands_alone(
+        self, amct: Amct, add_plugin: AddPlugin, source: str, said: str
     ) -> None:
+        add_plugin("able", command_plugin("print('done')", name="lint"))
         add_plugin("broken", source)
         listed = amct("--help")
         assert listed.status == 0
-        assert "doctor" in listed.out
-        assert listed.err.startswith("Warning: ") and "'broken'" in listed.err
-        missing = amct("demo")
-        assert missing.status == 1
-        assert missing.err.count("'broken'") == 2, "once as a warning, once as the cause"
+        for name in ("doctor", "lint", "plugins"):
+            assert f"\n  {name} " in listed.out
+        (warning,) = listed.err.splitlines()
+        assert warning.startswith("Warning: ") and said in warning
+        assert warning.endswith("The commands of plugin 'broken' are left out.")
+        assert "done" in amct("lint").out
+        told = amct("plugins")
+        assert told.status == 1
+        assert said in told.out and "lint" in told.out
+        assert re.search("FAIL +plugin broken .*" + re.escape(said), amct("doctor").out)
+
+    def test_a_command_that_is_left_out_is_no_command(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("broken", "@hookimpl\ndef amct_cli_commands():\n    1 / 0\n")
+        done = amct("mine")
+        assert done.status == 2
+        assert done.err.count("'broken'") == 2  # of one warning, which begins and ends with it
+        assert "No such command 'mine'" in done.err
+
+    def test_the_commands_of_the_project_stay_whatever_others_are_called(
+        self, amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setitem(entry_points.OWN, "own", "own_module")
+        add_plugin("a_first", command_plugin("print('other')", name="verify"))
+        add_plugin("own", command_plugin("print('own')", name="verify"))
+        done = amct("verify")
+        assert "own" in done.out.split() and "other" not in done.out
+        assert "The commands of plugin 'a_first' are left out." in done.err
+
+    def test_of_two_plugins_of_one_name_the_first_stays(
+        self, amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        add_plugin("able", command_plugin("print('done')"))
+        found = plugins.installed_entry_points()
+        twin = EntryPoint("able", "another_module", "amct")
+        monkeypatch.setattr(plugins, "installed_entry_points", lambda: [*found, twin])
+        assert "done" in amct("test").out
+        said = "two plugins are called 'able': able_module and another_module."
+        told = amct("plugins")
+        assert told.status == 1 and said in told.out
+        assert re.search(r"FAIL +plugin able \(another_module\) .*" + said, amct("doctor").out)
 
     @pytest.mark.parametrize(
         ("body", "message"),

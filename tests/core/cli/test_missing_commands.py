@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from amct_core import entry_points
 from amct_core.cli.missing_commands import PROVIDERS
 from amct_core.plugins import registries
 
@@ -44,10 +45,15 @@ def test_the_table_is_what_the_plugins_register() -> None:
     }
 
 
+def test_they_are_the_projects_own_plugins() -> None:
+    assert {provider.plugin for provider in PROVIDERS} == set(entry_points.OWN)
+
+
 def test_each_distribution_brings_the_plugin_of_that_name() -> None:
     for provider in PROVIDERS:
         points = metadata.distribution(provider.distribution).entry_points
-        assert provider.plugin in {point.name for point in points if point.group == "amct"}
+        found = {point.name: point.value for point in points if point.group == "amct"}
+        assert found[provider.plugin] == entry_points.OWN[provider.plugin]
 
 
 @pytest.mark.usefixtures("core_alone")
@@ -102,3 +108,14 @@ def test_a_plugin_that_does_not_load_is_told_of(
     assert "'amct verify' comes with amct-cpu-sim-backend, which is installed" in done.err
     assert "No module named 'no_such_module'" in done.err
     assert "amct doctor" in done.err
+
+
+def test_a_plugin_whose_hook_fails_is_told_of(
+    amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1.0")
+    add_plugin("cpu_sim", "@hookimpl\ndef amct_cli_commands():\n    1 / 0\n")
+    done = amct("verify")
+    assert done.status == 1
+    assert "'amct verify' comes with amct-cpu-sim-backend, which is installed" in done.err
+    assert "is of no use: plugin 'cpu_sim': hook amct_cli_commands failed with Zero" in done.err

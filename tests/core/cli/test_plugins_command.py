@@ -52,6 +52,23 @@ def test_a_plugin_that_failed_is_listed_with_the_reason(amct: Amct, add_plugin: 
     assert (failed["name"], failed["entry_point"]) == ("broken", "broken_module")
 
 
+def test_what_a_plugin_loses_is_told_beside_what_others_provide(
+    amct: Amct, add_plugin: AddPlugin
+) -> None:
+    source = "@hookimpl\ndef amct_cli_commands():\n    yield CliCommand('{}', 'Test.', len)\n"
+    add_plugin("able", source.format("atc"))
+    add_plugin("broken", source.format("atc x"))
+    done = amct("plugins")
+    assert done.status == 1
+    lines = done.out.splitlines()
+    start = lines.index("cli commands")
+    assert lines[start + 1].startswith("  ERROR: plugin 'able' provides the command 'atc', which")
+    assert lines[start + 2 :][:2] == ["  from able:", "    atc"]
+    document = json.loads(amct("plugins", "--json").out)
+    assert "the group of 'atc x'" in document["errors"]["cli_commands"]
+    assert {"name": "atc", "plugin": "able"} in document["provided"]["cli_commands"]
+
+
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_a_kind_that_a_plugin_breaks_does_not_hide_the_others(
     amct: Amct, add_plugin: AddPlugin, options: list[str]

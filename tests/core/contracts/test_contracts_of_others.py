@@ -208,3 +208,18 @@ def test_every_kind_knows_its_plugin(registered: Register) -> None:
     assert found.shift_searches.get("search_n").provider == "amct-core"
     for kind in (found.activation_algorithms, found.calibrators, found.sensitivities):
         assert {each.provider for each in kind} == {"amct-core"}
+
+
+@pytest.mark.parametrize(
+    ("extension", "remedy"),
+    [
+        (LayerType("Gain", provider="mine"), "Uninstall the plugin, or tell its author."),
+        (LayerType("Gain", provider="caffe"), "Tell the author of the plugin."),
+        (
+            mistakes.activation(),
+            "Tell the author of the plugin, or use another activation algorithm.",
+        ),
+    ],
+)
+def test_another_one_is_advised_only_where_the_user_chooses(extension: Any, remedy: str) -> None:
+    assert Usage(extension).error("no.").remedy == remedy

@@ -54,3 +54,25 @@ def test_nothing_else_is_refused(
     registered: Register, blobs: Any, declared: dict[str, Any], supported: bool
 ) -> None:
     assert ("gain" in find_quantizable(views(registered, blobs, declared)).supported) == supported
+
+
+@pytest.mark.parametrize(
+    ("quantization", "post_training", "said"),
+    [
+        (Quantization(lambda node, graph: True), False, "check returned True; expected None, or"),
+        (Quantization(lambda node, graph: 3), True, "check returned 3; expected None, or"),
+        (
+            Quantization(check_post_training=lambda node, graph: False),
+            True,
+            "check_post_training returned False; expected None, or",
+        ),
+        (Quantization(lambda node, graph: 1 / 0), False, "check failed with ZeroDivisionError"),
+    ],
+)
+def test_a_check_that_gives_no_reason_is_an_error(
+    registered: Register, quantization: Quantization, post_training: bool, said: str
+) -> None:
+    network = views(registered, (), {"quantization": quantization})
+    with pytest.raises(PluginError) as caught:
+        find_quantizable(network, post_training)
+    mistakes.message(caught.value, "layer type", "gain", (said,))

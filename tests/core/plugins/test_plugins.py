@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import logging
 import sys
@@ -11,9 +12,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
-from amct_core import hookspecs, plugins
+from amct_core import extensions, hookspecs, plugins
 from amct_core.errors import PluginError
 from amct_core.plugins import BUILTIN, Registries, create_host
 from amct_core.registry import Registry
@@ -167,26 +169,53 @@ class TestConflicts:
     ) -> None:
         source = LAYER_TYPE.format(half=half)
         host = create_host([make_plugin("first", source), make_plugin("second", source)])
-        with pytest.raises(PluginError, match="layer type 'Gain': 'first' and 'second'"):
+        said = rf"one part of the layer type 'Gain' \({half}.*\): 'first' and 'second'"
+        with pytest.raises(PluginError, match=said):
             _ = Registries(host).layer_types
 
-    def test_two_entry_points_of_one_name_are_named(self, make_plugin: PluginFactory) -> None:
-        entry_points = [
-            make_plugin("same", SHIFT_SEARCH.format(name="one"), module="first_module"),
-            make_plugin("same", SHIFT_SEARCH.format(name="two"), module="second_module"),
-        ]
-        with pytest.raises(PluginError, match="'same': first_module and second_module"):
-            create_host(entry_points)
+    def test_of_two_entry_points_of_one_name_the_first_stays(
+        self, make_plugin: PluginFactory, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        host = create_host(
+            [
+                make_plugin("same", SHIFT_SEARCH.format(name="one"), module="first_module"),
+                make_plugin("same", SHIFT_SEARCH.format(name="two"), module="second_module"),
+            ]
+        )
+        (failed,) = host.failed
+        assert failed.entry_point == "second_module"
+        assert failed.reason == "two plugins are called 'same': first_module and second_module."
+        assert "Uninstall one of the two" in failed.remedy
+        (record,) = caplog.records
+        assert failed.reason in record.getMessage()
+        assert Registries(host).shift_searches.provider("one") == "same"
+        assert "two" not in Registries(host).shift_searches
 
-    def test_one_plugin_under_two_names_is_named(self, make_plugin: PluginFactory) -> None:
+    def test_two_of_one_name_are_told_with_what_pip_calls_them(
+        self, make_plugin: PluginFactory, tmp_path: Path
+    ) -> None:
+        points = [make_plugin("same", "", module=each) for each in ("first", "second")]
+        for point, distribution in zip(points, ("pkg-one", "pkg-two")):
+            metadata = tmp_path / f"{distribution.replace('-', '_')}-1.0.dist-info"
+            metadata.mkdir()
+            text = f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n"
+            (metadata / "METADATA").write_text(text)
+            (metadata / "entry_points.txt").write_text(f"[amct]\nsame = {point.value}\n")
+        (failed,) = create_host(points).failed
+        assert "first (from pkg-one) and second (from pkg-two)." in failed.reason
+
+    def test_of_two_names_of_one_plugin_the_first_stays(self, make_plugin: PluginFactory) -> None:
         entry_point = make_plugin("one", SHIFT_SEARCH.format(name="fixed"))
         again = EntryPoint("other", entry_point.value, "amct")
-        with pytest.raises(PluginError, match="'one' and 'other' are the same, one_module"):
-            create_host([entry_point, again])
+        host = create_host([entry_point, again])
+        (failed,) = host.failed
+        assert "'one' and 'other' are the same: one_module, one_module." in failed.reason
+        assert Registries(host).shift_searches.provider("fixed") == "one"
 
     def test_nobody_takes_the_name_of_the_core(self, make_plugin: PluginFactory) -> None:
-        with pytest.raises(PluginError, match=f"'{BUILTIN}': amct_core.builtin and mine"):
-            create_host([make_plugin(BUILTIN, "", module="mine")])
+        host = create_host([make_plugin(BUILTIN, "", module="mine")])
+        (failed,) = host.failed
+        assert f"'{BUILTIN}': amct_core.builtin" in failed.reason and "and mine" in failed.reason
 
 
 class TestPluginsThatDoNotLoad:
@@ -328,12 +357,31 @@ class TestNonsense:
             ("'search'", "returned 'search'", "an iterable"),
             ("ShiftSearch(name='alone')", "name='alone'", "an iterable"),
             ("['search']", "'search' among its items, of type str", "instances of ShiftSearch"),
-            ("[ShiftSearch]", "of type type", "instances of ShiftSearch"),
+            ("[ShiftSearch]", "of type type;", "instances of ShiftSearch"),
             ("[Calibrator(name='c', calibrate=len)]", "of type Calibrator", "ShiftSearch"),
             ("1 / 0", "ZeroDivisionError: division by zero", ""),
             ("(1 / zero for zero in [0])", "ZeroDivisionError: division by zero", ""),
             ("[ShiftSearch(name=3)]", "ShiftSearch.name is 3", "letters, digits"),
             ("[ShiftSearch(name='s', start=3)]", "'s': start is 3", "a callable"),
+            (
+                "[Evaluator(name='e', score=len)]",
+                "Evaluator 'e': missing a required argument: 'description'",
+                "expected name, description, score.",
+            ),
+            (
+                "[CliCommand('c', 'Test.', len, hidden=True)]",
+                "CliCommand 'c': got an unexpected keyword argument 'hidden'",
+                "expected name, help, load, writes_log, runs_framework.",
+            ),
+            (
+                "[Fact(True)]",
+                "Fact: missing a required argument: 'status'",
+                "value, status, source",
+            ),
+            ("[LayerType()]", "LayerType: missing a required argument: 'name'", "parameters"),
+            ("[Fact(True, 'sure', 's')]", "Fact: status is 'sure'", "'verified', 'inferred' or"),
+            ("[LayerType(3)]", "LayerType '3': name is 3", "a text"),
+            ("[LayerType('G', quantization=True)]", "quantization is True", "a Quantization"),
         ],
     )
     def test_it_is_an_error_that_names_plugin_hook_found_and_expected(
@@ -357,6 +405,75 @@ class TestNonsense:
         host = create_host([make_plugin("nonsense", source)])
         with pytest.raises(PluginError, match=r"'nonsense'.*amct_frontends.*name is None"):
             _ = Registries(host).frontends
+
+
+PASS = """
+@hookimpl
+def amct_passes():
+    return [NetworkPass("narrow", "{frontend}", "before insertion", len)]
+"""
+
+
+class TestPasses:
+    @pytest.mark.parametrize(
+        ("frontend", "said"),
+        [("cafe", "did you mean 'caffe'?"), ("torch", "known: 'caffe'"), ("caffe", None)],
+    )
+    def test_one_for_no_frontend_is_a_warning(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        frontend: str,
+        said: str | None,
+    ) -> None:
+        others = plugins.installed_entry_points()
+        host = create_host([*others, make_plugin("mine", PASS.format(frontend=frontend))])
+        _ = Registries(host).passes
+        told = f"pass 'narrow' of plugin 'mine' never runs: there is no frontend '{frontend}'; "
+        expected = [] if said is None else [told + said]
+        assert [record.getMessage() for record in caplog.records] == expected
+
+
+FAMILY = """
+@hookimpl
+def amct_processor_families():
+    facts = [Fact(False, "verified", "the manual")] * 4
+    yield ProcessorFamily("{name}", "a toy", "{pattern}", ["{example}"], *facts, lambda graph: [])
+    {more}
+"""
+
+
+class TestFamiliesOfProcessors:
+    @pytest.mark.parametrize(
+        ("changed", "said"),
+        [
+            ({"more": "1 / 0"}, "hook amct_processor_families failed with ZeroDivisionError"),
+            ({"more": "yield 3"}, "returned 3 among its items"),
+            ({"pattern": "T.*", "example": "Two"}, "'Toy1' belongs to two families of processors"),
+            ({"name": "Toy"}, "two plugins provide the family of processors 'Toy'"),
+        ],
+    )
+    def test_a_broken_one_costs_those_of_its_plugin_alone(
+        self,
+        make_plugin: PluginFactory,
+        caplog: pytest.LogCaptureFixture,
+        changed: dict[str, str],
+        said: str,
+    ) -> None:
+        toy = {"name": "Toy", "pattern": "Toy[0-9]", "example": "Toy1", "more": ""}
+        mine = {"name": "Mine", "pattern": "Mine", "example": "Mine", "more": "", **changed}
+        if "name" in changed or "more" in changed:
+            mine["pattern"] = mine["example"] = "Mine"
+        points = [
+            make_plugin("able", FAMILY.format(**toy)),
+            make_plugin("broken", FAMILY.format(**mine)),
+        ]
+        families = Registries(create_host(points)).processor_families
+        assert families.names() == ["Toy"]
+        assert said in str(families.left_out["broken"])
+        (record,) = caplog.records
+        assert "families of processors of plugin 'broken' are left out: " in record.getMessage()
+        assert said in record.getMessage()
 
 
 class TestInstalledEntryPoints:
@@ -383,6 +500,14 @@ class TestInstalledEntryPoints:
     def test_other_groups_do_not_count(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.found(monkeypatch, EntryPoint("a", "module", "console_scripts")) == []
 
+    def test_the_projects_own_comes_before_another_of_its_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        points = [
+            EntryPoint("caffe", value, "amct") for value in ("aaa.hooks", "amct_caffe.plugin")
+        ]
+        assert self.found(monkeypatch, *points) == points[::-1]
+
     def test_the_order_is_that_of_the_names(self, monkeypatch: pytest.MonkeyPatch) -> None:
         points = [EntryPoint(name, "module_" + name, "amct") for name in "cab"]
         assert [point.name for point in self.found(monkeypatch, *points)] == ["a", "b", "c"]
@@ -393,12 +518,47 @@ def test_every_hook_has_a_registry() -> None:
     collected = []
 
     class Host:
-        def collect(self, hook: str, item_type: type, kind: str, join: object = None) -> str:
+        def collect(self, hook: str, *arguments: object, join: object = None) -> Registry[Any]:
             collected.append(hook)
-            return kind
+            return Registry(hook)
+
+        collect_working = collect
 
     registries = Registries(Host())  # type: ignore[arg-type]
     for name in vars(Registries):
         if not name.startswith("_"):
             getattr(registries, name)
     assert sorted(collected) == sorted(name for name in vars(hookspecs) if name.startswith("amct_"))
+
+
+class TestWhatIsSaidOfErrors:
+    def test_a_validator_of_attrs_is_told_without_its_field(self) -> None:
+        @attrs.frozen
+        class Settings:
+            steps: int = attrs.field(validator=attrs.validators.in_((1, 2)))
+
+        with pytest.raises(ValueError, match="steps") as caught:
+            Settings(3)
+        told = plugins.described(caught.value)
+        assert told.startswith("ValueError: 'steps' must be in (1, 2)")
+        assert "Attribute" not in told
+
+    def test_a_type_error_inside_a_constructor_stays_what_it_is(self) -> None:
+        with pytest.raises(TypeError, match="not iterable"):
+            extensions.SectionContent(rows=3)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="not iterable"):
+            extensions.ProcessorFamily("n", "d", "p", 3, *[None] * 5)  # type: ignore[arg-type]
+
+    def test_what_plugins_construct_can_still_be_copied_and_extended(self) -> None:
+        search = extensions.ShiftSearch("mine")
+        assert copy.deepcopy(search) == search == attrs.evolve(search)
+
+        class Own(extensions.DeployBackend):
+            """A subclass with arguments of its own."""
+
+            def __init__(self, size: int) -> None:
+                super().__init__("own", "description", lambda *each: None)
+                object.__setattr__(self, "size", size)
+
+        with pytest.raises(PluginError, match="Own: missing a required argument: 'size'"):
+            Own()  # type: ignore[call-arg]

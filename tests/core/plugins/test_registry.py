@@ -38,10 +38,26 @@ def test_a_name_taken_names_both_providers(colours: Registry[Colour]) -> None:
         colours.add(Colour("red"), "hot")
 
 
+def test_one_plugin_that_provides_a_name_twice_is_told_of_that(colours: Registry[Colour]) -> None:
+    with pytest.raises(PluginError, match="plugin 'warm' returns the colour 'red' twice") as caught:
+        colours.add(Colour("red"), "warm")
+    assert "Uninstall one" not in str(caught.value)
+
+
+def test_parts_that_one_plugin_gives_have_one_provider() -> None:
+    registry: Registry[Colour] = Registry("colour", join=lambda first, second: second)
+    for provider in ("warm", "hot", "hot"):
+        registry.add(Colour("red"), provider)
+    assert registry.provider("red") == "warm, hot"
+
+
 def test_two_that_declare_one_part_of_an_item_are_named() -> None:
-    registry: Registry[Colour] = Registry("colour", join=lambda first, second: None)
+    registry: Registry[Colour] = Registry("colour", join=lambda first, second: ("shade", "name"))
     registry.add(Colour("red"), "warm")
-    said = "two plugins declare one part of the colour 'red': 'warm' and 'hot'"
+    said = r"plugin 'warm' declares one part of the colour 'red' \(shade, name\) twice"
+    with pytest.raises(PluginError, match=said):
+        registry.add(Colour("red"), "warm")
+    said = r"two plugins declare one part of the colour 'red' \(shade, name\): 'warm' and 'hot'"
     with pytest.raises(PluginError, match=said):
         registry.add(Colour("red"), "hot")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Iterator, List, Optional, Sequence, Set
+from typing import Iterator, List, Optional, Sequence
 
 from amct_caffe.model.formats.prototxt.document import Layer, NetDocument
 from amct_caffe.model.formats.prototxt.phases import depends_on_state
 from amct_caffe.model.layer_type import needs_weights
 from amct_caffe.passes.python_layers import is_python_layer
 from amct_caffe.passes.remove_qat import KINDS
+from amct_caffe.passes.structure import unmade_in
 from amct_core.errors import ModelError
 from amct_core.network_state import NetworkState, NetworkStates
 
@@ -39,12 +40,8 @@ def other_layers(document: NetDocument, phase: str, state: NetworkState) -> Opti
 
 def unmade_bottoms(document: NetDocument, phase: str, state: NetworkState) -> Iterator[str]:
     """Yield what Caffe would end the process about: bottoms that no layer of the net makes."""
-    made: Set[str] = set()
-    for layer in document.layers_in(phase, state):
-        for bottom in layer.bottoms:
-            if bottom not in made:
-                yield f"layer '{layer.name}' reads '{bottom}', which no layer before it makes"
-        made.update(layer.tops)
+    for bottom in unmade_in(document.layers_in(phase, state)):
+        yield f"layer '{bottom.layer}' reads '{bottom.blob}', which no layer before it makes"
 
 
 def require_same_layers(document: NetDocument, states: NetworkStates) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import Collection, List, Optional
+from typing import Collection, List, Optional, Tuple
 
 import attrs
 
 from amct_caffe.model.network import CaffeNetwork
+from amct_caffe.passes.structure import unmade_in
 from amct_core.contracts.usage import Usage, shown
 from amct_core.extensions import NetworkPass
 from amct_core.graph import Pass
@@ -54,6 +55,8 @@ class PluginPass(Pass[CaffeNetwork]):
     1. What it raises names the plugin and the pass.  An AmctError keeps its type.
     2. It is given a copy: what it does to that is not seen by anybody else.
     3. It returns a network that has the layers which are to be quantized.
+    4. It leaves no layer, in training or testing, without the blobs that it reads.  One that was
+       missing before is not its fault.
     """
 
     declared: NetworkPass
@@ -83,6 +86,7 @@ class PluginPass(Pass[CaffeNetwork]):
                 f"run took the layers {', '.join(map(repr, lost))} away; expected every layer that "
                 "is to be quantized."
             )
+        self._check_bottoms(state, result, usage)
         _log.info(
             "pass '%s' of plugin '%s' has run %s",
             self.name,
@@ -91,7 +95,25 @@ class PluginPass(Pass[CaffeNetwork]):
         )
         return result
 
+    def _check_bottoms(self, before: CaffeNetwork, after: CaffeNetwork, usage: Usage) -> None:
+        known = {(phase, blob) for phase, _, blob in _unmade(before)}
+        for phase, layer, blob in _unmade(after):
+            if (phase, blob) not in known:
+                raise usage.error(
+                    f"after run, layer '{layer}' reads '{blob}', which no layer before it makes in "
+                    f"the {phase} net; expected a layer that makes it, or nobody who reads it."
+                )
+
     def ensures(self, state: CaffeNetwork) -> None:
         """Ask the plugin."""
         with Usage(self.declared).running("ensures"):
             self.inner.ensures(state.copy())
+
+
+def _unmade(network: CaffeNetwork) -> List[Tuple[str, str, str]]:
+    """Return phase, layer and blob of what is read and not made."""
+    return [
+        (phase, bottom.layer, bottom.blob)
+        for phase in ("TRAIN", "TEST")
+        for bottom in unmade_in(network.document.layers_in(phase))
+    ]

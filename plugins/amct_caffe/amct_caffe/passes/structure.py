@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from typing import Dict, List, Sequence
+from typing import Dict, Iterator, List, Sequence, Set
 
 import attrs
 
+from amct_caffe.model.formats.prototxt.document import Layer
 from amct_core.errors import ModelError
 from amct_core.graph import Graph
 
@@ -19,6 +20,16 @@ class UnmadeBottom:
 
     layer: str
     blob: str
+
+
+def unmade_in(layers: Sequence[Layer]) -> Iterator[UnmadeBottom]:
+    """Yield the bottoms that no earlier layer of one net makes: Caffe ends the process there."""
+    made: Set[str] = set()
+    for layer in layers:
+        for bottom in layer.bottoms:
+            if bottom not in made:
+                yield UnmadeBottom(layer.name, bottom)
+        made.update(layer.tops)
 
 
 def check_bottoms(phases: Sequence[Graph], advice: str = "") -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.model.formats.snapshots import Snapshot, snapshot_of
 from amct_caffe.runtime.live_view import LiveView
-from amct_core.errors import QuantizationError, TrainingError
+from amct_core.errors import PluginError, QuantizationError, TrainingError
 from amct_core.supervision.stopping import Stopped, StoppedBetweenIterations, StopRequest
 from amct_core.supervision.watch import current
 
@@ -84,6 +84,7 @@ class TrainingRun:
             StoppedBetweenIterations: a signal came; a snapshot was written, the message says where.
             TrainingError: the loss is not finite, or a snapshot is not whole.
             QuantizationError: a layer met numbers that cannot be quantized.
+            PluginError: a plugin failed, or broke its contract.
         """
         self._solver.add_callback(self._before_iteration, self._after_gradients)
         self._watch.tell(last=self._settings.max_iter)
@@ -106,6 +107,14 @@ class TrainingRun:
                 layer=error.layer,
                 field=error.field,
                 remedy=f"{error.remedy} {self._last_good()}".strip(),
+            ) from error
+        except PluginError as error:
+            raise PluginError(
+                f"{error.problem} This was at iteration {self._solver.iter}.",
+                file=error.file,
+                layer=error.layer,
+                field=error.field,
+                remedy=error.remedy,
             ) from error
         if self._writes:
             self._require_whole(snapshot_of(self._settings, self._solver.iter))

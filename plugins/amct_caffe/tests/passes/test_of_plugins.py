@@ -109,6 +109,35 @@ def test_a_pass_that_fails_is_named_with_its_plugin(made: Any, said: str) -> Non
     assert str(caught.value).startswith(f"plugin 'mine', pass 'p': {said}")
 
 
+CHAIN = (
+    'layer { name: "source" type: "Input" top: "x" input_param { shape { dim: 1 dim: 2 } } } '
+    'layer { name: "pool" type: "ReLU" bottom: "x" top: "p" } '
+    'layer { name: "a" type: "ReLU" bottom: "p" top: "y" include { phase: PHASE } }'
+)
+
+
+def without_pool(state: CaffeNetwork) -> CaffeNetwork:
+    state.document.layers = [each for each in state.document.layers if each.name != "pool"]
+    return state
+
+
+@pytest.mark.parametrize("phase", ["TRAIN", "TEST"])
+def test_a_pass_that_takes_away_what_a_layer_reads_is_named(phase: str) -> None:
+    plugins: Any = SimpleNamespace(passes=Registry("pass"))
+    plugins.passes.add(declared(Wrong(run=without_pool), place=AFTER_TRAINING), "mine")
+    state = network(CHAIN.replace("PHASE", phase), {})
+    with pytest.raises(PluginError) as caught:
+        run_passes(state, plugin_passes(AFTER_TRAINING, ("a",), plugins))
+    assert str(caught.value).startswith(
+        "plugin 'mine', pass 'p': after run, layer 'a' reads 'p', which no layer before it makes "
+        f"in the {phase} net; expected a layer that makes it, or nobody who reads it."
+    )
+
+
+def test_what_no_layer_made_before_is_not_its_fault() -> None:
+    assert run(declared(Renames("1"))).document.layers[0].bottoms == ["x"]
+
+
 def test_a_network_that_it_refuses_is_refused_with_its_name() -> None:
     def refuse(state: CaffeNetwork) -> None:
         raise ModelError("it has no slopes.", file="net")

@@ -13,6 +13,7 @@ from amct_caffe.model.formats.caffemodel import writer
 from amct_core.cli.main import cli
 from amct_core.errors import ModelError
 from amct_core.extensions import NetworkPass
+from amct_core.graph import Pass
 from amct_core.plugins import registries
 from amct_core.ptq import workflow
 from amct_core.workflow import frontend_for
@@ -187,3 +188,22 @@ def test_passes_of_plugins_do_not_run_and_that_is_said(
         "passes of plugins run in quantization-aware training only; not in post-training "
         "quantization, as here: 'narrow' (plugin 'mine'), 'slopes' (plugin 'mine')"
     )
+
+
+class WithoutCut(Pass[Any]):
+    """1. The layer goes whose outputs both convolutions read."""
+
+    def run(self, state: Any) -> Any:
+        state.document.layers = [each for each in state.document.layers if each.name != "cut"]
+        return state
+
+
+def test_a_network_that_a_pass_has_broken_is_not_written(install: Callable[..., Any]) -> None:
+    install("amct_passes", NetworkPass("narrow", "caffe", "before insertion", WithoutCut))
+    data = 'layer { name: "data" type: "Input" top: "data" input_param { shape { %s } } }'
+    Path(FILES[0]).write_text(data % "dim: 2 dim: 2 dim: 8 dim: 8" + SLICED)
+    assert amct("qat", "config", *FILES, "-o", "c.json")[0] == 0
+    status, said = amct("qat", "insert", *FILES, "-c", "c.json", "-o", "q")
+    assert status == 1
+    assert "plugin 'mine', pass 'narrow': after run, layer 'conv' reads 'a', which no" in said
+    assert not Path("q").exists() or not list(Path("q").iterdir())

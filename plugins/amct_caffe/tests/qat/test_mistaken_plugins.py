@@ -121,7 +121,8 @@ def test_a_gradient_that_becomes_nan_later_is_no_divergence(
     modified.solver(**RUN)  # writes its file
     with pytest.raises(PluginError) as caught:
         run_solver(str(bench.folder / "solver.prototxt"), modified.weights)
-    mistakes.message(caught.value, "activation algorithm", "ip", mistake.said)
+    text = mistakes.message(caught.value, "activation algorithm", "ip", mistake.said)
+    assert f"This was at iteration {iteration - 1}." in text  # Caffe counts from 0
 
 
 @pytest.mark.parametrize("name", mistakes.CALIBRATORS)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import Iterator, List, Optional, Tuple
+import re
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 import attrs
 
 from amct_core.contracts.usage import Usage, shown
-from amct_core.errors import AmctError
+from amct_core.errors import AmctError, PluginError
 from amct_core.extensions import LintProblem, LintRule
 from amct_core.extensions.lint_rule import ERROR
 from amct_core.graph import Graph
@@ -27,12 +28,19 @@ class PluginFindings:
     Attributes:
         findings: in the order of the rules' names; a rule that failed is one, an error.
         not_checked: why the rules could not be checked; None: they were, or there are none.
-        failed: why rules that are among the findings could not be checked.
+        failed: why rules that are among the findings could not be checked, by who they are.
     """
 
     findings: Tuple[Finding, ...] = ()
     not_checked: Optional[str] = None
-    failed: Tuple[AmctError, ...] = ()
+    failed: Mapping[str, AmctError] = attrs.field(factory=dict)
+
+    def require_all(self) -> None:
+        """Raise a PluginError, whose cause is the first failure, if there is one."""
+        for error in self.failed.values():
+            raise PluginError(
+                f"could not be checked: {', '.join(self.failed)}; the findings say why."
+            ) from error
 
 
 def find_by_plugins(model: DeployModel, plugins: Optional[Registries] = None) -> PluginFindings:
@@ -42,29 +50,45 @@ def find_by_plugins(model: DeployModel, plugins: Optional[Registries] = None) ->
         model: what is checked; its files are read once more, as they are for a simulation.
         plugins: have the rules; None: the installed ones.
 
-    A rule that fails, or gives something else than problems, does not keep others from being
-    checked.
+    A rule that fails, or gives something else than problems, and a plugin that cannot tell its
+    rules, do not keep others from being checked.
     """
     plugins = plugins or registries()
-    rules = list(plugins.lint_rules)
-    if not rules:
-        return PluginFindings()
+    rules = plugins.lint_rules
+    unknown = tuple(_not_told(plugin, why) for plugin, why in rules.left_out.items())
+    failed: Dict[str, AmctError] = {
+        f"the rules of plugin '{plugin}'": why for plugin, why in rules.left_out.items()
+    }
+    if not rules.names():
+        return PluginFindings(unknown, failed=failed)
     try:
         frontend = frontend_for(model.file, plugins)
         graph = frontend.read_deployed(model.file, model.weights.file)
     except AmctError as error:
-        return PluginFindings(not_checked=str(error))
+        return PluginFindings(unknown, str(error), failed)
     soc_version = None if model.target is None else model.target.soc_version
     findings: List[Finding] = []
-    failed: List[AmctError] = []
     for rule in rules:
         try:
             findings += _found(rule, graph, soc_version)
         except AmctError as error:
             _log.debug("lint rule '%s' failed", rule.name, exc_info=error)
             findings.append(_not_checked(rule, error))
-            failed.append(error)
-    return PluginFindings(tuple(findings), failed=tuple(failed))
+            failed[f"rule '{rule.name}' of plugin '{rule.provider}'"] = error
+    return PluginFindings((*findings, *unknown), failed=failed)
+
+
+def _not_told(plugin: str, error: AmctError) -> Finding:
+    """Return what is told of a plugin whose hook failed: an error."""
+    rule = LintRule(
+        f"rules_of_{re.sub(r'[^A-Za-z0-9_.+-]', '_', plugin)}",
+        ERROR,
+        f"The rules of plugin '{plugin}' are not known, and not checked",
+        error.remedy or "Tell the author of the plugin.",
+        "Its hook failed.",
+        lambda graph, soc_version: (),
+    )
+    return Finding(rule, LintProblem(error.problem))
 
 
 def _not_checked(rule: LintRule, error: AmctError) -> Finding:

@@ -118,7 +118,41 @@ def test_a_rule_that_fails_is_named_with_its_plugin(
     install(check)
     result = amct(prefix)
     assert result.exit_code == 1
-    assert f"plugin 'board', lint rule 'board1': {said}" in result.output
+    printed = " ".join(result.output.split())
+    assert printed.count(f"plugin 'board', lint rule 'board1': {said}") == 1
+    _, _, end = result.output.partition("\nError: ")
+    error, *traceback = end.splitlines()
+    assert error == "could not be checked: rule 'board1' of plugin 'board'; the findings say why."
+    assert len(traceback) == ("failed with" in said)
+    for line in traceback:
+        kept = Path(line.partition(" is in ")[2].rstrip("."))
+        assert "plugin_rules.py" in kept.read_text()
+        kept.unlink()
+
+
+BROKEN_HOOK = (
+    "return ()\n\n"
+    "@hookimpl(specname='amct_lint_rules')\n"
+    "def first():\n"
+    "    yield LintRule('board0', 'warning', 'Too narrow', 'Make it wider.', 'Section 3.', check)\n"
+    "    raise KeyError('width')"
+)
+
+
+def test_a_hook_that_fails_costs_the_rules_of_its_plugin_alone(
+    install: Install, prefix: str
+) -> None:
+    install(BROKEN_HOOK)
+    result = amct(prefix, "--json")
+    document, _ = json.JSONDecoder().raw_decode(result.output)
+    (found,) = [each for each in document["findings"] if not each["rule"].startswith("A")]
+    assert (found["rule"], found["severity"]) == ("rules_of_board", "error")
+    assert found["message"] == (
+        "plugin 'board': hook amct_lint_rules failed with KeyError: 'width'."
+    )
+    assert found["fix"] == "Uninstall the plugin, or tell its author."
+    assert result.exit_code == 1
+    assert "could not be checked: the rules of plugin 'board'; the findings" in result.output
 
 
 BROKEN_BESIDE_OTHERS = (

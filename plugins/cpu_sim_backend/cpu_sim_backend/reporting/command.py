@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Dict, Mapping, Optional, Tuple
 
+import attrs
 import click
 
 from amct_core.cli.output import json_option
@@ -98,7 +99,7 @@ def command(
     layers, the worst first.  --advice writes the cures for 'amct qat config --apply' and 'amct ptq
     config --apply'.
 
-    It informs: it exits with 0 whatever it finds.
+    It informs: it exits with 0 whatever it finds, and with 1 if a section of a plugin fails.
     """
     from amct_core.file_names import saved_files
     from amct_core.plugins import registries
@@ -107,7 +108,7 @@ def command(
     from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
     from cpu_sim_backend.data.choice import open_source
     from cpu_sim_backend.data.npz import NpzSource
-    from cpu_sim_backend.reporting.sections import with_sections
+    from cpu_sim_backend.reporting.sections import sections_of_plugins
 
     if unsaved is None and (record is not None or config is not None):
         raise click.UsageError("give --record and --config with --unsaved only.")
@@ -151,9 +152,11 @@ def command(
         report = with_sensitivities(
             report, networks, source, sensitivity_samples, engine, batch_size
         )
-    report = with_sections(report, networks.deployed)
+    added = sections_of_plugins(report, networks.deployed)
+    report = attrs.evolve(report, sections=added.sections)
     _write(report, output, advice_file)
     _print(report, output, advice_file, as_json)
+    added.require_all()
 
 
 def _named(option: str, pair: _Pair) -> Dict[str, str]:

@@ -3,37 +3,68 @@
 from __future__ import annotations
 
 import numbers
-from typing import Iterator, List, Optional
+import re
+from typing import Dict, Iterator, List, Mapping, Optional, Tuple
 
 import attrs
 
 from amct_core.contracts.usage import Usage, shown
+from amct_core.errors import AmctError, PluginError
 from amct_core.extensions import ReportSection, SectionContent
 from amct_core.extensions.report import Cell
 from amct_core.graph import Graph
 from amct_core.plugins import Registries, registries
 from cpu_sim_backend.analysis.model import NetworkReport, Section
 
+_NOT_MADE = "It could not be made"
 
-def with_sections(
+
+@attrs.frozen
+class PluginSections:
+    """What plugins add to a report.
+
+    Attributes:
+        sections: in the order of their names; one that failed says so in place of its content.
+        failed: why, by the name of the section, or of the plugin whose hook failed.
+    """
+
+    sections: Tuple[Section, ...] = ()
+    failed: Mapping[str, AmctError] = attrs.field(factory=dict)
+
+    def require_all(self) -> None:
+        """Raise a PluginError, whose cause is the first failure, if there is one."""
+        for error in self.failed.values():
+            raise PluginError(
+                f"parts of the report failed: {', '.join(self.failed)}; it says how in their place."
+            ) from error
+
+
+def sections_of_plugins(
     report: NetworkReport, graph: Graph, plugins: Optional[Registries] = None
-) -> NetworkReport:
-    """Return ``report`` with the sections of plugins, in the order of their names.
+) -> PluginSections:
+    """Return the sections that plugins add to ``report``; one that fails stops no other.
 
     Args:
         report: what is known so far.
         graph: the deployable network.
         plugins: have the sections; None: the installed ones.
-
-    Raises:
-        PluginError: a section failed, or is not what it must be.
     """
+    registry = (plugins or registries()).report_sections
     found: List[Section] = []
-    for each in (plugins or registries()).report_sections:
-        section = _section(each, report, graph)
+    failed: Dict[str, AmctError] = {}
+    for each in registry:
+        try:
+            section = _section(each, report, graph)
+        except AmctError as error:
+            failed[f"section '{each.name}' of plugin '{each.provider}'"] = error
+            section = Section(each.name, each.title, (f"{_NOT_MADE}: {error}",))
         if section is not None:
             found.append(section)
-    return attrs.evolve(report, sections=tuple(found)) if found else report
+    for plugin, why in registry.left_out.items():
+        failed[f"the sections of plugin '{plugin}'"] = why
+        name = f"sections_of_{re.sub(r'[^A-Za-z0-9_.-]', '_', plugin)}"
+        found.append(Section(name, f"Sections of plugin '{plugin}'", (f"{_NOT_MADE}: {why}",)))
+    return PluginSections(tuple(found), failed)
 
 
 def _section(section: ReportSection, report: NetworkReport, graph: Graph) -> Optional[Section]:

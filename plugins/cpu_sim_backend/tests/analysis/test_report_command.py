@@ -6,7 +6,7 @@ import json
 import logging
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import numpy as np
 import pytest
@@ -16,11 +16,13 @@ from amct_caffe.model.formats.caffemodel import writer
 from amct_core import workflow
 from amct_core.cli.main import cli
 from amct_core.errors import AmctError, FileFormatError
+from amct_core.extensions import ReportSection, SectionContent
 from amct_core.numerics.bias import BiasOutOfRange
 from cpu_sim_backend import Simulator
 from cpu_sim_backend.analysis import strict_json, terminal
 from cpu_sim_backend.analysis.learned import learned_bounds
 from cpu_sim_backend.analysis.networks import Unsaved, saved_networks, unsaved_networks
+from tests import mistakes
 from tests.conformance.runner import pretend_training
 
 NETWORK = """
@@ -104,6 +106,38 @@ def test_it_prints_a_verdict_the_findings_and_the_layers(folder: Path) -> None:
     assert "1. ip: clipping found: the bounds are " in text
     assert "In the qat config: retrain_data_config.clip_max: " in text
     assert max(map(len, result.output.splitlines())) <= 100
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Return a function that installs a plugin."""
+    yield from mistakes.installed(monkeypatch)
+
+
+def test_a_section_that_fails_costs_no_report_and_exits_with_1(
+    folder: Path, install: Callable[..., Any]
+) -> None:
+    train()
+    save()
+    install(
+        "amct_report_sections",
+        ReportSection("bad", "Bad", lambda report, graph: report["no"]),
+        ReportSection("good", "Good", lambda report, graph: SectionContent("Well.")),
+    )
+    result = amct("saved", "--float", *PAIR, "-o", "page.html", "--json")
+    assert result.exit_code == 1
+    said = "It could not be made: plugin 'mine', report section 'bad': build failed with KeyError"
+    report, _ = json.JSONDecoder().raw_decode(result.stdout)
+    assert [each["title"] for each in report["sections"]] == ["Bad", "Good"]
+    assert report["sections"][0]["paragraphs"][0].startswith(said)
+    assert report["layers"]
+    page = Path("page.html").read_text()
+    assert "It could not be made" in page and "Well." in page
+    error, traceback = result.output.splitlines()[-2:]
+    assert error.startswith("Error: parts of the report failed: section 'bad' of plugin 'mine'; it")
+    report_file = Path(traceback.partition(" is in ")[2].rstrip("."))
+    assert 'report["no"]' in report_file.read_text()
+    report_file.unlink()
 
 
 def test_its_json_is_strict_and_its_advice_is_what_config_reads(folder: Path) -> None:

@@ -58,7 +58,7 @@ def _like_convolution(own: LayerType) -> LayerType:
     """Return ``own`` with what is declared of Convolution, except how it is read."""
     rest = attrs.evolve(convolution.CONVOLUTION, name=own.name, attributes=None, blobs=None)
     whole = own.joined(rest)
-    assert whole is not None
+    assert isinstance(whole, LayerType)
     return whole
 
 
