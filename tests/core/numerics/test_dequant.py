@@ -172,3 +172,9 @@ def test_without_its_shift_a_word_keeps_scale_and_offset(row: Tuple[float, int, 
     deq_scale, shift_n, offset_w = row
     found = dequant.without_shift(dequant.pack(deq_scale, shift_n, offset_w))
     assert int(found) == int(dequant.pack(deq_scale, 0, offset_w))
+
+
+@pytest.mark.parametrize("deq_scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_factor_that_no_word_can_hold_dequantizes_nothing(deq_scale: float) -> None:
+    with pytest.raises(QuantizationError):
+        dequant.dequantize(np.ones((1, 1), np.int32), [deq_scale], [0])
