@@ -138,3 +138,22 @@ def test_bounds_may_stay_as_they_are() -> None:
     layer = {"retrain_enable": True, "retrain_data_config": {"clip_lr_mult": 0}}
     config = json_format.parse(json.dumps({"version": 1, "conv1": layer}))
     assert config.layers["conv1"].activation.clip_lr_mult == 0
+
+
+@pytest.mark.parametrize("dims", [[], [0, 3], [1, True], [1.0], "1,3", 3])
+def test_a_shape_is_a_list_of_sizes(dims: object) -> None:
+    with pytest.raises(ConfigError, match="expected a list of integers above 0") as caught:
+        json_format.parse(json.dumps({"version": 1, "input_shapes": {"data": dims}}))
+    assert caught.value.field == "input_shapes.data"
+
+
+@pytest.mark.parametrize("section", ["retrain_data_config", "retrain_weight_config"])
+def test_int8_is_the_only_type(section: str) -> None:
+    for dst_type, is_known in (("INT8", True), ("INT4", False)):
+        layer = {"retrain_enable": True, section: {"dst_type": dst_type}}
+        text = json.dumps({"version": 1, "conv1": layer})
+        if is_known:
+            json_format.parse(text)
+        else:
+            with pytest.raises(ConfigError, match="it is 'INT4'; expected 'INT8'"):
+                json_format.parse(text)

@@ -178,3 +178,9 @@ def test_without_its_shift_a_word_keeps_scale_and_offset(row: Tuple[float, int, 
 def test_a_factor_that_no_word_can_hold_dequantizes_nothing(deq_scale: float) -> None:
     with pytest.raises(QuantizationError):
         dequant.dequantize(np.ones((1, 1), np.int32), [deq_scale], [0])
+
+
+@pytest.mark.parametrize("shift_n", [-1, dequant.MAX_SHIFT + 1])
+def test_no_accumulator_is_shifted_by_what_n_cannot_be(shift_n: int) -> None:
+    with pytest.raises(QuantizationError, match="shift_n"):
+        dequant.shift(np.ones((1, 1), np.int32), [[shift_n]])

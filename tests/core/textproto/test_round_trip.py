@@ -132,3 +132,20 @@ def test_protobufs_own_parser_reads_what_we_write_and_we_what_it_writes() -> Non
     written = text_format.MessageToString(message)
     ours = format_message(parse(written))
     assert text_format.Parse(ours, descriptor_pb2.FileDescriptorProto()) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: 1\n  b 2", "line 2, column 5: found '2'; expected ':' or '{' behind 'b'"),
+        (
+            "b abcdefghijklmnopqrstuvwxyz",
+            "line 1, column 3: found 'abcdefghijklmnopqrst'; expected",
+        ),
+        ("a: { b: 1", "line 1, column 10: found the end of the file; expected a field name or '}'"),
+    ],
+)
+def test_an_error_tells_line_column_and_what_stands_there(text: str, said: str) -> None:
+    with pytest.raises(FileFormatError) as caught:
+        parse(text)
+    assert str(caught.value).startswith(said)

@@ -44,6 +44,7 @@ def test_what_is_not_said_is_as_in_caffe(read: Any, tmp_path: Path) -> None:
     assert list(solver.test_nets) == list(solver.test_iter) == []
     assert (solver.max_iter, solver.test_interval, solver.type) == (0, 0, "SGD")
     assert (solver.display, solver.iter_size, solver.average_loss) == (0, 1, 1)
+    assert solver.snapshot_interval == 0
     assert solver.test_initialization is True
     assert solver.snapshot_prefix == str(tmp_path / "solver")
 
