@@ -22,7 +22,7 @@ import signal
 import time
 import warnings
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from tools.mutants.areas import AREAS, Area
 from tools.mutants.changes import Change, changes_of, modules
@@ -191,7 +191,23 @@ def _report(
             "areas": areas,
             "survivors": sorted(survivors),
         }
+        if options.again is not None:
+            content = _revised(json.loads(Path(options.again).read_text()), outcomes)
         Path(options.output).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _revised(report: Dict[str, Any], outcomes: List[Outcome]) -> Dict[str, Any]:
+    """Return an earlier report with what tests have noticed since.
+
+    Where a line has several changes that read alike, all of them have to be noticed.
+    """
+    alive = {str(change) for _, change, outcome in outcomes if outcome == _PASSED}
+    noticed = {str(change) for _, change, _ in outcomes} - alive
+    return {
+        **report,
+        "survivors": [each for each in report["survivors"] if each not in noticed],
+        "noticed_since": sorted({*report.get("noticed_since", ()), *noticed}),
+    }
 
 
 def _options() -> argparse.Namespace:
@@ -200,7 +216,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="begin no mutant after these; default: none")
     parser.add_argument("--seed", type=int, default=0, help="of the sample; default: 0")
     parser.add_argument("--area", choices=[area.name for area in AREAS], help="default: all")
-    parser.add_argument("--again", metavar="FILE", help="only the survivors in such a JSON file")
+    parser.add_argument(
+        "--again", metavar="FILE", help="only the survivors in such a file; revises it"
+    )
     parser.add_argument("--output", help="a JSON file of what came out")
     return parser.parse_args()
 
