@@ -91,3 +91,12 @@ def test_any_bytes_are_fields_that_cover_them_or_an_error(data: bytes) -> None:
     ends = [0, *(field.end for field in fields)]
     assert [field.begin for field in fields] == ends[:-1]
     assert ends[-1] == len(data)
+
+
+def test_an_integer_has_10_bytes_at_most() -> None:
+    longest = b"\x80" * 9 + b"\x01"
+    assert wire.read_varint(longest, 0, 10) == (2**63, 10)
+    assert wire.decode_varints(longest, 0, 10).tolist() == [2**63]
+    for decode in (wire.read_varint, wire.decode_varints):
+        with pytest.raises(FileFormatError, match="at most 10 bytes"):
+            decode(b"\x80" + longest, 0, 11)
