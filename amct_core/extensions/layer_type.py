@@ -23,7 +23,7 @@ import attrs
 
 from amct_core.errors import PluginError
 from amct_core.extensions.provided import Constructed, Provided
-from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable, is_text
+from amct_core.extensions.validation import callable_or_none, count_or_none, is_callable
 
 if TYPE_CHECKING:
     from amct_core.graph import Graph, Node, Value
@@ -153,6 +153,12 @@ class OnnxWriter(Protocol):
         """Return the shape of an input or output of ``node``, batch size first."""
 
 
+def _is_name(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Require a text; it is empty for a layer that tells no type."""
+    if not isinstance(value, str):
+        raise PluginError(f"LayerType '{value}': name is {value!r}; expected a text.")
+
+
 def _is_quantization(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
     if value is not None and not isinstance(value, Quantization):
         name = getattr(instance, "name", "?")
@@ -244,7 +250,7 @@ class LayerType(Provided):
     kind: ClassVar[str] = "layer type"
     is_chosen: ClassVar[bool] = False
 
-    name: str = attrs.field(validator=is_text)
+    name: str = attrs.field(validator=_is_name)
     parameters: str = ""
     holds_for: Optional[Callable[[Any], bool]] = None
     attributes: Optional[Callable[[Any], Attributes]] = None
