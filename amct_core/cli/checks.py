@@ -141,10 +141,9 @@ def check_caffe(python: tuple[int, int]) -> Check:
         spec = importlib.util.find_spec("caffe")
     except ValueError as error:  # a stub in sys.modules
         return Check("pycaffe", False, str(error), "Remove what replaces the module caffe.")
-    if spec is None:
+    if spec is None or spec.origin is None:  # a folder called caffe is no module
         return _no_caffe(python)
-    places = spec.submodule_search_locations
-    return Check("pycaffe", True, spec.origin or (next(iter(places)) if places else "found"))
+    return Check("pycaffe", True, spec.origin)
 
 
 def _no_caffe(python: tuple[int, int]) -> Check:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from typing import IO, Any, Iterable, List, Mapping, Optional, Sequence, Tuple
@@ -50,6 +49,7 @@ from amct_caffe.qat.dead import warn_of_missing_variance, warn_of_narrow_bounds
 from amct_caffe.qat.plan import QatPlan, make_plan
 from amct_caffe.runtime import caffe_log
 from amct_caffe.runtime.batch_norm_training import reason_to_freeze
+from amct_caffe.runtime.installed import caffe_is_installed
 from amct_caffe.saving.as_fed import as_fed
 from amct_caffe.saving.fake_quant import render_fake_quant
 from amct_caffe.saving.quantized_layers import quantized_layers
@@ -240,7 +240,7 @@ class CaffeFrontend(Frontend):
 
     def runs_here(self) -> bool:
         """Return whether pycaffe is installed."""
-        return importlib.util.find_spec("caffe") is not None
+        return caffe_is_installed()
 
     def check_calibration(self, graph: Graph) -> None:
         """Raise if Caffe cannot run the network: files, classes or layer types are missing."""

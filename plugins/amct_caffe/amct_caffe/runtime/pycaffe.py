@@ -6,13 +6,13 @@ are the global state that Caffe forces on us.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 
+from amct_caffe.runtime.installed import caffe_is_installed
 from amct_core.errors import EnvironmentUnsuitableError
 from amct_core.supervision.watch import current
 
-if importlib.util.find_spec("caffe") is None:
+if not caffe_is_installed():
     raise EnvironmentUnsuitableError(
         "pycaffe is not installed in this Python.",
         remedy=(

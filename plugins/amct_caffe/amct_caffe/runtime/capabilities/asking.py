@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,18 +11,11 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from amct_caffe.runtime.capabilities.apart import sentence_of
 from amct_caffe.runtime.capabilities.registered import PROBES
+from amct_caffe.runtime.installed import caffe_is_installed
 from amct_core.extensions.capability import CRASHED, NO, YES, Capability
 
 _SECONDS = 600
 """For all questions; one that hangs is ended long before."""
-
-
-def caffe_is_installed() -> bool:
-    """Return whether there is a module called caffe."""
-    try:
-        return importlib.util.find_spec("caffe") is not None
-    except ValueError:  # a stub in sys.modules
-        return False
 
 
 def capability(name: str) -> Optional[Capability]:
