@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, Iterator
 import numpy as np
 import pytest
 
-from amct_caffe.runtime.training import run_solver
 from amct_core import workflow
 from amct_core.errors import PluginError
 from amct_core.extensions import DeployBackend
@@ -103,6 +102,8 @@ def test_so_it_does_where_the_values_go_wrong_with_the_factors_that_are_recorded
 def test_a_gradient_that_becomes_nan_later_is_no_divergence(
     bench: Bench, install: Install, iteration: int
 ) -> None:
+    from amct_caffe.runtime.training import run_solver
+
     calls = []
 
     def backward(x: Any, *arguments: Any) -> Any:
