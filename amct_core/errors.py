@@ -66,6 +66,16 @@ class AmctError(Exception):
             remedy=self.remedy,
         )
 
+    def with_more(self: E, *, problem: str = "", remedy: str = "") -> E:
+        """Return the same error with a sentence more, behind what it says or behind its remedy."""
+        return type(self)(
+            f"{self.problem} {problem}".strip(),
+            file=self.file,
+            layer=self.layer,
+            field=self.field,
+            remedy=f"{self.remedy} {remedy}".strip(),
+        )
+
 
 class FileFormatError(AmctError, ValueError):
     """A file (prototxt, caffemodel, record, config) cannot be read as what it should be."""

@@ -36,6 +36,7 @@ class Constructed(abc.ABCMeta):
 
 def _wrong_arguments(cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str | None:
     """Return what is wrong with the arguments of ``cls``; None if nothing is."""
+    # Not of cls itself: inspect would tell what __call__ above takes, which is everything.
     signature = inspect.signature(cls.__init__)  # type: ignore[misc]
     try:
         signature.bind(None, *args, **kwargs)

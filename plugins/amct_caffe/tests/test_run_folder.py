@@ -126,7 +126,9 @@ class TestTrained:
         run_folder.forget_state("q")
         assert not run_folder.is_trained("q", self.LEARNED)
 
-    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"learned": 3}'])
+    @pytest.mark.parametrize(
+        "text", ["", "[]", "{}", '{"version": 1, "learned": 3}', '{"version": 9, "learned": {}}']
+    )
     def test_what_is_damaged_names_the_way_out(self, text: str) -> None:
         self.learn()
         Path("q/trained.json").write_text(text)

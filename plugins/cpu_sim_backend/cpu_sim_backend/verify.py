@@ -148,13 +148,8 @@ def _no_fake_quant(file: str) -> ModelError:
 
 def _with_other_way(error: EnvironmentUnsuitableError) -> EnvironmentUnsuitableError:
     """Return the error of a framework that does not run the model, with what works without it."""
-    other = "Or compare the engines of the simulator with --against reference."
-    return EnvironmentUnsuitableError(
-        error.problem,
-        file=error.file,
-        layer=error.layer,
-        field=error.field,
-        remedy=f"{error.remedy} {other}".strip(),
+    return error.with_more(
+        remedy="Or compare the engines of the simulator with --against reference."
     )
 
 

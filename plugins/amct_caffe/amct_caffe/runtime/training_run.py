@@ -101,23 +101,14 @@ class TrainingRun:
             message = self._keep(self._solver.iter)
             raise StoppedBetweenIterations(stop.number, message) from None
         except QuantizationError as error:
-            raise QuantizationError(
-                f"{error.problem} This was at iteration {self._solver.iter}.",
-                file=error.file,
-                layer=error.layer,
-                field=error.field,
-                remedy=f"{error.remedy} {self._last_good()}".strip(),
-            ) from error
+            raise error.with_more(problem=self._when(), remedy=self._last_good()) from error
         except PluginError as error:
-            raise PluginError(
-                f"{error.problem} This was at iteration {self._solver.iter}.",
-                file=error.file,
-                layer=error.layer,
-                field=error.field,
-                remedy=error.remedy,
-            ) from error
+            raise error.with_more(problem=self._when()) from error
         if self._writes:
             self._require_whole(snapshot_of(self._settings, self._solver.iter))
+
+    def _when(self) -> str:
+        return f"This was at iteration {self._solver.iter}."
 
     def _before_iteration(self) -> None:
         number = self._solver.iter

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import socket
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, TypeVar
 
 import attrs
 
@@ -15,6 +15,8 @@ from amct_caffe.model.formats.prototxt.solver import Solver
 from amct_caffe.model.formats.snapshots import Snapshot, snapshots_of
 from amct_core.errors import AmctError, ConfigError, FileFormatError, TrainingError
 from amct_core.files import read_text, write_atomically
+
+T = TypeVar("T")
 
 STATE_FILE = "run.json"
 TRAINED_FILE = "trained.json"
@@ -67,18 +69,10 @@ def read_state(folder: str) -> Optional[RunState]:
     Raises:
         FileFormatError: the file that says it is damaged.
     """
-    path = os.path.join(folder, STATE_FILE)
-    if not os.path.exists(path):
-        return None
-    try:
-        document = json.loads(read_text(path))
-        if document["version"] != _VERSION:
-            raise ValueError(f"its version is {document['version']}; expected {_VERSION}")
-        return RunState(dict(document["inputs"]), dict(document["made"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise FileFormatError(
-            f"it does not say how the run was begun: {error}.", file=path, remedy=_RESTART
-        ) from error
+    return _read(
+        os.path.join(folder, STATE_FILE),
+        lambda document: RunState(dict(document["inputs"]), dict(document["made"])),
+    )
 
 
 def write_state(folder: str, inputs: Mapping[str, Any], made: Sequence[str]) -> None:
@@ -108,15 +102,23 @@ def write_trained(folder: str, learned: Sequence[str]) -> None:
 def is_trained(folder: str, learned: Sequence[str]) -> bool:
     """Return whether training came to its end, and ``learned`` are as it left them."""
     path = os.path.join(folder, TRAINED_FILE)
-    if not os.path.exists(path) or not all(os.path.isfile(each) for each in learned):
-        return False
+    found = _read(path, lambda document: dict(document["learned"]))
+    return all(map(os.path.isfile, learned)) and found == _digests(folder, learned)
+
+
+def _read(path: str, content: Callable[[Any], T]) -> Optional[T]:
+    """Return what a file says that :func:`_write` wrote; None where there is none."""
+    if not os.path.exists(path):
+        return None
     try:
-        found = dict(json.loads(read_text(path))["learned"])
+        document = json.loads(read_text(path))
+        if document["version"] != _VERSION:
+            raise ValueError(f"its version is {document['version']}; expected {_VERSION}")
+        return content(document)
     except (ValueError, KeyError, TypeError) as error:
         raise FileFormatError(
-            f"it does not say what was learned: {error}.", file=path, remedy=_RESTART
+            f"it does not say how far the run is: {error}.", file=path, remedy=_RESTART
         ) from error
-    return found == _digests(folder, learned)
 
 
 def _digests(folder: str, paths: Sequence[str]) -> Dict[str, str]:
