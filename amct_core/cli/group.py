@@ -11,6 +11,7 @@ import click
 from amct_core.cli.apart import supervised
 from amct_core.cli.available import AvailableCommands
 from amct_core.cli.missing_commands import missing_command
+from amct_core.entry_points import are_own
 from amct_core.plugins import BUILTIN
 
 _CALLED = f"{__name__}.called"
@@ -84,11 +85,12 @@ def _available(ctx: click.Context) -> AvailableCommands:
 
 
 def _note(ctx: click.Context, plugin: str, command: str) -> None:
-    ctx.meta[_CALLED] = None if plugin == BUILTIN else (plugin, command)
+    is_ours = plugin == BUILTIN or are_own(plugin)
+    ctx.meta[_CALLED] = None if is_ours else (plugin, command)
 
 
 def called_of_plugin(ctx: click.Context) -> tuple[str, str] | None:
-    """Return the plugin and the name of the command that is called; None for one of the core."""
+    """Return the plugin and the name of the command that is called; None for one of ours."""
     called: tuple[str, str] | None = ctx.meta.get(_CALLED)
     return called
 
