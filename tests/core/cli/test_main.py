@@ -173,6 +173,15 @@ class TestExitStatus:
         assert second.startswith("This is a fault of plugin 'mine', or of a module of yours")
         Path(second.split("A report is in ")[1].split(": ")[0]).unlink()
 
+    def test_a_bug_in_a_command_of_the_projects_own_plugins_is_the_programs(
+        self, amct: Amct, add_plugin: AddPlugin
+    ) -> None:
+        add_plugin("caffe", command_plugin("1 / 0", "test"))
+        done = amct("test")
+        assert done.status == 70
+        assert done.err.startswith("Internal error: ZeroDivisionError: division by zero\n")
+        assert "This is a fault of the program, or of" in done.err
+
     def test_a_bug_in_a_command_of_the_core_is_nobody_elses(
         self, amct: Amct, add_plugin: AddPlugin, monkeypatch: pytest.MonkeyPatch
     ) -> None:
