@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf import text_format, wrappers_pb2
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from amct_core.textproto import Message, format_message, parse
@@ -38,6 +38,7 @@ def test_what_is_written_is_printable_ascii_and_reads_as_the_same_bytes(data: by
 
 
 @given(st.binary(max_size=30))
+@example(bytes(range(256)))
 def test_bytes_are_written_as_protobuf_writes_them(data: bytes) -> None:
     message = Message()
     message.add("value", data)
